@@ -1,0 +1,58 @@
+/**
+ * Domain names in the one form in which they are compared: lower case, A-labels (RFC 5890), no trailing dot.
+ * It never asks the DNS.
+ */
+import { domainToASCII, domainToUnicode } from 'node:url';
+
+declare const domainName: unique symbol;
+
+/** A normalised domain name; '' stands for no domain at all. A string becomes one only in this file. */
+export type DomainName = string & { readonly [domainName]: true };
+
+export const NO_DOMAIN = '' as DomainName;
+
+const LDH_LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/;
+/** ASCII that no domain name has: the URL parser behind domainToASCII would give it a meaning of its own. */
+const FOREIGN_ASCII = /[^a-z0-9._\u0080-\u{10ffff}-]/u;
+
+function isAscii(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return false;
+  return true;
+}
+
+/**
+ * The domain of a request, normalised: total, since a stranger wrote it. What is no domain name (an address literal,
+ * broken UTF-8) comes back folded to lower case only, and so equals no name that {@link parseDomain} gives.
+ */
+export function foldDomain(text: string): DomainName {
+  const lower = text.toLowerCase();
+  const bare = lower.charCodeAt(lower.length - 1) === 0x2e ? lower.slice(0, -1) : lower;
+  if (isAscii(bare) || FOREIGN_ASCII.test(bare)) return bare as DomainName;
+  return (domainToASCII(bare) || bare) as DomainName;
+}
+
+/** The domain of a setting, normalised, or undefined if it is none (RFC 1035 section 2.3.4, RFC 5890; `_` is let be). */
+export function parseDomain(text: string): DomainName | undefined {
+  const name = foldDomain(text);
+  if (name.length === 0 || name.length > 253) return undefined;
+  for (const label of name.split('.')) if (!LDH_LABEL.test(label)) return undefined;
+  return name;
+}
+
+/**
+ * The forms under which Postfix looks a domain up in a table: the A-label form and, for an internationalised name, the
+ * U-label form too, since Postfix converts neither into the other (SMTPUTF8_README).
+ */
+export function tableForms(name: DomainName): readonly string[] {
+  if (!name.includes('xn--')) return [name];
+  const unicode = domainToUnicode(name);
+  return unicode === '' || unicode === name ? [name] : [name, unicode];
+}
+
+/** Whether Postfix, which only folds case, finds `text` under one of the {@link tableForms} of its normal form. */
+export function isTableForm(text: string): boolean {
+  if (isAscii(text)) return true;
+  const lower = text.toLowerCase();
+  const bare = lower.endsWith('.') ? lower.slice(0, -1) : lower;
+  return bare === domainToUnicode(foldDomain(text));
+}

@@ -1,0 +1,139 @@
+/**
+ * The decision (contract sections 5 and 7): settings and a request go in, what to answer comes out. No sockets, no
+ * files, no clock, no logger; the only state is that of {@link Lanes}.
+ */
+import type { HostedDomain } from '../settings/hosted-domain.ts';
+import type { Settings } from '../settings/settings.ts';
+import { type Lane, mayJoin, ownLane, type TablesInForce } from './delivery.ts';
+import type { Lanes, Message } from './lanes.ts';
+import { findParties, type Parties } from './parties.ts';
+import { decideReceipt, type Refusal, wordRefusal } from './receipt.ts';
+import type { PolicyRequest } from './request.ts';
+
+/** All that a decision depends on besides the request. */
+export interface DecisionContext {
+  readonly settings: Settings;
+  /** Grows by one with every change of the settings. */
+  readonly generation: number;
+  /** Postfix's recipient_delimiter: a set of characters. */
+  readonly delimiters: string;
+  readonly tables: TablesInForce;
+  readonly lanes: Lanes;
+  /** Whether this client's sessions are not asked for TLS on receipt. */
+  isExempt(clientAddress: string): boolean;
+}
+
+/** What is decided; `reply` is the action of the policy delegation protocol (access(5)). Never OK, never PERMIT. */
+export type Decision =
+  /** Nothing to say. */
+  | { readonly kind: 'pass'; readonly reply: 'DUNNO' }
+  /** Receipt refuses the recipient, for good or for now; or would, under monitor. */
+  | { readonly kind: 'reject' | 'defer' | 'warn'; readonly reply: string; readonly refusal: Refusal }
+  /** Delivery moves the message to a lane; `monitored` is what receipt would have refused. */
+  | { readonly kind: 'filter'; readonly reply: string; readonly monitored: Refusal | undefined }
+  /** Another lane than the message's: the recipient has to come in a transaction of its own. */
+  | { readonly kind: 'separate'; readonly reply: string; readonly monitored: Refusal | undefined }
+  /** Not every recipient of the message is known to have one lane: the message has to come again. */
+  | { readonly kind: 'unsure'; readonly reply: string };
+
+export const PASS: Decision = { kind: 'pass', reply: 'DUNNO' };
+
+const SEPARATE_REPLY =
+  '452 4.5.3 this recipient takes another delivery path than the first one; send it in a transaction of its own';
+const UNSURE: Decision = {
+  kind: 'unsure',
+  reply: '451 4.3.0 the delivery path of this message is not certain any more; try again',
+};
+
+/** `now`: milliseconds since the epoch. */
+export function decide(context: DecisionContext, request: PolicyRequest, now: number): Decision {
+  if (request.protocolState === 'RCPT') return decideRecipient(context, request, now);
+  return request.protocolState === 'DATA' ? decideData(context, request, now) : PASS;
+}
+
+function decideRecipient(context: DecisionContext, request: PolicyRequest, now: number): Decision {
+  const parties = findParties(context.settings, request.sender, request.recipient, context.delimiters);
+  const hosted = parties.senderDomain !== undefined || parties.recipientDomain !== undefined;
+  let refusal: Refusal | undefined;
+  if (request.policyContext !== 'delivery' && hosted) {
+    refusal = decideReceipt(parties, request);
+    if (refusal !== undefined && context.isExempt(request.clientAddress)) refusal = undefined;
+    if (refusal !== undefined && refusal.action !== 'warn') {
+      return { kind: refusal.action, reply: wordRefusal(refusal, request), refusal };
+    }
+  }
+  if (request.policyContext !== 'receipt') {
+    const delivery = decideLane(context, request, parties, refusal, now);
+    if (delivery !== undefined) return delivery;
+  }
+  return refusal === undefined ? PASS : { kind: 'warn', reply: wordRefusal(refusal, request), refusal };
+}
+
+/** Puts the recipient into the message's lane, or asks for it to come separately; undefined: no FILTER. */
+function decideLane(
+  context: DecisionContext,
+  request: PolicyRequest,
+  parties: Parties,
+  monitored: Refusal | undefined,
+  now: number,
+): Decision | undefined {
+  const { settings, lanes } = context;
+  const own = ownLane(settings, parties, context.tables);
+  let message = lanes.find(request.instance);
+  if (message === undefined) message = lanes.begin(request.instance, own, context.generation, now);
+  else if (!fits(settings, parties, message.lane, own, request.authenticated)) {
+    return { kind: 'separate', reply: SEPARATE_REPLY, monitored };
+  }
+  lanes.admit(request.instance, message, involved(parties), now);
+  return message.lane === undefined ? undefined : filter(message.lane, monitored);
+}
+
+function fits(settings: Settings, parties: Parties, lane: Lane, own: Lane, authenticated: boolean): boolean {
+  if (lane?.text === own?.text) return true;
+  // A mail program cannot split a message, so whatever the lane does right for this recipient is good enough.
+  return authenticated && lane !== undefined && mayJoin(settings, parties, lane);
+}
+
+/** The last word on a message. FILTER of one recipient may have been overtaken: the last one given wins. */
+function decideData(context: DecisionContext, request: PolicyRequest, now: number): Decision {
+  if (request.policyContext === 'receipt') return PASS;
+  const message = context.lanes.find(request.instance);
+  return request.recipientCount > 1
+    ? decideDataOfMany(context, request, message)
+    : decideDataOfOne(context, request, message, now);
+}
+
+function decideDataOfMany(context: DecisionContext, request: PolicyRequest, message: Message | undefined): Decision {
+  const { lanes, settings, generation } = context;
+  if (message === undefined || !message.isWhole || message.recipients < request.recipientCount) return UNSURE;
+  const current = (name: string): HostedDomain | undefined => settings.find(name as Parties['sender']['domain']);
+  return lanes.isOutdated(message, generation, current) ? UNSURE : PASS;
+}
+
+function decideDataOfOne(
+  context: DecisionContext,
+  request: PolicyRequest,
+  message: Message | undefined,
+  now: number,
+): Decision {
+  const parties = findParties(context.settings, request.sender, request.recipient, context.delimiters);
+  const own = ownLane(context.settings, parties, context.tables);
+  const lane = message?.lane;
+  if (lane !== undefined && fits(context.settings, parties, lane, own, request.authenticated))
+    return filter(lane, undefined);
+  if (own !== undefined) return filter(own, undefined);
+  // A FILTER given to a recipient that was refused after all still moves this message; only its absence is certain.
+  const certain = message === undefined ? !context.lanes.mayHaveHistory(request.instance, now) : message.isWhole;
+  return certain ? PASS : UNSURE;
+}
+
+function filter(route: NonNullable<Lane>, monitored: Refusal | undefined): Decision {
+  return { kind: 'filter', reply: `FILTER ${route.text}`, monitored };
+}
+
+function involved(parties: Parties): readonly (readonly [string, HostedDomain | undefined])[] {
+  return [
+    [parties.sender.domain, parties.senderDomain],
+    [parties.recipient.domain, parties.recipientDomain],
+  ];
+}

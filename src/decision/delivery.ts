@@ -1,0 +1,119 @@
+/**
+ * Delivery (contract section 7): the route that the requirements of one sender and recipient ask for, the route that the
+ * tables in force give, and the lane that makes up the difference. This is the one place that tells static requirements
+ * from dynamic ones; the table writer uses the same {@link DeliverySetting.tableKeys}.
+ */
+import type { HostedDomain } from '../settings/hosted-domain.ts';
+import type { NextHop } from '../settings/next-hop.ts';
+import { tableHolds } from '../settings/people.ts';
+import type { DeliverySetting } from '../settings/setting.ts';
+import { DEFAULT_TERMS, type NextHopTerms, type Settings } from '../settings/settings.ts';
+import { type Parties, requirement } from './parties.ts';
+import {
+  type DeliveryTerms,
+  mergeTerms,
+  type Transport,
+  transportFor,
+  transportName,
+  transportSatisfies,
+} from './transport.ts';
+
+/** A transport and the next hop that it is sent to; by MX if that is ''. */
+export interface Route {
+  readonly transport: Transport;
+  readonly nexthop: NextHop;
+  /** `tlswarden-encrypt:[mx1.example.com]:25`: equal for equal routes. */
+  readonly text: string;
+}
+
+/** Which domains' static requirements Postfix's tables hold as the settings in force have them. */
+export interface TablesInForce {
+  holds(domain: HostedDomain): boolean;
+}
+
+/** No maps directory, or nothing known of it: every requirement is answered by FILTER. */
+export const NO_TABLES: TablesInForce = { holds: () => false };
+
+/** What a whole message is told: nothing, or one FILTER. */
+export type Lane = Route | undefined;
+
+export function makeRoute(transport: Transport, nexthop: NextHop): Route {
+  return { transport, nexthop, text: `${transportName(transport)}:${nexthop}` };
+}
+
+/** Where mail for this recipient goes anyway. */
+export function nextHopOf(settings: Settings, parties: Parties): NextHop {
+  return parties.recipientDomain === undefined ? settings.relayhost : parties.recipientDomain.nexthop;
+}
+
+/** What the next hop of this recipient is asked for anyway, by its entry in tls_policy_required. */
+function termsAtNextHop(settings: Settings, parties: Parties): NextHopTerms {
+  return settings.nextHopTerms(nextHopOf(settings, parties), parties.recipientDomain);
+}
+
+function enforced(parties: Parties, flow: 'incoming' | 'outgoing'): DeliverySetting | undefined {
+  const setting = requirement(parties, flow, 'delivery');
+  return setting?.enforcement === 'enforce' ? setting : undefined;
+}
+
+/** All that the requirements of this sender and recipient ask together, or undefined if there is none. */
+export function requiredTerms(parties: Parties): DeliveryTerms | undefined {
+  const incoming = enforced(parties, 'incoming');
+  const outgoing = enforced(parties, 'outgoing');
+  if (incoming === undefined || outgoing === undefined) return incoming ?? outgoing;
+  return mergeTerms(incoming, outgoing);
+}
+
+/** The route that the tables give for a setting of the domain that they go by. */
+export function staticRoute(
+  settings: Settings,
+  domain: HostedDomain,
+  flow: 'incoming' | 'outgoing',
+): Route | undefined {
+  const setting = domain.settings[flow].delivery;
+  if (setting === undefined) return undefined;
+  if (flow === 'incoming') {
+    const atNextHop = settings.nextHopTerms(domain.nexthop, domain);
+    return makeRoute(transportFor(setting, atNextHop), domain.nexthop);
+  }
+  return makeRoute(transportFor(setting, DEFAULT_TERMS), settings.relayhost);
+}
+
+/**
+ * The route that the tables in force give: by the recipient, or, for a recipient not hosted here, by the sender
+ * (sender_dependent_default_transport_maps is not asked for others). undefined: Postfix's own route, without our TLS.
+ */
+function tableRoute(settings: Settings, parties: Parties, tables: TablesInForce): Route | undefined {
+  const incoming = parties.recipientDomain !== undefined;
+  const domain = parties.recipientDomain ?? parties.senderDomain;
+  const flow = incoming ? 'incoming' : 'outgoing';
+  const setting = domain?.settings[flow].delivery;
+  if (domain === undefined || setting === undefined) return undefined;
+  const own = incoming ? parties.recipient : parties.sender;
+  if (!tableHolds(setting.tableIndex, own) || !tables.holds(domain)) return undefined;
+  return staticRoute(settings, domain, flow);
+}
+
+/** The route that is asked for, whoever sees to it. */
+export function wantedRoute(settings: Settings, parties: Parties): Route | undefined {
+  const terms = requiredTerms(parties);
+  if (terms === undefined) return undefined;
+  return makeRoute(transportFor(terms, termsAtNextHop(settings, parties)), nextHopOf(settings, parties));
+}
+
+/** The lane of this sender and recipient by themselves: no FILTER where the tables in force give what is wanted. */
+export function ownLane(settings: Settings, parties: Parties, tables: TablesInForce): Lane {
+  const wanted = wantedRoute(settings, parties);
+  if (wanted === undefined) return undefined;
+  return tableRoute(settings, parties, tables)?.text === wanted.text ? undefined : wanted;
+}
+
+/**
+ * Whether a recipient that cannot come separately may go by a lane that is not its own: its requirement, if any, is
+ * satisfied there, and the lane's next hop is right for it.
+ */
+export function mayJoin(settings: Settings, parties: Parties, lane: Route): boolean {
+  if (lane.nexthop !== nextHopOf(settings, parties)) return false;
+  const terms = requiredTerms(parties);
+  return terms === undefined || transportSatisfies(lane.transport, terms, termsAtNextHop(settings, parties));
+}

@@ -1,0 +1,123 @@
+/**
+ * Never one message, two fates (contract section 7): remembers, for messages under way, which lane the first accepted
+ * recipient fixed. Bounded in number and time; it has no clock of its own and keeps no addresses.
+ *
+ * A message of which nothing is known may have been seen before this memory began (another process) or have been
+ * dropped from it to stay within bounds. Postfix's `instance` tells when a message began, so such messages are known
+ * for what they are.
+ */
+import type { HostedDomain } from '../settings/hosted-domain.ts';
+import type { Lane } from './delivery.ts';
+
+/** Messages remembered at once; about 400 bytes each in the worst case. */
+export const LANES_CAPACITY = 100_000;
+/** How long a message is remembered after its last recipient; more than smtpd_timeout allows between commands. */
+export const LANES_LIFETIME_MS = 3_600_000;
+/** Hosted domains remembered of one message; with more, a change of settings counts as a change of one of them. */
+const MAX_DOMAINS = 16;
+
+/** What is remembered of one message. */
+export interface Message {
+  readonly lane: Lane;
+  /** False if recipients may have been answered before that are not remembered. */
+  readonly isWhole: boolean;
+  /** Recipients let into the lane. */
+  recipients: number;
+  /** {@link Lanes.remember}'s generation: which settings the recipients were judged by. */
+  readonly generation: number;
+  /** The domains whose settings were looked at, to see whether a change of settings concerns this message. */
+  readonly domains: Map<string, HostedDomain | undefined>;
+  touchedAt: number;
+}
+
+export class Lanes {
+  readonly #messages = new Map<string, Message>();
+  readonly #capacity: number;
+  readonly #lifetimeMs: number;
+  /** Messages that began before this may have had recipients that are not remembered. */
+  #horizon: number;
+
+  /** `startedAt`: milliseconds since the epoch. */
+  constructor(startedAt: number, capacity = LANES_CAPACITY, lifetimeMs = LANES_LIFETIME_MS) {
+    this.#horizon = startedAt;
+    this.#capacity = capacity;
+    this.#lifetimeMs = lifetimeMs;
+  }
+
+  get size(): number {
+    return this.#messages.size;
+  }
+
+  find(instance: string): Message | undefined {
+    return instance === '' ? undefined : this.#messages.get(instance);
+  }
+
+  /** The first accepted recipient of a message fixes its lane. */
+  begin(instance: string, lane: Lane, generation: number, now: number): Message {
+    const isWhole = !this.mayHaveHistory(instance, now);
+    const message: Message = { lane, isWhole, recipients: 0, generation, domains: new Map(), touchedAt: now };
+    if (instance === '') return message;
+    this.#evict(now);
+    this.#messages.set(instance, message);
+    return message;
+  }
+
+  /** One more recipient is let into the message's lane; `domains` are those whose settings were looked at. */
+  admit(
+    instance: string,
+    message: Message,
+    domains: readonly (readonly [string, HostedDomain | undefined])[],
+    now: number,
+  ): void {
+    message.recipients += 1;
+    message.touchedAt = now;
+    for (const [name, domain] of domains) {
+      if (message.domains.size <= MAX_DOMAINS) message.domains.set(name, domain);
+    }
+    if (instance === '') return;
+    // Last touched, last to go: a Map keeps the order of insertion.
+    this.#messages.delete(instance);
+    this.#messages.set(instance, message);
+  }
+
+  /**
+   * Whether the recipients that were let in may be judged otherwise by now. `current` finds a domain in the settings in
+   * force.
+   */
+  isOutdated(message: Message, generation: number, current: (name: string) => HostedDomain | undefined): boolean {
+    if (message.generation === generation) return false;
+    if (message.domains.size > MAX_DOMAINS) return true;
+    for (const [name, domain] of message.domains) if (current(name) !== domain) return true;
+    return false;
+  }
+
+  /** Whether a message that is not remembered may have recipients that were answered before. */
+  mayHaveHistory(instance: string, now: number): boolean {
+    const began = beganAt(instance);
+    return began !== undefined && began < this.#horizon && began > now - 24 * 3_600_000;
+  }
+
+  #evict(now: number): void {
+    for (const [instance, message] of this.#messages) {
+      if (now - message.touchedAt < this.#lifetimeMs && this.#messages.size < this.#capacity) return;
+      this.#messages.delete(instance);
+      const began = beganAt(instance);
+      if (began !== undefined && began > this.#horizon) this.#horizon = began + 1;
+    }
+  }
+}
+
+/**
+ * When Postfix received MAIL FROM, in milliseconds since the epoch: instance is `pid.seconds.microseconds.sequence` in
+ * hexadecimal (smtpd.c, mail_cmd). undefined for anything else.
+ */
+function beganAt(instance: string): number | undefined {
+  const first = instance.indexOf('.');
+  const second = instance.indexOf('.', first + 1);
+  const third = instance.indexOf('.', second + 1);
+  if (first < 1 || second < 0 || third < 0) return undefined;
+  const seconds = Number.parseInt(instance.slice(first + 1, second), 16);
+  return Number.isNaN(seconds)
+    ? undefined
+    : seconds * 1000 + Math.floor(Number.parseInt(instance.slice(second + 1, third), 16) / 1000 || 0);
+}

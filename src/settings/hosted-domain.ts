@@ -1,0 +1,178 @@
+/**
+ * One hosted domain: its names, where its mail goes, and its four settings. Immutable; read whole or not at all.
+ */
+import { hash } from 'node:crypto';
+import { type DomainName, parseDomain } from '../address/domain-name.ts';
+import type { Complaint } from '../toml/complaint.ts';
+import { MAX_ENTRIES, TableReader } from '../toml/table-reader.ts';
+import { type NextHop, parseNextHop } from './next-hop.ts';
+import { parseSetting, type SettingPool } from './parse-setting.ts';
+import {
+  type DeliverySetting,
+  FLOWS,
+  type Flow,
+  HOPS,
+  type Hop,
+  type ReceiptSetting,
+  type Setting,
+} from './setting.ts';
+
+export const DOMAIN_KEYS = ['aliases', 'nexthop', 'incoming', 'outgoing'] as const;
+
+/** The settings of one flow; undefined: TLS is not asked for. */
+export interface FlowSettings {
+  readonly receipt: ReceiptSetting | undefined;
+  readonly delivery: DeliverySetting | undefined;
+}
+
+export type DomainSettings = Readonly<Record<Flow, FlowSettings>>;
+
+export interface HostedDomain {
+  readonly name: DomainName;
+  readonly aliases: readonly DomainName[];
+  readonly nexthop: NextHop;
+  readonly settings: DomainSettings;
+  /** The file it stands in, relative to the settings directory; with Redis, the server's name. */
+  readonly file: string;
+  /** 48 bits that change when what the tables hold for this domain changes, and only then. */
+  readonly tableDigest: number;
+}
+
+/** The settings of {@link FLOWS} × {@link HOPS} that hold for every domain that lacks them: `[defaults]`, already read. */
+export type Defaults = DomainSettings;
+
+export const NO_FLOW_SETTINGS: FlowSettings = { receipt: undefined, delivery: undefined };
+export const NO_DEFAULTS: Defaults = { incoming: NO_FLOW_SETTINGS, outgoing: NO_FLOW_SETTINGS };
+
+/** What reading a domain needs besides its table: the same for all domains of one load. */
+export interface DomainContext {
+  readonly defaults: Defaults;
+  readonly hasRelayhost: boolean;
+  readonly pool: SettingPool;
+}
+
+const NO_ALIASES: readonly DomainName[] = [];
+const sharedFlows = new Map<ReceiptSetting | undefined, Map<DeliverySetting | undefined, FlowSettings>>();
+const sharedSettings = new Map<FlowSettings, Map<FlowSettings, DomainSettings>>();
+
+/** Equal pairs become one object. The pools live as long as the process and hold what differs, not what is many. */
+function share<A, B, C>(pool: Map<A, Map<B, C>>, a: A, b: B, make: () => C): C {
+  const inner = pool.get(a) ?? new Map<B, C>();
+  pool.set(a, inner);
+  const found = inner.get(b) ?? make();
+  inner.set(b, found);
+  return found;
+}
+
+/**
+ * Reads `[domains."NAME"]`. On any mistake complaints are added and the result is undefined: a domain is never half in
+ * force. `file` names where it stands.
+ */
+export function parseHostedDomain(
+  writtenName: string,
+  value: unknown,
+  file: string,
+  context: DomainContext,
+  complaints: Complaint[],
+): HostedDomain | undefined {
+  const before = complaints.length;
+  const place = { file, domain: writtenName };
+  const name = parseDomain(writtenName);
+  if (name === undefined) {
+    complaints.push({ ...place, message: 'is no valid domain name' });
+    return undefined;
+  }
+  const reader = new TableReader(value, place, DOMAIN_KEYS, complaints);
+  const aliases = parseAliases(reader, name);
+  const nexthop = parseNextHop(reader.string('nexthop') ?? '');
+  if (nexthop === undefined)
+    reader.complain('nexthop', `"${reader.string('nexthop')}" is no next hop; write "[host]:port"`);
+  const settings = parseSettings(reader, [name, ...aliases], context, complaints);
+  if (complaints.length > before || nexthop === undefined) return undefined;
+  const unstamped = { name, aliases, nexthop, settings, file };
+  return { ...unstamped, tableDigest: tableDigest(unstamped) };
+}
+
+function parseAliases(reader: TableReader, name: DomainName): readonly DomainName[] {
+  const written = reader.list('aliases') ?? [];
+  if (written.length === 0) return NO_ALIASES;
+  if (written.length > MAX_ENTRIES / 10) reader.complain('aliases', 'are too many');
+  const aliases = new Set<DomainName>();
+  for (const text of written) {
+    const alias = parseDomain(text);
+    if (alias === undefined) reader.complain('aliases', `"${text}" is no valid domain name`);
+    else if (alias === name) reader.complain('aliases', `"${text}" is the domain itself`);
+    else if (aliases.has(alias)) reader.complain('aliases', `"${text}" stands here twice`);
+    else aliases.add(alias);
+  }
+  return [...aliases];
+}
+
+function parseSettings(
+  reader: TableReader,
+  names: readonly DomainName[],
+  context: DomainContext,
+  complaints: Complaint[],
+): DomainSettings {
+  const flow = (which: Flow): FlowSettings => {
+    const own = parseFlow(reader.raw(which), which, names, reader.placeOf(which), context, complaints);
+    return shareFlow(own);
+  };
+  const incoming = flow('incoming');
+  const outgoing = flow('outgoing');
+  return share(sharedSettings, incoming, outgoing, () => ({ incoming, outgoing }));
+}
+
+function shareFlow(flow: FlowSettings): FlowSettings {
+  return share(sharedFlows, flow.receipt, flow.delivery, () => flow);
+}
+
+function parseFlow(
+  value: unknown,
+  flow: Flow,
+  names: readonly DomainName[] | undefined,
+  place: { readonly file?: string; readonly domain?: string; readonly key?: string },
+  context: Pick<DomainContext, 'defaults' | 'hasRelayhost' | 'pool'>,
+  complaints: Complaint[],
+): FlowSettings {
+  if (value === undefined) return context.defaults[flow];
+  const reader = new TableReader(value, place, HOPS, complaints);
+  const read = (hop: Hop): Setting | undefined => {
+    if (!reader.has(hop)) return context.defaults[flow][hop];
+    const settingContext = { flow, hop, names, hasRelayhost: context.hasRelayhost, place: reader.placeOf(hop) };
+    return parseSetting(reader.raw(hop), settingContext, context.pool, complaints);
+  };
+  return {
+    receipt: read('receipt') as ReceiptSetting | undefined,
+    delivery: read('delivery') as DeliverySetting | undefined,
+  };
+}
+
+/** Reads `[defaults]` of the main file. */
+export function parseDefaults(
+  value: unknown,
+  file: string,
+  context: Omit<DomainContext, 'defaults'>,
+  complaints: Complaint[],
+): Defaults {
+  if (value === undefined) return NO_DEFAULTS;
+  const reader = new TableReader(value, { file, key: 'defaults' }, FLOWS, complaints);
+  const flow = (which: Flow): FlowSettings =>
+    parseFlow(
+      reader.raw(which),
+      which,
+      undefined,
+      reader.placeOf(which),
+      { ...context, defaults: NO_DEFAULTS },
+      complaints,
+    );
+  return { incoming: flow('incoming'), outgoing: flow('outgoing') };
+}
+
+function tableDigest(domain: Omit<HostedDomain, 'tableDigest'>): number {
+  const { incoming, outgoing } = domain.settings;
+  const texts = [incoming.delivery?.tableText, outgoing.delivery?.tableText, incoming.receipt?.tableText];
+  if (texts.every((text) => text === undefined || text === '')) return 0;
+  const text = [domain.name, ...domain.aliases, domain.nexthop, ...texts].join('\n');
+  return Number.parseInt(hash('sha256', text).slice(0, 12), 16);
+}

@@ -1,0 +1,233 @@
+/**
+ * From what stands under `[domains."d".FLOW.HOP]` or `[defaults.FLOW.HOP]` to a compiled setting. Every mistake becomes
+ * a complaint with its key; a setting with a mistake is none. It reads no files.
+ */
+import type { DomainName } from '../address/domain-name.ts';
+import { type Complaint, likelyMeant, type Place } from '../toml/complaint.ts';
+import { TableReader } from '../toml/table-reader.ts';
+import {
+  CIPHER_GRADES,
+  DEFAULT_GRADE,
+  DEFAULT_VERSION,
+  LEVELS,
+  type Level,
+  TLS_VERSIONS,
+  type TlsVersion,
+  versionRank,
+} from './level.ts';
+import { ALL_TABLE_KEYS, indexTableKeys, NO_TABLE_KEYS, People, type TableKeys } from './people.ts';
+import {
+  type Condition,
+  type DeliverySetting,
+  ENFORCEMENTS,
+  type Enforcement,
+  type Flow,
+  type Hop,
+  listName,
+  type ReceiptSetting,
+  type Setting,
+} from './setting.ts';
+
+const COMMON_KEYS = ['require_tls', 'senders', 'recipients', 'when', 'enforcement'] as const;
+
+/** The keys of a setting of each hop, in the order in which they are documented and exported. */
+export const SETTING_KEYS: Readonly<Record<Hop, readonly string[]>> = {
+  receipt: [...COMMON_KEYS, 'min_protocol', 'min_cipher_bits', 'on_failure'],
+  delivery: [...COMMON_KEYS, 'level', 'certificate_names', 'fingerprints', 'protocols', 'ciphers', 'on_failure'],
+};
+
+export interface SettingContext {
+  readonly flow: Flow;
+  readonly hop: Hop;
+  /** The hosted domain and its aliases; undefined in a default. */
+  readonly names: readonly DomainName[] | undefined;
+  /** Whether outgoing mail has one next hop of its own, which a certificate can be asked of. */
+  readonly hasRelayhost: boolean;
+  readonly place: Place;
+}
+
+/** Equal settings become one object, so that a fleet of domains with the same few settings holds them once. */
+export class SettingPool {
+  readonly #settings = new Map<string, Setting>();
+
+  share<T extends Setting>(key: string, setting: T): T {
+    const known = this.#settings.get(key);
+    if (known !== undefined) return known as T;
+    this.#settings.set(key, setting);
+    return setting;
+  }
+}
+
+/** The setting, or undefined for `never` and for one with a complaint. */
+export function parseSetting(
+  value: unknown,
+  context: SettingContext,
+  pool: SettingPool,
+  complaints: Complaint[],
+): Setting | undefined {
+  const before = complaints.length;
+  const reader = new TableReader(value, context.place, SETTING_KEYS[context.hop], complaints);
+  const condition = parseCondition(reader, context);
+  const enforcement = reader.oneOf('enforcement', ENFORCEMENTS) ?? 'enforce';
+  const parse = context.hop === 'receipt' ? parseReceipt : parseDelivery;
+  const setting = parse(reader, context, condition ?? { kind: 'always' }, enforcement);
+  if (complaints.length > before || condition === undefined) return undefined;
+  return pool.share(canonicalText(context, setting), setting);
+}
+
+function parseCondition(reader: TableReader, context: SettingContext): Condition | undefined {
+  const requireTls = reader.oneOf('require_tls', ['never', 'always', 'specific']) ?? 'never';
+  const when = reader.oneOf('when', ['either', 'both']);
+  if (requireTls !== 'specific') {
+    for (const key of ['senders', 'recipients', 'when']) {
+      if (reader.has(key))
+        reader.complain(key, `has a meaning only with require_tls = "specific", not "${requireTls}"`);
+    }
+    return requireTls === 'always' ? { kind: 'always' } : undefined;
+  }
+  const compile = (side: 'own' | 'far'): { people: People; given: boolean } => {
+    const key = listName(context.flow, side);
+    const entries = reader.list(key) ?? [];
+    const people = People.compile(entries, side, context.names, (message) => reader.complain(key, message));
+    return { people, given: entries.length > 0 };
+  };
+  const own = compile('own');
+  const far = compile('far');
+  if (!own.given && !far.given) {
+    reader.complain('require_tls', '"specific" with nobody listed: name senders or recipients');
+  }
+  if (when !== 'both') return { kind: 'either', own: own.people, far: far.people };
+  return {
+    kind: 'both',
+    own: own.given ? own.people : People.everyone('own'),
+    far: far.given ? far.people : People.everyone('far'),
+  };
+}
+
+/** Contract section 7, "Which keys a setting gives". */
+function tableKeysOf(condition: Condition): TableKeys {
+  if (condition.kind === 'always') return ALL_TABLE_KEYS;
+  if (condition.kind === 'either') return condition.far.everyone ? ALL_TABLE_KEYS : condition.own.tableKeys;
+  return condition.far.everyone ? condition.own.tableKeys : NO_TABLE_KEYS;
+}
+
+function parseReceipt(
+  reader: TableReader,
+  context: SettingContext,
+  condition: Condition,
+  enforcement: Enforcement,
+): ReceiptSetting {
+  const minProtocol = reader.oneOf('min_protocol', TLS_VERSIONS) ?? DEFAULT_VERSION;
+  const onFailure = reader.oneOf('on_failure', ['reject', 'defer']) ?? 'reject';
+  // receipt_access knows recipients only, and answers with a reject.
+  const inTable = context.flow === 'incoming' && enforcement === 'enforce' && onFailure === 'reject';
+  const tableKeys = inTable ? tableKeysOf(condition) : NO_TABLE_KEYS;
+  return {
+    hop: 'receipt',
+    condition,
+    enforcement,
+    minProtocol,
+    minRank: versionRank(minProtocol),
+    minCipherBits: reader.integer('min_cipher_bits', 0, 4096) ?? 128,
+    onFailure,
+    tableKeys,
+    tableIndex: indexTableKeys(tableKeys),
+    tableText: inTable ? JSON.stringify(tableKeys) : '',
+  };
+}
+
+function parseDelivery(
+  reader: TableReader,
+  context: SettingContext,
+  condition: Condition,
+  enforcement: Enforcement,
+): DeliverySetting {
+  const level = reader.oneOf('level', LEVELS) ?? 'encrypt';
+  const certificateNames = parseCertificateNames(reader, level);
+  const fingerprints = parseFingerprints(reader, level);
+  const minProtocol = parseProtocols(reader, context);
+  const ciphers = reader.oneOf('ciphers', CIPHER_GRADES) ?? DEFAULT_GRADE;
+  const onFailure = reader.oneOf('on_failure', ['defer', 'bounce']) ?? 'defer';
+  if (context.flow === 'outgoing' && !context.hasRelayhost) {
+    for (const [key, list] of [
+      ['certificate_names', certificateNames],
+      ['fingerprints', fingerprints],
+    ] as const) {
+      if (list.length > 0) {
+        reader.complain(
+          key,
+          'of outgoing mail needs postfix.relayhost: without it every recipient domain has servers of its own',
+        );
+      }
+    }
+  }
+  const tableKeys = enforcement === 'enforce' ? tableKeysOf(condition) : NO_TABLE_KEYS;
+  const terms = { level, certificateNames, fingerprints, minProtocol, ciphers, onFailure };
+  return {
+    hop: 'delivery',
+    condition,
+    enforcement,
+    ...terms,
+    tableKeys,
+    tableIndex: indexTableKeys(tableKeys),
+    tableText: tableKeys === NO_TABLE_KEYS ? '' : JSON.stringify([tableKeys, terms]),
+  };
+}
+
+function parseCertificateNames(reader: TableReader, level: Level): readonly string[] {
+  const names = reader.list('certificate_names') ?? [];
+  if (names.length > 0 && level !== 'verify' && level !== 'secure') {
+    reader.complain('certificate_names', `has a meaning only with level "verify" or "secure", not "${level}"`);
+  }
+  for (const name of names) {
+    // Postfix's own words for the names it derives, a host name, or .domain for all names below one.
+    if (!/^(?:nexthop|dot-nexthop|hostname|\.?[a-z0-9_-]+(?:\.[a-z0-9_-]+)+)$/iu.test(name)) {
+      reader.complain('certificate_names', `"${name}" is no name that Postfix's match= takes`);
+    }
+  }
+  return [...new Set(names.map((name) => name.toLowerCase()))];
+}
+
+function parseFingerprints(reader: TableReader, level: Level): readonly string[] {
+  const given = reader.list('fingerprints') ?? [];
+  if (level === 'fingerprint' && given.length === 0) {
+    reader.complain('fingerprints', 'must name at least one SHA-256 fingerprint with level "fingerprint"');
+  }
+  if (level !== 'fingerprint' && given.length > 0) {
+    reader.complain('fingerprints', `has a meaning only with level "fingerprint", not "${level}"`);
+  }
+  const fingerprints = given.map((text) => {
+    const hex = text.replaceAll(':', '').toLowerCase();
+    if (!/^[0-9a-f]{64}$/u.test(hex)) {
+      reader.complain('fingerprints', `"${text}" is no SHA-256 fingerprint (32 pairs of hexadecimal digits)`);
+    }
+    return (hex.match(/../gu) ?? []).join(':');
+  });
+  return [...new Set(fingerprints)].sort();
+}
+
+function parseProtocols(reader: TableReader, context: SettingContext): TlsVersion {
+  const text = reader.string('protocols');
+  if (text === undefined) return DEFAULT_VERSION;
+  // Outgoing mail reaches next hops that it shares with others; it may raise what they ask, never lower it.
+  const versions =
+    context.flow === 'outgoing' ? TLS_VERSIONS.slice(TLS_VERSIONS.indexOf(DEFAULT_VERSION)) : TLS_VERSIONS;
+  const words = versions.map((version) => `>=${version}`);
+  const found = versions.find((version) => `>=${version}` === text.replaceAll(' ', ''));
+  if (found !== undefined) return found;
+  const meant = likelyMeant(text, words);
+  const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
+  reader.complain('protocols', `"${text}" is none of ${words.map((word) => `"${word}"`).join(', ')}${hint}`);
+  return DEFAULT_VERSION;
+}
+
+function canonicalText(context: SettingContext, setting: Setting): string {
+  const { condition } = setting;
+  const who =
+    condition.kind === 'always' ? 'always' : `${condition.kind} ${condition.own.canonical} ${condition.far.canonical}`;
+  const terms =
+    setting.hop === 'receipt'
+      ? [setting.minProtocol, setting.minCipherBits]
+      : [setting.level, setting.certificateNames, setting.fingerprints, setting.minProtocol, setting.ciphers];
+  return JSON.stringify([context.flow, context.hop, who, setting.enforcement, setting.onFailure, terms]);
+}

@@ -1,0 +1,113 @@
+/**
+ * Reads the keys of one TOML table (or of the same thing as JSON), collecting every complaint instead of stopping at
+ * the first. It knows types, limits and misspelt keys; what a key means is its caller's.
+ */
+import { splitList } from '../address/pattern.ts';
+import { type Complaint, likelyMeant, type Place } from './complaint.ts';
+
+export type Table = Readonly<Record<string, unknown>>;
+
+/** Longest string and longest list that a setting may hold: beyond any use, and short enough to survive. */
+const MAX_STRING = 16 * 1024 * 1024;
+export const MAX_ENTRIES = 1_000_000;
+
+export function isTable(value: unknown): value is Table {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
+}
+
+export class TableReader {
+  readonly #table: Table;
+  readonly #place: Place;
+  readonly #complaints: Complaint[];
+
+  /** `place.key` is the dotted path of the table itself, '' or absent at the top. Unknown keys are complained of at once. */
+  constructor(value: unknown, place: Place, known: readonly string[], complaints: Complaint[]) {
+    this.#place = place;
+    this.#complaints = complaints;
+    this.#table = isTable(value) ? value : {};
+    if (!isTable(value)) complaints.push({ ...place, message: `must be a table, not ${nameOf(value)}` });
+    for (const key of Object.keys(this.#table)) {
+      if (known.includes(key)) continue;
+      const meant = likelyMeant(key, known);
+      this.complain(key, `unknown key${meant === undefined ? '' : `; did you mean "${meant}"?`}`);
+    }
+  }
+
+  complain(key: string, message: string): void {
+    this.#complaints.push({ ...this.placeOf(key), message });
+  }
+
+  placeOf(key: string): Place {
+    return { ...this.#place, key: this.#place.key ? `${this.#place.key}.${key}` : key };
+  }
+
+  has(key: string): boolean {
+    return Object.hasOwn(this.#table, key);
+  }
+
+  /** The value as it stands, of a type that the caller checks. */
+  raw(key: string): unknown {
+    return this.has(key) ? this.#table[key] : undefined;
+  }
+
+  keys(): readonly string[] {
+    return Object.keys(this.#table);
+  }
+
+  string(key: string): string | undefined {
+    const value = this.raw(key);
+    if (value === undefined) return undefined;
+    if (typeof value === 'string' && value.length <= MAX_STRING) return value;
+    this.complain(key, typeof value === 'string' ? 'is too long' : `must be a string, not ${nameOf(value)}`);
+    return undefined;
+  }
+
+  boolean(key: string): boolean | undefined {
+    const value = this.raw(key);
+    if (value === undefined || typeof value === 'boolean') return value;
+    this.complain(key, `must be true or false, not ${nameOf(value)}`);
+    return undefined;
+  }
+
+  integer(key: string, least: number, most: number): number | undefined {
+    const value = this.raw(key);
+    if (value === undefined) return undefined;
+    if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return value;
+    this.complain(key, `must be a whole number from ${least} to ${most}`);
+    return undefined;
+  }
+
+  oneOf<T extends string>(key: string, words: readonly T[]): T | undefined {
+    const value = this.string(key);
+    if (value === undefined) return undefined;
+    const found = words.find((word) => word === value);
+    if (found !== undefined) return found;
+    const meant = likelyMeant(value, words);
+    const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
+    this.complain(key, `"${value}" is none of ${words.map((word) => `"${word}"`).join(', ')}${hint}`);
+    return undefined;
+  }
+
+  /** A list: an array of strings, or one string split at spaces, commas and newlines. */
+  list(key: string): readonly string[] | undefined {
+    const value = this.raw(key);
+    if (value === undefined) return undefined;
+    const entries = typeof value === 'string' ? splitList(value) : value;
+    if (!Array.isArray(entries) || !entries.every((entry): entry is string => typeof entry === 'string')) {
+      this.complain(key, 'must be a string or an array of strings');
+      return undefined;
+    }
+    if (entries.length > MAX_ENTRIES) {
+      this.complain(key, `has ${entries.length} entries; ${MAX_ENTRIES} are the most`);
+      return undefined;
+    }
+    return entries;
+  }
+}
+
+function nameOf(value: unknown): string {
+  if (Array.isArray(value)) return 'an array';
+  if (value instanceof Date) return 'a date';
+  if (isTable(value)) return 'a table';
+  return `${typeof value === 'string' ? 'the string ' : ''}${JSON.stringify(value)}`;
+}
