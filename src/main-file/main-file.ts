@@ -1,0 +1,144 @@
+/**
+ * The main file, tlswarden.toml (contract section 4): read once at the start of a command, checked whole, with the
+ * defaults of what is absent. It starts nothing and touches no other file.
+ */
+import { isIP } from 'node:net';
+import { dirname, resolve } from 'node:path';
+import { type Defaults, parseDefaults } from '../settings/hosted-domain.ts';
+import { BY_MX, type NextHop, parseNextHop } from '../settings/next-hop.ts';
+import { SettingPool } from '../settings/parse-setting.ts';
+import { type Complaint, ComplaintError } from '../toml/complaint.ts';
+import { readToml } from '../toml/read-toml.ts';
+import { TableReader } from '../toml/table-reader.ts';
+
+export const DEFAULT_PATH = '/etc/tlswarden/tlswarden.toml';
+
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+export const MAP_TYPES = ['lmdb', 'cdb', 'hash', 'btree', 'texthash'] as const;
+export type MapType = (typeof MAP_TYPES)[number];
+
+/** Where the settings live. */
+export type SourceAddress =
+  | { readonly kind: 'directory'; readonly path: string }
+  | { readonly kind: 'redis'; readonly url: string };
+
+export interface MainFile {
+  readonly path: string;
+  readonly server: {
+    readonly listen: readonly string[];
+    readonly allowRemote: boolean;
+    readonly maxConnections: number;
+    /** host:port of /metrics; undefined: off. */
+    readonly metrics: string | undefined;
+  };
+  readonly log: { readonly level: (typeof LOG_LEVELS)[number] };
+  readonly settings: { readonly source: SourceAddress; readonly snapshot: string | undefined };
+  readonly addresses: { readonly recipientDelimiter: string };
+  /** CIDR, as written. */
+  readonly receipt: { readonly exemptClients: readonly string[] };
+  /** undefined: no tables. `type` undefined: Postfix's default_database_type. */
+  readonly maps: { readonly directory: string; readonly type: MapType | undefined } | undefined;
+  readonly postfix: { readonly configDirectory: string; readonly relayhost: NextHop };
+  readonly defaults: Defaults;
+  /** What the defaults were read with: the domains' settings share objects with them. */
+  readonly pool: SettingPool;
+}
+
+const SECTIONS = ['server', 'log', 'settings', 'addresses', 'receipt', 'maps', 'postfix', 'defaults'] as const;
+
+/** Reads the main file; throws {@link ComplaintError} with everything that is wrong. */
+export async function readMainFile(path: string): Promise<MainFile> {
+  const { table } = await readToml(path, path);
+  return parseMainFile(table, path);
+}
+
+/** Checks what stands in the main file at `path`, against which relative paths are resolved. */
+export function parseMainFile(table: unknown, path: string): MainFile {
+  const complaints: Complaint[] = [];
+  const top = new TableReader(table, { file: path }, SECTIONS, complaints);
+  const base = dirname(resolve(path));
+  const section = (name: string, known: readonly string[]): TableReader =>
+    new TableReader(top.raw(name) ?? {}, { file: path, key: name }, known, complaints);
+
+  const server = section('server', ['listen', 'allow_remote', 'max_connections', 'metrics']);
+  const log = section('log', ['level']);
+  const settings = section('settings', ['source', 'snapshot']);
+  const addresses = section('addresses', ['recipient_delimiter']);
+  const receipt = section('receipt', ['exempt_clients']);
+  const maps = section('maps', ['directory', 'type']);
+  const postfix = section('postfix', ['config_directory', 'relayhost']);
+
+  const relayhost = parseRelayhost(postfix);
+  const pool = new SettingPool();
+  const defaultsContext = { hasRelayhost: relayhost !== BY_MX, pool };
+  const defaults = parseDefaults(top.raw('defaults'), path, defaultsContext, complaints);
+  const snapshot = settings.string('snapshot');
+  const main: MainFile = {
+    path,
+    server: {
+      listen: server.list('listen') ?? ['127.0.0.1:10040'],
+      allowRemote: server.boolean('allow_remote') ?? false,
+      maxConnections: server.integer('max_connections', 1, 1_000_000) ?? 4096,
+      metrics: server.string('metrics'),
+    },
+    log: { level: log.oneOf('level', LOG_LEVELS) ?? 'info' },
+    settings: {
+      source: parseSource(settings, base),
+      snapshot: snapshot === undefined ? undefined : resolve(base, snapshot),
+    },
+    addresses: { recipientDelimiter: parseDelimiter(addresses) },
+    receipt: { exemptClients: parseExemptClients(receipt) },
+    maps: parseMaps(top.has('maps'), maps, base),
+    postfix: { configDirectory: resolve(base, postfix.string('config_directory') ?? '/etc/postfix'), relayhost },
+    defaults,
+    pool,
+  };
+  if (main.server.listen.length === 0) server.complain('listen', 'is empty: the service would listen nowhere');
+  if (complaints.length > 0) throw new ComplaintError(complaints);
+  return main;
+}
+
+function parseSource(settings: TableReader, base: string): SourceAddress {
+  const text = settings.string('source') ?? 'domains.d';
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//iu.exec(text)?.[1]?.toLowerCase();
+  if (scheme === undefined) return { kind: 'directory', path: resolve(base, text) };
+  if (scheme !== 'redis' && scheme !== 'rediss') {
+    settings.complain('source', `"${scheme}://" is no source; write a directory, redis:// or rediss://`);
+  }
+  return { kind: 'redis', url: text };
+}
+
+function parseDelimiter(addresses: TableReader): string {
+  const text = addresses.string('recipient_delimiter') ?? '+';
+  if (!/^[\x21-\x7e]*$/u.test(text) || text.includes('@')) {
+    addresses.complain('recipient_delimiter', 'must be printable ASCII characters other than "@", or empty');
+  }
+  return text;
+}
+
+function parseExemptClients(receipt: TableReader): readonly string[] {
+  const blocks = receipt.list('exempt_clients') ?? [];
+  for (const block of blocks) {
+    const [address = '', bits, ...rest] = block.split('/');
+    const family = isIP(address);
+    const most = family === 4 ? 32 : 128;
+    const ok =
+      family !== 0 && rest.length === 0 && (bits === undefined || (/^\d{1,3}$/u.test(bits) && Number(bits) <= most));
+    if (!ok) receipt.complain('exempt_clients', `"${block}" is no address or CIDR block`);
+  }
+  return blocks;
+}
+
+function parseMaps(present: boolean, maps: TableReader, base: string): MainFile['maps'] {
+  const directory = maps.string('directory');
+  const type = maps.oneOf('type', MAP_TYPES);
+  if (present && directory === undefined) maps.complain('directory', 'is missing; without tables leave out [maps]');
+  return directory === undefined ? undefined : { directory: resolve(base, directory), type };
+}
+
+function parseRelayhost(postfix: TableReader): NextHop {
+  const text = postfix.string('relayhost') ?? '';
+  const nexthop = parseNextHop(text);
+  if (nexthop === undefined) postfix.complain('relayhost', `"${text}" is no next hop; write "[host]:port"`);
+  return nexthop ?? BY_MX;
+}

@@ -1,0 +1,180 @@
+/**
+ * The settings as a directory of TOML files (contract section 3): loads them whole, reading again only files that
+ * changed, and tells when something changed. It never writes; `domains set` does, in directory-writer.ts.
+ */
+import { type FSWatcher, watch } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { HostedDomain } from '../settings/hosted-domain.ts';
+import { type DomainContext, parseHostedDomain } from '../settings/hosted-domain.ts';
+import type { NextHop } from '../settings/next-hop.ts';
+import { type Settings, SettingsBuilder } from '../settings/settings.ts';
+import { type Complaint, ComplaintError } from '../toml/complaint.ts';
+import { type FileState, readToml, sameState, type TomlFile } from '../toml/read-toml.ts';
+import { isTable, TableReader } from '../toml/table-reader.ts';
+
+/** Changes that come within this time are one change. */
+const DEBOUNCE_MS = 50;
+/** Against watches that miss something: how often the directory itself is looked at. */
+const POLL_MS = 1000;
+/** Work between two looks at the event loop: requests go on being answered while a fleet is loaded. */
+const SLICE_MS = 8;
+
+export interface DirectorySourceOptions {
+  readonly path: string;
+  readonly relayhost: NextHop;
+  readonly context: DomainContext;
+}
+
+interface LoadedFile {
+  readonly state: FileState;
+  readonly domains: readonly HostedDomain[];
+}
+
+export class DirectorySource {
+  readonly path: string;
+  readonly #options: DirectorySourceOptions;
+  #files = new Map<string, LoadedFile>();
+
+  constructor(options: DirectorySourceOptions) {
+    this.path = options.path;
+    this.#options = options;
+  }
+
+  /** The settings as they stand on disk now. Throws {@link ComplaintError} with all that is wrong in any file. */
+  async load(): Promise<Settings> {
+    const complaints: Complaint[] = [];
+    const files = new Map<string, LoadedFile>();
+    const builder = new SettingsBuilder(this.#options.relayhost, complaints);
+    let sliceEnd = performance.now() + SLICE_MS;
+    for (const name of await listFiles(this.path)) {
+      const file = await this.#loadFile(name, complaints);
+      if (file === undefined) continue;
+      files.set(name, file);
+      for (const domain of file.domains) {
+        builder.add(domain);
+        if (performance.now() > sliceEnd) {
+          await new Promise(setImmediate);
+          sliceEnd = performance.now() + SLICE_MS;
+        }
+      }
+    }
+    const settings = builder.finish();
+    if (settings === undefined) throw new ComplaintError(complaints);
+    this.#files = files;
+    return settings;
+  }
+
+  /** Calls back, once for a burst, when a file may have changed. Returns what ends it. */
+  watch(changed: () => void): () => void {
+    let timer: NodeJS.Timeout | undefined;
+    const soon = (): void => {
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        changed();
+      }, DEBOUNCE_MS);
+    };
+    let watcher = watchDirectory(this.path, soon);
+    let last = '';
+    const poll = setInterval(async () => {
+      if (watcher === undefined) soon();
+      const now = await directoryState(this.path);
+      if (last !== '' && now !== last) {
+        // The directory may be another one under the same name: watch that.
+        watcher?.close();
+        watcher = watchDirectory(this.path, soon);
+        soon();
+      }
+      last = now;
+    }, POLL_MS);
+    poll.unref();
+    return () => {
+      watcher?.close();
+      clearInterval(poll);
+      clearTimeout(timer);
+    };
+  }
+
+  async #loadFile(name: string, complaints: Complaint[]): Promise<LoadedFile | undefined> {
+    const known = this.#files.get(name);
+    try {
+      if (known !== undefined && sameState(known.state, await stateOf(join(this.path, name)))) return known;
+      const file = await readToml(join(this.path, name), name);
+      return { state: file.state, domains: await this.#parseDomains(file, name, known?.domains ?? [], complaints) };
+    } catch (error) {
+      if (!(error instanceof ComplaintError)) throw error;
+      complaints.push(...error.complaints);
+      return undefined;
+    }
+  }
+
+  async #parseDomains(
+    file: TomlFile,
+    name: string,
+    known: readonly HostedDomain[],
+    complaints: Complaint[],
+  ): Promise<readonly HostedDomain[]> {
+    const reader = new TableReader(file.table, { file: name }, ['domains'], complaints);
+    const table = reader.raw('domains') ?? {};
+    if (!isTable(table)) {
+      reader.complain('domains', 'must be a table: [domains."example.com"]');
+      return [];
+    }
+    const before = new Map(known.map((domain) => [domain.name, domain]));
+    const domains: HostedDomain[] = [];
+    let sliceEnd = performance.now() + SLICE_MS;
+    for (const [domainName, value] of Object.entries(table)) {
+      const domain = parseHostedDomain(domainName, value, name, this.#options.context, complaints);
+      if (domain !== undefined) domains.push(reuse(before.get(domain.name), domain));
+      if (performance.now() > sliceEnd) {
+        await new Promise(setImmediate);
+        sliceEnd = performance.now() + SLICE_MS;
+      }
+    }
+    return domains;
+  }
+}
+
+/** The object that stood for the domain before, if nothing about it changed: what was decided by it still holds. */
+function reuse(before: HostedDomain | undefined, now: HostedDomain): HostedDomain {
+  if (before === undefined || before.settings !== now.settings || before.nexthop !== now.nexthop) return now;
+  return before.aliases.join(' ') === now.aliases.join(' ') ? before : now;
+}
+
+/** The names of the settings files, sorted, so that a load depends on nothing but their content. */
+export async function listFiles(path: string): Promise<readonly string[]> {
+  try {
+    const names = await readdir(path);
+    return names.filter((name) => name.endsWith('.toml') && !name.startsWith('.')).sort();
+  } catch (error) {
+    throw new ComplaintError([
+      { file: path, message: `the settings directory cannot be read: ${(error as Error).message}` },
+    ]);
+  }
+}
+
+async function stateOf(path: string): Promise<FileState> {
+  const found = await stat(path, { bigint: true }).catch(() => undefined);
+  return {
+    inode: found?.ino ?? 0n,
+    size: found?.size ?? 0n,
+    modified: found?.mtimeNs ?? 0n,
+    changed: found?.ctimeNs ?? 0n,
+  };
+}
+
+async function directoryState(path: string): Promise<string> {
+  const { inode, modified, changed } = await stateOf(path);
+  return `${inode} ${modified} ${changed}`;
+}
+
+function watchDirectory(path: string, changed: () => void): FSWatcher | undefined {
+  try {
+    const watcher = watch(path, { persistent: false }, changed);
+    watcher.on('error', () => watcher.close());
+    return watcher;
+  } catch {
+    // Out of inotify watches, or no such directory just now: the poll goes on looking.
+    return undefined;
+  }
+}
