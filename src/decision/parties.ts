@@ -23,24 +23,30 @@ export type SettingOf<H extends Hop> = H extends 'receipt' ? ReceiptSetting : De
 
 /** Finds the parties of a message. `sender` and `recipient` are as Postfix passes them; '' is the null sender. */
 export function findParties(settings: Settings, sender: string, recipient: string, delimiters: string): Parties {
-  const from = Address.read(sender, delimiters);
-  let to = Address.read(recipient, delimiters);
-  let recipientDomain = settings.find(to.domain);
-  // `user%hosted@here`: if `here` is one of Postfix's own domains, the mail goes to user@hosted. Whether it is, only
-  // Postfix knows; what the service must not do is let it past a requirement.
-  for (
-    let depth = 0, routed = to.routed;
-    recipientDomain === undefined && routed !== undefined;
-    routed = routed.routed
-  ) {
-    const found = settings.find(routed.domain);
-    if (found !== undefined) {
-      to = routed;
-      recipientDomain = found;
-    }
-    if (++depth === MAX_ROUTING) break;
+  const from = resolveAddress(settings, Address.read(sender, delimiters));
+  const to = resolveAddress(settings, Address.read(recipient, delimiters));
+  return {
+    sender: from.address,
+    recipient: to.address,
+    senderDomain: from.domain,
+    recipientDomain: to.domain,
+  };
+}
+
+/**
+ * The address that counts, and its hosted domain. `user%hosted@here` goes to user@hosted if `here` is one of Postfix's
+ * own domains. Whether it is, only Postfix knows; what the service must not do is let it past a requirement.
+ */
+function resolveAddress(settings: Settings, address: Address): { address: Address; domain: HostedDomain | undefined } {
+  const domain = settings.find(address.domain);
+  if (domain !== undefined) return { address, domain };
+  let routed = address.routed;
+  for (let depth = 0; routed !== undefined && depth < MAX_ROUTING; depth++) {
+    const inner = settings.find(routed.domain);
+    if (inner !== undefined) return { address: routed, domain: inner };
+    routed = routed.routed;
   }
-  return { sender: from, recipient: to, senderDomain: settings.find(from.domain), recipientDomain };
+  return { address, domain: undefined };
 }
 
 /** The setting of this flow and hop if it asks for TLS between the two: a requirement. */

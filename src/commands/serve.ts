@@ -1,0 +1,126 @@
+/**
+ * `tlswarden serve`: the policy service, put together. Settings in force, tables in force and lanes on one side, the
+ * network on the other, and signals around them. It decides nothing itself.
+ */
+import type { Command } from 'commander';
+import type { Logger } from 'pino';
+import { type Decision, type DecisionContext, decide } from '../decision/decide.ts';
+import { NO_TABLES } from '../decision/delivery.ts';
+import { Lanes } from '../decision/lanes.ts';
+import type { PolicyRequest } from '../decision/request.ts';
+import { openLog } from '../log/logger.ts';
+import type { MainFile } from '../main-file/main-file.ts';
+import { type ListenAddress, parseListenAddress } from '../service/listen-address.ts';
+import { takePassedSockets } from '../service/passed-sockets.ts';
+import { PolicyServer } from '../service/server.ts';
+import { compileExemptClients } from '../settings/exempt-clients.ts';
+import type { Settings } from '../settings/settings.ts';
+import { openSource } from '../source/open-source.ts';
+import { SettingsInForce } from '../source/settings-in-force.ts';
+import { type Complaint, ComplaintError } from '../toml/complaint.ts';
+
+/** What the handler decides by; the settings' owner writes it, between two requests. */
+type MutableContext = { -readonly [K in keyof DecisionContext]: DecisionContext[K] };
+
+/** Runs the service until SIGTERM or SIGINT; resolves when it has stopped. Throws what keeps it from starting. */
+export async function serve(main: MainFile): Promise<void> {
+  const sockets = listenAddresses(main);
+  const log = openLog(main.log.level);
+  const { logger } = log;
+  const lanes = new Lanes(Date.now());
+  const isExempt = compileExemptClients(main.receipt.exemptClients);
+  let context: MutableContext | undefined;
+
+  const inForce = new SettingsInForce(openSource(main), {
+    changed(settings, generation) {
+      const delimiters = main.addresses.recipientDelimiter;
+      context ??= { settings, generation, delimiters, tables: NO_TABLES, lanes, isExempt };
+      context.settings = settings;
+      context.generation = generation;
+      logger.info({ domains: settings.size, generation }, 'settings in force');
+    },
+    failed(error) {
+      logger.error({ complaints: error.complaints }, 'settings cannot be used; those in force stay');
+    },
+  });
+
+  const server = new PolicyServer({
+    log: logger,
+    maxConnections: main.server.maxConnections,
+    handler(request) {
+      if (context === undefined) return undefined;
+      const decision = decide(context, request, Date.now());
+      if (decision.kind !== 'pass') logDecision(logger, request, decision);
+      return decision.reply;
+    },
+  });
+  try {
+    await inForce.start();
+    await server.listen(sockets, { allowRemote: main.server.allowRemote });
+    logger.info({ listen: server.addresses }, 'ready');
+    await untilStopped(() => void inForce.reload());
+    logger.info('stopping');
+  } finally {
+    inForce.stop();
+    await server.stop();
+    log.flush();
+  }
+}
+
+function listenAddresses(main: MainFile): readonly ListenAddress[] {
+  const passed = takePassedSockets(process.env, process.pid);
+  if (passed.length > 0) return passed;
+  const complaints: Complaint[] = [];
+  const addresses: ListenAddress[] = [];
+  for (const text of main.server.listen) {
+    const parsed = parseListenAddress(text, { allowRemote: main.server.allowRemote });
+    if ('problem' in parsed)
+      complaints.push({ file: main.path, key: 'server.listen', message: `"${text}": ${parsed.problem}` });
+    else addresses.push(parsed.address);
+  }
+  if (complaints.length > 0) throw new ComplaintError(complaints);
+  return addresses;
+}
+
+function untilStopped(reload: () => void): Promise<void> {
+  return new Promise((resolve) => {
+    process.on('SIGHUP', reload);
+    process.once('SIGTERM', () => resolve());
+    process.once('SIGINT', () => resolve());
+  });
+}
+
+/** One line a refusal or a lane decision, with what a postmaster finds the message by in Postfix's own log. */
+function logDecision(logger: Logger, request: PolicyRequest, decision: Exclude<Decision, { kind: 'pass' }>): void {
+  const fields = { decision: decision.kind, instance: request.instance, client: request.clientAddress };
+  switch (decision.kind) {
+    case 'reject':
+    case 'defer':
+    case 'warn': {
+      const { domain, flow, lack, setting } = decision.refusal;
+      logger.info(
+        { ...fields, hop: 'receipt', domain, flow, lack, enforcement: setting.enforcement },
+        'no TLS as required',
+      );
+      break;
+    }
+    case 'filter':
+    case 'separate':
+      logger.info({ ...fields, hop: 'delivery', action: decision.reply }, 'lane');
+      break;
+    case 'unsure':
+      logger.warn({ ...fields, hop: 'delivery' }, 'recipients of this message are not all known; it has to come again');
+  }
+}
+
+/** A request whose answer shows the service at work: plaintext mail to a domain that requires TLS of everyone. */
+export function sampleRequest(settings: Settings): string {
+  for (const domain of settings.domains()) {
+    if (domain.settings.incoming.receipt?.condition.kind !== 'always') continue;
+    const lines = ['request=smtpd_access_policy', 'protocol_state=RCPT', 'sender=someone@partner.example'];
+    return [...lines, `recipient=postmaster@${domain.name}`, 'encryption_protocol=', '', ''].join('\\n');
+  }
+  return '';
+}
+
+export type { Command };

@@ -1,0 +1,98 @@
+/**
+ * The settings in force: the last that were loaded without a mistake. Changes are loaded one after the other; one that
+ * fails leaves everything as it is and is told. Nobody ever sees half a change.
+ */
+import type { Settings } from '../settings/settings.ts';
+import { ComplaintError } from '../toml/complaint.ts';
+
+/** Where settings come from, as far as the service and the table writer need to know. */
+export interface SettingsSource {
+  /** All settings as they stand now; throws {@link ComplaintError} if they cannot be used. */
+  load(): Promise<Settings>;
+  /** Calls back when they may have changed, until the returned function is called. */
+  watch(changed: () => void): () => void;
+}
+
+export interface SettingsEvents {
+  /** New settings are in force from now on. Called synchronously, before anything is decided by them. */
+  changed(settings: Settings, generation: number): void;
+  /** A load failed; the settings in force stay. */
+  failed(error: ComplaintError): void;
+}
+
+export class SettingsInForce {
+  readonly #source: SettingsSource;
+  readonly #events: SettingsEvents;
+  #settings: Settings | undefined;
+  #generation = 0;
+  #loading: Promise<boolean> | undefined;
+  #again: Promise<boolean> | undefined;
+  #stopWatching: (() => void) | undefined;
+  reloads = 0;
+  reloadErrors = 0;
+
+  constructor(source: SettingsSource, events: SettingsEvents) {
+    this.#source = source;
+    this.#events = events;
+  }
+
+  /** undefined until the first load succeeded. */
+  get settings(): Settings | undefined {
+    return this.#settings;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** Loads for the first time; throws what is wrong. Then follows changes until {@link stop}. */
+  async start(): Promise<Settings> {
+    const settings = await this.#source.load();
+    this.#adopt(settings);
+    this.#stopWatching = this.#source.watch(() => void this.reload());
+    return settings;
+  }
+
+  stop(): void {
+    this.#stopWatching?.();
+    this.#stopWatching = undefined;
+  }
+
+  /**
+   * Loads again; true if the settings on disk are in force afterwards. A call during a load waits for one more load,
+   * since the running one may have passed by what changed.
+   */
+  reload(): Promise<boolean> {
+    if (this.#loading === undefined) {
+      this.#loading = this.#load().finally(() => {
+        this.#loading = undefined;
+      });
+      return this.#loading;
+    }
+    this.#again ??= this.#loading.then(() => {
+      this.#again = undefined;
+      return this.reload();
+    });
+    return this.#again;
+  }
+
+  async #load(): Promise<boolean> {
+    try {
+      this.#adopt(await this.#source.load());
+      this.reloads += 1;
+      return true;
+    } catch (error) {
+      this.reloadErrors += 1;
+      this.#events.failed(
+        error instanceof ComplaintError ? error : new ComplaintError([{ message: (error as Error).message }]),
+      );
+      return false;
+    }
+  }
+
+  #adopt(settings: Settings): void {
+    this.#settings = settings;
+    this.#generation += 1;
+    this.#events.changed(settings, this.#generation);
+  }
+}
