@@ -2,7 +2,6 @@
  * The decision (contract sections 5 and 7): settings and a request go in, what to answer comes out. No sockets, no
  * files, no clock, no logger; the only state is that of {@link Lanes}.
  */
-import type { HostedDomain } from '../settings/hosted-domain.ts';
 import type { Settings } from '../settings/settings.ts';
 import { type Lane, mayJoin, ownLane, type TablesInForce } from './delivery.ts';
 import type { Lanes, Message } from './lanes.ts';
@@ -84,7 +83,7 @@ function decideLane(
   else if (!fits(settings, parties, message.lane, own, request.authenticated)) {
     return { kind: 'separate', reply: SEPARATE_REPLY, monitored };
   }
-  lanes.admit(request.instance, message, involved(parties), now);
+  lanes.admit(request.instance, message, parties, now);
   return message.lane === undefined ? undefined : filter(message.lane, monitored);
 }
 
@@ -106,8 +105,7 @@ function decideData(context: DecisionContext, request: PolicyRequest, now: numbe
 function decideDataOfMany(context: DecisionContext, request: PolicyRequest, message: Message | undefined): Decision {
   const { lanes, settings, generation } = context;
   if (message === undefined || !message.isWhole || message.recipients < request.recipientCount) return UNSURE;
-  const current = (name: string): HostedDomain | undefined => settings.find(name as Parties['sender']['domain']);
-  return lanes.isOutdated(message, generation, current) ? UNSURE : PASS;
+  return lanes.isOutdated(message, settings, generation) ? UNSURE : PASS;
 }
 
 function decideDataOfOne(
@@ -129,11 +127,4 @@ function decideDataOfOne(
 
 function filter(route: NonNullable<Lane>, monitored: Refusal | undefined): Decision {
   return { kind: 'filter', reply: `FILTER ${route.text}`, monitored };
-}
-
-function involved(parties: Parties): readonly (readonly [string, HostedDomain | undefined])[] {
-  return [
-    [parties.sender.domain, parties.senderDomain],
-    [parties.recipient.domain, parties.recipientDomain],
-  ];
 }

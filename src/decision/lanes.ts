@@ -6,10 +6,13 @@
  * dropped from it to stay within bounds. Postfix's `instance` tells when a message began, so such messages are known
  * for what they are.
  */
+import type { DomainName } from '../address/domain-name.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
+import type { Settings } from '../settings/settings.ts';
 import type { Lane } from './delivery.ts';
+import type { Parties } from './parties.ts';
 
-/** Messages remembered at once; about 400 bytes each in the worst case. */
+/** Messages remembered at once; about 500 bytes each, so 50 MB at the most. */
 export const LANES_CAPACITY = 100_000;
 /** How long a message is remembered after its last recipient; more than smtpd_timeout allows between commands. */
 export const LANES_LIFETIME_MS = 3_600_000;
@@ -25,8 +28,9 @@ export interface Message {
   recipients: number;
   /** {@link Lanes.remember}'s generation: which settings the recipients were judged by. */
   readonly generation: number;
-  /** The domains whose settings were looked at, to see whether a change of settings concerns this message. */
-  readonly domains: Map<string, HostedDomain | undefined>;
+  /** The domains whose settings were looked at, by name: whether a change of settings concerns this message. */
+  readonly names: DomainName[];
+  readonly domains: (HostedDomain | undefined)[];
   touchedAt: number;
 }
 
@@ -55,40 +59,30 @@ export class Lanes {
   /** The first accepted recipient of a message fixes its lane. */
   begin(instance: string, lane: Lane, generation: number, now: number): Message {
     const isWhole = !this.mayHaveHistory(instance, now);
-    const message: Message = { lane, isWhole, recipients: 0, generation, domains: new Map(), touchedAt: now };
+    const message: Message = { lane, isWhole, recipients: 0, generation, names: [], domains: [], touchedAt: now };
     if (instance === '') return message;
     this.#evict(now);
     this.#messages.set(instance, message);
     return message;
   }
 
-  /** One more recipient is let into the message's lane; `domains` are those whose settings were looked at. */
-  admit(
-    instance: string,
-    message: Message,
-    domains: readonly (readonly [string, HostedDomain | undefined])[],
-    now: number,
-  ): void {
+  /** One more recipient is let into the message's lane. */
+  admit(instance: string, message: Message, parties: Parties, now: number): void {
     message.recipients += 1;
     message.touchedAt = now;
-    for (const [name, domain] of domains) {
-      if (message.domains.size <= MAX_DOMAINS) message.domains.set(name, domain);
-    }
+    note(message, parties.sender.domain, parties.senderDomain);
+    note(message, parties.recipient.domain, parties.recipientDomain);
     if (instance === '') return;
     // Last touched, last to go: a Map keeps the order of insertion.
     this.#messages.delete(instance);
     this.#messages.set(instance, message);
   }
 
-  /**
-   * Whether the recipients that were let in may be judged otherwise by now. `current` finds a domain in the settings in
-   * force.
-   */
-  isOutdated(message: Message, generation: number, current: (name: string) => HostedDomain | undefined): boolean {
+  /** Whether the recipients that were let in may be judged otherwise by the settings in force now. */
+  isOutdated(message: Message, settings: Settings, generation: number): boolean {
     if (message.generation === generation) return false;
-    if (message.domains.size > MAX_DOMAINS) return true;
-    for (const [name, domain] of message.domains) if (current(name) !== domain) return true;
-    return false;
+    if (message.names.length > MAX_DOMAINS) return true;
+    return message.names.some((name, i) => settings.find(name) !== message.domains[i]);
   }
 
   /** Whether a message that is not remembered may have recipients that were answered before. */
@@ -105,6 +99,12 @@ export class Lanes {
       if (began !== undefined && began > this.#horizon) this.#horizon = began + 1;
     }
   }
+}
+
+function note(message: Message, name: DomainName, domain: HostedDomain | undefined): void {
+  if (message.names.length > MAX_DOMAINS || message.names.includes(name)) return;
+  message.names.push(name);
+  message.domains.push(domain);
 }
 
 /**
