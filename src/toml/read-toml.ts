@@ -44,7 +44,8 @@ export function parseToml(text: string, name: string): Table {
   }
 }
 
-async function readRegularFile(path: string, name: string): Promise<{ text: string; state: FileState }> {
+/** The text of a regular file of bounded size, UTF-8. Throws {@link ComplaintError}. */
+export async function readRegularFile(path: string, name: string): Promise<{ text: string; state: FileState }> {
   let file: FileHandle | undefined;
   try {
     file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);

@@ -1,0 +1,115 @@
+/**
+ * What every command shares: the global options, the main file and the settings source, output, and how an error
+ * becomes words and an exit status. No command writes to the process's streams or ends the process by itself.
+ */
+import type { Command } from 'commander';
+import { DEFAULT_PATH, type MainFile, readMainFile } from '../main-file/main-file.ts';
+import { DirectorySource } from '../source/directory-source.ts';
+import { type Complaint, ComplaintError, wordComplaint } from '../toml/complaint.ts';
+import { placeComplaints } from './place-complaints.ts';
+
+/** Contract section 8. */
+export const WELL = 0;
+/** It did not work, or the answer is no. */
+export const FAILED = 1;
+/** Wrong usage, configuration or settings. */
+export const MISUSED = 2;
+export type ExitStatus = typeof WELL | typeof FAILED | typeof MISUSED;
+
+/** It did not work, for a reason that one sentence says: exit status 1. */
+export class CommandFailure extends Error {}
+
+/** The command was called wrongly in a way that the option parser cannot see: exit status 2. */
+export class UsageError extends Error {}
+
+/** How a source is opened that is given by the main file. */
+export function openDirectorySource(main: MainFile): DirectorySource {
+  const { source } = main.settings;
+  if (source.kind === 'redis')
+    throw new CommandFailure('support for Redis is not built yet; set a directory as settings.source');
+  return new DirectorySource({
+    path: source.path,
+    relayhost: main.postfix.relayhost,
+    context: { defaults: main.defaults, hasRelayhost: main.postfix.relayhost !== '', pool: main.pool },
+  });
+}
+
+export class CommandContext {
+  readonly configPath: string;
+  readonly json: boolean;
+  /** Known once the main file is read: complaints name its files relative to it. */
+  #settingsDirectory: string | undefined;
+
+  constructor(options: { readonly config?: string; readonly json?: boolean }) {
+    this.configPath = options.config || DEFAULT_PATH;
+    this.json = options.json === true;
+  }
+
+  /** Reads the main file; throws {@link ComplaintError}. */
+  async readMain(): Promise<MainFile> {
+    const main = await readMainFile(this.configPath);
+    const { source } = main.settings;
+    if (source.kind === 'directory') this.#settingsDirectory = source.path;
+    return main;
+  }
+
+  /** One line, or several, of the result: standard output. */
+  print(text: string): void {
+    process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+  }
+
+  /** The result as one JSON document. */
+  printJson(value: unknown): void {
+    this.print(JSON.stringify(value, null, 2));
+  }
+
+  /** What the user should know besides the result: standard error. */
+  note(text: string): void {
+    process.stderr.write(text.endsWith('\n') ? text : `${text}\n`);
+  }
+
+  /** Words an error on standard error and gives the exit status that it stands for. */
+  async report(error: unknown): Promise<ExitStatus> {
+    if (error instanceof ComplaintError) {
+      this.complain(await placeComplaints(error.complaints, this.#settingsDirectory), 'settings');
+      return MISUSED;
+    }
+    if (error instanceof UsageError) {
+      this.complain([{ message: error.message }], 'usage');
+      return MISUSED;
+    }
+    const expected = error instanceof CommandFailure || (error instanceof Error && 'syscall' in error);
+    const message = expected ? error.message : `this is a defect of tlswarden: ${(error as Error)?.stack ?? error}`;
+    this.complain([{ message }], 'failure');
+    return FAILED;
+  }
+
+  /** Says complaints on standard error: a line each, or one JSON document. */
+  complain(complaints: readonly Complaint[], kind: 'usage' | 'settings' | 'failure'): void {
+    if (this.json) this.note(JSON.stringify({ error: { kind, complaints } }));
+    else
+      this.note(
+        complaints
+          .map((complaint) => `${kind === 'settings' ? '' : 'tlswarden: '}${wordComplaint(complaint)}`)
+          .join('\n'),
+      );
+  }
+}
+
+/**
+ * Makes a commander action of a command's body, which gets the context, then the arguments, then the command's own
+ * options. What it returns is the exit status; what it throws is worded by {@link CommandContext.report}.
+ */
+export function action<A extends readonly unknown[]>(
+  body: (context: CommandContext, ...given: A) => Promise<ExitStatus>,
+): (...given: unknown[]) => Promise<void> {
+  return async (...given) => {
+    const command = given.at(-1) as Command;
+    const context = new CommandContext(command.optsWithGlobals());
+    try {
+      process.exitCode = await body(context, ...(given.slice(0, -1) as unknown as A));
+    } catch (error) {
+      process.exitCode = await context.report(error);
+    }
+  };
+}
