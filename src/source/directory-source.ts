@@ -1,6 +1,7 @@
 /**
  * The settings as a directory of TOML files (contract section 3): loads them whole, reading again only files that
- * changed, and tells when something changed. It never writes; `domains set` does, in directory-writer.ts.
+ * changed, and tells when something changed. It never writes; `domains set` does, through
+ * directory-store.ts.
  */
 import { type FSWatcher, watch } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
@@ -11,7 +12,7 @@ import type { NextHop } from '../settings/next-hop.ts';
 import { type Settings, SettingsBuilder } from '../settings/settings.ts';
 import { type Complaint, ComplaintError } from '../toml/complaint.ts';
 import { type FileState, readToml, sameState, type TomlFile } from '../toml/read-toml.ts';
-import { isTable, TableReader } from '../toml/table-reader.ts';
+import { domainTables } from './domain-tables.ts';
 
 /** Changes that come within this time are one change. */
 const DEBOUNCE_MS = 50;
@@ -114,12 +115,7 @@ export class DirectorySource {
     known: readonly HostedDomain[],
     complaints: Complaint[],
   ): Promise<readonly HostedDomain[]> {
-    const reader = new TableReader(file.table, { file: name }, ['domains'], complaints);
-    const table = reader.raw('domains') ?? {};
-    if (!isTable(table)) {
-      reader.complain('domains', 'must be a table: [domains."example.com"]');
-      return [];
-    }
+    const table = domainTables(file.table, name, complaints);
     const before = new Map(known.map((domain) => [domain.name, domain]));
     const domains: HostedDomain[] = [];
     let sliceEnd = performance.now() + SLICE_MS;
