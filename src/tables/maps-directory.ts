@@ -1,0 +1,146 @@
+/**
+ * The maps directory as it lies on the disk. A generation is a directory of its own with all texts and all compiled
+ * tables; `current` is a symbolic link to the one in force, and main.cf's names are links through it, made once. So one
+ * rename moves all tables together: were they renamed one by one, a crash could leave a domain in neither of two.
+ */
+import { mkdir, readdir, readFile, readlink, rename, rm, symlink, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CURRENT_LINK, parseStamp, type Stamp, stampFile } from './stamp.ts';
+import { type Table, transportOfTable } from './table.ts';
+import { errorCode, TablesError, wordSystemError } from './tables-error.ts';
+import { syncDirectory } from './text-file.ts';
+
+const GENERATION_PREFIX = '.generation-';
+/** Where the next generation is built, by whoever has the lock. */
+export const BUILDING = '.building';
+const NEW_CURRENT = '.current.new';
+export const NEW_STAMP = '.stamp.new';
+
+export class MapsDirectory {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  file(...names: readonly string[]): string {
+    return join(this.path, ...names);
+  }
+
+  /** Makes the directory if only its last part is missing: more would rather be a mistake in the main file. */
+  async ensure(): Promise<void> {
+    try {
+      await mkdir(this.path, 0o755);
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') {
+        throw new TablesError('directory', this.path, 'cannot be made: the directory above it does not exist', error);
+      }
+      if (errorCode(error) !== 'EEXIST') throw new TablesError('directory', this.path, wordSystemError(error), error);
+    }
+    await this.entries();
+  }
+
+  /** The names in it, '.' and '..' not among them. */
+  async entries(): Promise<readonly string[]> {
+    try {
+      return await readdir(this.path);
+    } catch (error) {
+      throw new TablesError('directory', this.path, wordSystemError(error), error);
+    }
+  }
+
+  /** The generation in force, if any: its directory's name. */
+  async current(): Promise<string | undefined> {
+    const target = await linkTarget(this.file(CURRENT_LINK));
+    return target?.startsWith(GENERATION_PREFIX) && !target.includes('/') ? target : undefined;
+  }
+
+  async stamp(): Promise<Stamp | undefined> {
+    const text = await readFile(stampFile(this.path), 'utf8').catch(() => '');
+    return parseStamp(text);
+  }
+
+  /** Tables that Postfix may refer to, by the names that lie here: none of them ever vanishes. */
+  async policiesKept(): Promise<readonly NonNullable<ReturnType<typeof transportOfTable>>[]> {
+    const transports = (await this.entries()).map(transportOfTable);
+    return transports.filter((transport) => transport !== undefined);
+  }
+
+  /** Removes what a writer left that did not come to its end. Only with the lock. */
+  async clean(): Promise<void> {
+    const current = await this.current();
+    for (const name of await this.entries()) {
+      const isLeft = name === BUILDING || name === NEW_CURRENT || name === NEW_STAMP;
+      if (isLeft || (name.startsWith(GENERATION_PREFIX) && name !== current)) await removeTree(this.file(name));
+    }
+  }
+
+  /**
+   * Puts what was built in force by one rename. The stamp goes first, so that none stands beside tables that it does not
+   * describe; the old generations go last, since their end is what tells Postfix that its tables have changed.
+   */
+  async swap(generation: string, links: ReadonlyMap<string, string>): Promise<void> {
+    const name = await this.#freeName(generation);
+    await rename(this.file(BUILDING), this.file(name));
+    await symlink(name, this.file(NEW_CURRENT));
+    await syncDirectory(this.path);
+    await unlinkIfThere(stampFile(this.path));
+    await syncDirectory(this.path);
+    await rename(this.file(NEW_CURRENT), this.file(CURRENT_LINK));
+    await this.#link(links);
+    await syncDirectory(this.path);
+    await this.clean();
+  }
+
+  /** A name for a generation that is not the one in force, also where that has the same content and has to be mended. */
+  async #freeName(generation: string): Promise<string> {
+    const plain = `${GENERATION_PREFIX}${generation}`;
+    return (await this.current()) === plain ? `${plain}.1` : plain;
+  }
+
+  /** Makes main.cf's names, and takes away links through `current` to what is not there any more. */
+  async #link(links: ReadonlyMap<string, string>): Promise<void> {
+    for (const name of await this.entries()) {
+      if (links.has(name) || name === CURRENT_LINK) continue;
+      const target = await linkTarget(this.file(name));
+      if (target?.startsWith(`${CURRENT_LINK}/`)) await unlinkIfThere(this.file(name));
+    }
+    for (const [name, target] of links) {
+      if ((await linkTarget(this.file(name))) === target) continue;
+      const temporary = this.file(NEW_CURRENT);
+      await unlinkIfThere(temporary);
+      await symlink(target, temporary);
+      await rename(temporary, this.file(name));
+    }
+  }
+}
+
+/** The links that make tables of this type known under main.cf's names: name to target. */
+export function linksOf(tables: readonly Table[], suffix: string | undefined): ReadonlyMap<string, string> {
+  const links = new Map<string, string>();
+  for (const { name, kind } of tables) {
+    links.set(name, `${CURRENT_LINK}/${name}`);
+    if (kind === 'indexed' && suffix !== undefined) links.set(name + suffix, `${CURRENT_LINK}/${name}${suffix}`);
+  }
+  return links;
+}
+
+/** Where a symbolic link leads; undefined if there is none. */
+export async function linkTarget(path: string): Promise<string | undefined> {
+  try {
+    return await readlink(path);
+  } catch {
+    return undefined;
+  }
+}
+
+async function unlinkIfThere(path: string): Promise<void> {
+  await unlink(path).catch((error: unknown) => {
+    if (errorCode(error) !== 'ENOENT') throw error;
+  });
+}
+
+/** Removes a file or a directory with all that is in it, also while a killed writer's postmap(1) still writes there. */
+export async function removeTree(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+}

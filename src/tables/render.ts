@@ -1,0 +1,186 @@
+/**
+ * Renders the tables of contract section 7: settings go in, lines come out, one at a time, so that a million domains need
+ * no large string. Whom a setting always asks for stands in its tableKeys; the decision uses the same ones.
+ */
+import { type DomainName, foldDomain, tableForms } from '../address/domain-name.ts';
+import { staticRoute } from '../decision/delivery.ts';
+import { policyName, type Transport, transportName } from '../decision/transport.ts';
+import type { HostedDomain } from '../settings/hosted-domain.ts';
+import { LEVELS } from '../settings/level.ts';
+import { BY_MX } from '../settings/next-hop.ts';
+import type { TableKeys } from '../settings/people.ts';
+import type { DeliverySetting } from '../settings/setting.ts';
+import { DEFAULT_TERMS, type NextHopTerms, type Settings } from '../settings/settings.ts';
+import { policyEntry, requiredEntry, termsByKey } from './policy-entry.ts';
+import {
+  BOUNCE_FILTER,
+  RECEIPT_ACCESS,
+  RECEIPT_CLASS,
+  RECEIPT_CLIENTS,
+  requiredTableName,
+  SENDER_TRANSPORT,
+  type Table,
+  TLS_POLICY,
+  TRANSPORT,
+} from './table.ts';
+import { plainTransport, transportsInUse } from './transports-in-use.ts';
+
+/** What the tables hold besides the settings of domains. */
+export interface RenderOptions {
+  /** `receipt.exempt_clients`: networks in CIDR form or single addresses. */
+  readonly exemptClients: readonly string[];
+  /** Policies whose tables Postfix may still refer to, though no setting needs them any more. */
+  readonly keep?: Iterable<Transport>;
+}
+
+/** All tables, also the empty ones: main.cf refers to them from the start. */
+export function renderTables(settings: Settings, options: RenderOptions): readonly Table[] {
+  const names = tableNames(settings);
+  const terms = termsByKey(settings);
+  const listed = (name: string): HostedDomain => {
+    const domain = settings.find(foldDomain(name));
+    if (domain === undefined) throw new TypeError(`${name} is in no settings`);
+    return domain;
+  };
+  const indexed = (name: string, entries: (form: string, domain: HostedDomain) => Iterable<string>): Table => ({
+    name,
+    kind: 'indexed',
+    *lines() {
+      for (const form of names) yield* entries(form, listed(form));
+    },
+  });
+  return [
+    indexed(TRANSPORT, (form, domain) => transportEntries(settings, form, domain)),
+    indexed(TLS_POLICY, (form, domain) => policyEntries(settings, form, domain, terms)),
+    indexed(SENDER_TRANSPORT, (form, domain) => senderEntries(settings, form, domain)),
+    indexed(RECEIPT_ACCESS, (form, domain) => receiptEntries(settings, form, domain)),
+    ...requiredTables(settings, terms, options.keep ?? []),
+    { name: RECEIPT_CLIENTS, kind: 'cidr', lines: () => clientEntries(options.exemptClients) },
+    { name: BOUNCE_FILTER, kind: 'regexp', lines: () => BOUNCE_LINES },
+  ];
+}
+
+/** The names of all hosted domains and their aliases, in the forms in which Postfix looks them up, sorted. */
+export function tableNames(settings: Settings): readonly string[] {
+  const names: string[] = [];
+  for (const domain of settings.domains()) {
+    pushForms(names, domain.name);
+    for (const alias of domain.aliases) pushForms(names, alias);
+  }
+  return names.sort();
+}
+
+function pushForms(names: string[], name: DomainName): void {
+  for (const form of tableForms(name)) names.push(form);
+}
+
+/** Whether the tls_policy table says all that this domain asks of delivery: then its mail keeps Postfix's own route. */
+function goesByPolicy(settings: Settings, domain: HostedDomain, setting: DeliverySetting): boolean {
+  return (
+    setting.tableKeys.everyone &&
+    setting.onFailure === 'defer' &&
+    domain.nexthop === BY_MX &&
+    // With a relayhost the next hop of such a domain could be that, under which tls_policy has no entry for it.
+    settings.relayhost === BY_MX
+  );
+}
+
+function* policyEntries(
+  settings: Settings,
+  form: string,
+  domain: HostedDomain,
+  terms: ReadonlyMap<string, NextHopTerms>,
+): Iterable<string> {
+  const setting = domain.settings.incoming.delivery;
+  if (setting === undefined || !goesByPolicy(settings, domain, setting)) return;
+  yield `${form} ${policyEntry(setting.level, terms.get(form) ?? DEFAULT_TERMS)}`;
+}
+
+function* transportEntries(settings: Settings, form: string, domain: HostedDomain): Iterable<string> {
+  const setting = domain.settings.incoming.delivery;
+  if (setting === undefined || goesByPolicy(settings, domain, setting)) return;
+  const route = staticRoute(settings, domain, 'incoming');
+  if (route !== undefined) yield* addressEntries(setting.tableKeys, form, '', route.text);
+}
+
+/** An empty next hop keeps relayhost, also where sender_dependent_relayhost_maps gives another one. */
+function* senderEntries(settings: Settings, form: string, domain: HostedDomain): Iterable<string> {
+  const setting = domain.settings.outgoing.delivery;
+  if (setting === undefined) return;
+  const route = staticRoute(settings, domain, 'outgoing');
+  if (route !== undefined) yield* addressEntries(setting.tableKeys, form, '@', `${transportName(route.transport)}:`);
+}
+
+/** The entries that make `keys` lead to `value`; `prefix` is what stands before a domain that means everyone at it. */
+function* addressEntries(keys: TableKeys, form: string, prefix: '' | '@', value: string): Iterable<string> {
+  if (isWhole(keys, form)) yield `${prefix}${form} ${value}`;
+  else for (const local of keys.localParts) yield `${local}@${form} ${value}`;
+}
+
+function isWhole(keys: TableKeys, form: string): boolean {
+  return keys.everyone || (keys.domains.length > 0 && keys.domains.includes(foldDomain(form)));
+}
+
+function* receiptEntries(settings: Settings, form: string, domain: HostedDomain): Iterable<string> {
+  const keys = domain.settings.incoming.receipt?.tableKeys;
+  if (keys !== undefined) yield* addressEntries(keys, form, '', RECEIPT_CLASS);
+  if ((keys === undefined || !isWhole(keys, form)) && isBelowWhole(settings, form)) yield `${form} DUNNO`;
+}
+
+/** Whether the entry of a parent domain would hold for this name too (parent_domain_matches_subdomains). */
+function isBelowWhole(settings: Settings, form: string): boolean {
+  const name = foldDomain(form);
+  for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
+    const parent = name.slice(dot + 1);
+    const keys = settings.find(parent as DomainName)?.settings.incoming.receipt?.tableKeys;
+    if (keys !== undefined && isWhole(keys, parent)) return true;
+  }
+  return false;
+}
+
+function requiredTables(
+  settings: Settings,
+  terms: ReadonlyMap<string, NextHopTerms>,
+  keep: Iterable<Transport>,
+): readonly Table[] {
+  const policies = new Map<string, Transport>();
+  const always = LEVELS.map(plainTransport);
+  for (const transport of [...always, ...transportsInUse(settings), ...keep]) {
+    policies.set(policyName(transport), transport);
+  }
+  const ordered = [...policies].sort(([a], [b]) => (a < b ? -1 : 1));
+  return ordered.map(([, transport]) => ({
+    name: requiredTableName(transport),
+    kind: 'indexed',
+    *lines() {
+      for (const [key, asked] of terms) {
+        const entry = requiredEntry(transport, asked);
+        if (entry !== undefined) yield `${key} ${entry}`;
+      }
+    },
+  }));
+}
+
+/** The first match counts, so the exempt ones stand first; IPv4 and IPv6 networks do not match each other. */
+function* clientEntries(exemptClients: readonly string[]): Iterable<string> {
+  for (const network of [...new Set(exemptClients)].sort()) yield `${network} DUNNO`;
+  yield '0.0.0.0/0 reject_plaintext_session';
+  yield '::/0 reject_plaintext_session';
+}
+
+/**
+ * For smtp_delivery_status_filter: what smtp(8) says when TLS is required and not to be had (4.7.4), or not as it has to
+ * be (4.7.5, the certificate), becomes a failure for good. Troubles of this host, a table or a name server that does not
+ * answer, stay temporary: no mail is sent back for them. Inline regexp tables exist only from Postfix 3.7 on.
+ */
+const BOUNCE_LINES: readonly string[] = [
+  '/^4\\.7\\.5 (client TLS configuration problem|TLSA lookup error.*)$/ 4.7.5 $1',
+  '/^4\\.7\\.([45])( .*)?$/ 5.7.$1$2',
+];
+
+/** The lines of `domains`: what the tables hold of each domain, for the service to compare. Sorted by name. */
+export function* digestLines(settings: Settings): Iterable<string> {
+  const names: DomainName[] = [];
+  for (const domain of settings.domains()) if (domain.tableDigest !== 0) names.push(domain.name);
+  for (const name of names.sort()) yield `${name} ${settings.find(name)?.tableDigest}`;
+}

@@ -1,0 +1,64 @@
+/**
+ * A table as it is rendered: its name, its kind, its lines. What Postfix refers to by these names stands in the contract,
+ * section 7; here is the one list of them.
+ */
+import { policyName, type Transport } from '../decision/transport.ts';
+import { CIPHER_GRADES, LEVELS, TLS_VERSIONS } from '../settings/level.ts';
+
+/**
+ * - indexed: compiled by postmap(1), in the type that the administrator chose.
+ * - cidr, regexp: read by Postfix as text (cidr_table(5), regexp_table(5)).
+ */
+export type TableKind = 'indexed' | 'cidr' | 'regexp';
+
+export interface Table {
+  readonly name: string;
+  readonly kind: TableKind;
+  /** Lines without line ends, in one order for the same settings. Each call begins anew. */
+  readonly lines: () => Iterable<string>;
+}
+
+export const TLS_POLICY = 'tls_policy';
+export const TRANSPORT = 'transport';
+export const SENDER_TRANSPORT = 'sender_transport';
+export const RECEIPT_ACCESS = 'receipt_access';
+export const RECEIPT_CLIENTS = 'receipt_clients';
+export const BOUNCE_FILTER = 'bounce_filter';
+
+/** The restriction class that receipt_access names. */
+export const RECEIPT_CLASS = 'tlswarden_tls';
+
+const REQUIRED_PREFIX = 'tls_policy_required_';
+
+/**
+ * The table of next hops for transports of one policy. There is one for each: an entry overrides a transport's level, so
+ * one for all levels would weaken some and strengthen others.
+ */
+export function requiredTableName(transport: Transport): string {
+  return `${REQUIRED_PREFIX}${policyName(transport)}`;
+}
+
+const transportsByTable: ReadonlyMap<string, Transport> = new Map(
+  LEVELS.flatMap((level) =>
+    [undefined, ...TLS_VERSIONS].flatMap((minProtocol) =>
+      [undefined, ...CIPHER_GRADES].map((ciphers): [string, Transport] => {
+        const transport = { level, minProtocol, ciphers, bounce: false };
+        return [requiredTableName(transport), transport];
+      }),
+    ),
+  ),
+);
+
+/** The policy whose table has this name, or undefined if it is no such name. */
+export function transportOfTable(name: string): Transport | undefined {
+  return transportsByTable.get(name);
+}
+
+/** The first line of every text: whoever opens one should know. */
+const HEADER = '# Written by tlswarden. It is written anew whenever the settings change.';
+
+/** A table's text: all its lines, and what says where it comes from. */
+export function* textOf(table: Table): Iterable<string> {
+  yield HEADER;
+  yield* table.lines();
+}

@@ -1,0 +1,100 @@
+/**
+ * Writes and reads texts of any length in bounded memory: line by line in, blocks out, with their digest. What it writes
+ * is on the disk when it returns, and readable by everybody whatever the umask.
+ */
+import { createHash } from 'node:crypto';
+import { type FileHandle, open, rename } from 'node:fs/promises';
+import type { TableStamp } from './stamp.ts';
+
+/** Characters gathered before they are written. */
+const BLOCK = 256 * 1024;
+
+/** Lines as blocks of text, each line with its end. */
+export function* blocks(lines: Iterable<string>): Generator<{ readonly text: string; readonly lines: number }> {
+  let text = '';
+  let count = 0;
+  for (const line of lines) {
+    text += line;
+    text += '\n';
+    count += 1;
+    if (text.length >= BLOCK) {
+      yield { text, lines: count };
+      text = '';
+      count = 0;
+    }
+  }
+  if (count > 0) yield { text, lines: count };
+}
+
+/** The stamp that lines would get, without writing them. */
+export function stampOf(lines: Iterable<string>): TableStamp {
+  const hash = createHash('sha256');
+  let count = 0;
+  for (const block of blocks(lines)) {
+    hash.update(block.text);
+    count += block.lines;
+  }
+  return { lines: count, sha256: hash.digest('hex') };
+}
+
+/** Writes a new file; one that exists is an error. */
+export async function writeLines(path: string, lines: Iterable<string>): Promise<TableStamp> {
+  const hash = createHash('sha256');
+  let count = 0;
+  await writeNew(path, async (file) => {
+    for (const block of blocks(lines)) {
+      const bytes = Buffer.from(block.text);
+      hash.update(bytes);
+      count += block.lines;
+      await file.appendFile(bytes);
+    }
+  });
+  return { lines: count, sha256: hash.digest('hex') };
+}
+
+/** Writes `path` whole or not at all, by way of `temporary` in the same directory. */
+export async function replaceFile(path: string, temporary: string, text: string): Promise<void> {
+  await writeNew(temporary, (file) => file.appendFile(text));
+  await rename(temporary, path);
+}
+
+async function writeNew(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
+  const file = await open(path, 'wx', 0o644);
+  try {
+    await file.chmod(0o644);
+    await write(file);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Brings a directory's entries to the disk. */
+export async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+/** The stamp of a file as it is on the disk. */
+export async function stampOfFile(path: string): Promise<TableStamp> {
+  const hash = createHash('sha256');
+  let lines = 0;
+  const file = await open(path, 'r');
+  try {
+    const buffer = Buffer.allocUnsafe(BLOCK);
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, 0, BLOCK, null);
+      if (bytesRead === 0) break;
+      const part = buffer.subarray(0, bytesRead);
+      hash.update(part);
+      for (let at = part.indexOf(10); at >= 0; at = part.indexOf(10, at + 1)) lines += 1;
+    }
+  } finally {
+    await file.close();
+  }
+  return { lines, sha256: hash.digest('hex') };
+}

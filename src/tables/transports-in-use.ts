@@ -1,0 +1,68 @@
+/**
+ * Every transport that a decision or a table can name with these settings, without looking at pairs of domains: what
+ * counts is which combinations of terms occur, and there are few of them however many domains there are.
+ */
+import { type DeliveryTerms, mergeTerms, type Transport, transportFor, transportName } from '../decision/transport.ts';
+import { CIPHER_GRADES, LEVELS, type Level, TLS_VERSIONS } from '../settings/level.ts';
+import type { DeliverySetting } from '../settings/setting.ts';
+import { DEFAULT_TERMS, type NextHopTerms, type Settings } from '../settings/settings.ts';
+
+/** The transports that can occur, sorted by name. */
+export function transportsInUse(settings: Settings): readonly Transport[] {
+  const { incoming, outgoing, nextHops } = combinations(settings);
+  const found = new Map<string, Transport>();
+  const add = (terms: DeliveryTerms, atNextHop: NextHopTerms): void => {
+    const transport = transportFor(terms, atNextHop);
+    found.set(transportName(transport), transport);
+  };
+  for (const { terms, atNextHop } of incoming) {
+    add(terms, atNextHop);
+    for (const other of outgoing) add(mergeTerms(terms, other), atNextHop);
+  }
+  for (const terms of outgoing) for (const atNextHop of nextHops) add(terms, atNextHop);
+  return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, transport]) => transport);
+}
+
+interface Combinations {
+  readonly incoming: readonly { readonly terms: DeliveryTerms; readonly atNextHop: NextHopTerms }[];
+  readonly outgoing: readonly DeliveryTerms[];
+  readonly nextHops: readonly NextHopTerms[];
+}
+
+/** What occurs, each once: the one pass over all domains. */
+function combinations(settings: Settings): Combinations {
+  const incoming = new Map<number, { terms: DeliveryTerms; atNextHop: NextHopTerms }>();
+  const outgoing = new Map<number, DeliveryTerms>();
+  const nextHops = new Map<number, NextHopTerms>();
+  const addNextHop = (terms: NextHopTerms): void => void nextHops.set(codeOfStrength(terms), terms);
+  addNextHop(DEFAULT_TERMS);
+  addNextHop(settings.nextHopTerms(settings.relayhost, undefined));
+  for (const domain of settings.domains()) {
+    const atNextHop = settings.nextHopTerms(domain.nexthop, domain);
+    addNextHop(atNextHop);
+    const asked = enforced(domain.settings.incoming.delivery);
+    if (asked !== undefined) {
+      incoming.set(codeOfTerms(asked) * 16 + codeOfStrength(atNextHop), { terms: asked, atNextHop });
+    }
+    const asking = enforced(domain.settings.outgoing.delivery);
+    if (asking !== undefined) outgoing.set(codeOfTerms(asking), asking);
+  }
+  return { incoming: [...incoming.values()], outgoing: [...outgoing.values()], nextHops: [...nextHops.values()] };
+}
+
+function enforced(setting: DeliverySetting | undefined): DeliverySetting | undefined {
+  return setting?.enforcement === 'enforce' ? setting : undefined;
+}
+
+function codeOfStrength({ minProtocol, ciphers }: Pick<NextHopTerms, 'minProtocol' | 'ciphers'>): number {
+  return TLS_VERSIONS.indexOf(minProtocol) * 2 + CIPHER_GRADES.indexOf(ciphers);
+}
+
+function codeOfTerms(terms: DeliveryTerms): number {
+  return (LEVELS.indexOf(terms.level) * 2 + (terms.onFailure === 'bounce' ? 1 : 0)) * 16 + codeOfStrength(terms);
+}
+
+/** The transport that goes by nothing but a level. */
+export function plainTransport(level: Level): Transport {
+  return { level, minProtocol: undefined, ciphers: undefined, bounce: false };
+}

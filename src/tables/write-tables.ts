@@ -1,0 +1,196 @@
+/**
+ * Writes the tables, all of them or none: a new generation is built beside the one in force, compiled, brought to the
+ * disk and put in force by one rename; `stamp.json`, which says what they hold, comes last. Whatever goes wrong, a crash
+ * included, leaves a whole set in force and, if it is not proven which, no stamp. Two writers take turns.
+ */
+import { createHash } from 'node:crypto';
+import { chmod, mkdir } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import type { Settings } from '../settings/settings.ts';
+import { checkTables, type TablesOptions } from './check-tables.ts';
+import { BUILDING, linksOf, MapsDirectory, NEW_STAMP } from './maps-directory.ts';
+import { reloadPostfix } from './postfix-reload.ts';
+import { compiledSuffix, postmap } from './postmap.ts';
+import { digestLines, renderTables } from './render.ts';
+import { DOMAINS_FILE, formatStamp, STAMP_FORMAT, type Stamp, stampFile, type TableStamp } from './stamp.ts';
+import { type Table, textOf } from './table.ts';
+import { TablesError, wordSystemError } from './tables-error.ts';
+import { replaceFile, syncDirectory, writeLines } from './text-file.ts';
+import { WriterLock } from './writer-lock.ts';
+
+/** What a long run tells while it goes on. */
+export type TablesProgress =
+  /** Another writer is at work in this directory. */
+  | { readonly kind: 'waiting' }
+  /** A table's text stands, and how many of how many tables are done. */
+  | { readonly kind: 'written'; readonly table: string; readonly lines: number; readonly of: number }
+  | { readonly kind: 'compiled'; readonly table: string; readonly done: number; readonly of: number };
+
+export interface TablesWritten {
+  /** Whether anything was written. */
+  readonly changed: boolean;
+  /** Whether Postfix was told to reload, since it does not see by itself that texts have changed. */
+  readonly reloaded: boolean;
+  readonly tables: Readonly<Record<string, TableStamp>>;
+}
+
+/** Brings the tables to what the settings ask for. Rejects with {@link TablesError}. */
+export async function writeTables(
+  settings: Settings,
+  options: TablesOptions,
+  progress: (event: TablesProgress) => void = () => {},
+): Promise<TablesWritten> {
+  compiledSuffix(options.type, options.directory);
+  const directory = new MapsDirectory(options.directory);
+  await directory.ensure();
+  const lock = await WriterLock.take(options.directory, () => progress({ kind: 'waiting' }));
+  try {
+    await directory.clean();
+    if ((await checkTables(settings, options)).current) {
+      return { changed: false, reloaded: false, tables: (await directory.stamp())?.tables ?? {} };
+    }
+    return await replaceTables(settings, options, directory, lock.fd, progress);
+  } catch (error) {
+    if (error instanceof TablesError) throw error;
+    throw new TablesError(
+      'write',
+      (error as NodeJS.ErrnoException).path ?? options.directory,
+      wordSystemError(error),
+      error,
+    );
+  } finally {
+    await lock.release();
+  }
+}
+
+async function replaceTables(
+  settings: Settings,
+  options: TablesOptions,
+  directory: MapsDirectory,
+  lockFd: number,
+  progress: (event: TablesProgress) => void,
+): Promise<TablesWritten> {
+  const before = await directory.stamp();
+  const wasInForce = (await directory.current()) !== undefined;
+  const keep = await directory.policiesKept();
+  const tables = renderTables(settings, { exemptClients: options.exemptClients, keep });
+  let stamp: Stamp;
+  try {
+    const stamps = await build(settings, tables, options, directory, lockFd, progress);
+    stamp = stampFor(settings, options, stamps);
+    await directory.swap(stamp.generation, linksOf(tables, compiledSuffix(options.type, options.directory)));
+  } catch (error) {
+    // What is left here the next writer removes; the first trouble is the one to tell of.
+    await directory.clean().catch(() => {});
+    throw error;
+  }
+  // Where nothing was in force Postfix has nothing open, and main.cf hardly refers to it.
+  const isTold = wasInForce && tables.some((table) => isUnseen(table, options.type) && differs(table, before, stamp));
+  const reloaded = isTold && (await reloadPostfix(options.configDirectory));
+  await replaceFile(stampFile(options.directory), directory.file(NEW_STAMP), formatStamp(stamp));
+  await syncDirectory(options.directory);
+  return { changed: true, reloaded, tables: stamp.tables };
+}
+
+/** Whether Postfix keeps what it has read of such a table until it is reloaded (dict_thash.c, dict_cidr.c, dict_regexp.c). */
+function isUnseen(table: Table, type: string): boolean {
+  return table.kind !== 'indexed' || type === 'texthash';
+}
+
+function differs({ name }: Table, before: Stamp | undefined, after: Stamp): boolean {
+  return before?.tables[name]?.sha256 !== after.tables[name]?.sha256;
+}
+
+function stampFor(settings: Settings, options: TablesOptions, tables: Readonly<Record<string, TableStamp>>): Stamp {
+  const content = {
+    format: STAMP_FORMAT,
+    settings: settings.tableDigest,
+    relayhost: settings.relayhost,
+    type: options.type,
+  };
+  const generation = createHash('sha256')
+    .update(JSON.stringify({ ...content, tables }))
+    .digest('hex')
+    .slice(0, 16);
+  return { ...content, generation, tables };
+}
+
+/** Builds a generation in {@link BUILDING}: texts one after the other, compiled by several postmaps meanwhile. */
+async function build(
+  settings: Settings,
+  tables: readonly Table[],
+  options: TablesOptions,
+  directory: MapsDirectory,
+  lockFd: number,
+  progress: (event: TablesProgress) => void,
+): Promise<Readonly<Record<string, TableStamp>>> {
+  const suffix = compiledSuffix(options.type, options.directory);
+  const of = tables.length;
+  const stamps: Record<string, TableStamp> = {};
+  const compilers = new Compilers(availableParallelism());
+  let done = 0;
+  await mkdir(directory.file(BUILDING), 0o755);
+  try {
+    await chmod(directory.file(BUILDING), 0o755);
+    for (const table of tables) {
+      const file = directory.file(BUILDING, table.name);
+      const stamp = await writeLines(file, textOf(table));
+      stamps[table.name] = stamp;
+      progress({ kind: 'written', table: table.name, lines: stamp.lines, of });
+      if (table.kind !== 'indexed' || suffix === undefined) done += 1;
+      else {
+        await compilers.add(async (signal) => {
+          await postmap(options.type, file, options.configDirectory, lockFd, signal);
+          done += 1;
+          progress({ kind: 'compiled', table: table.name, done, of });
+        });
+      }
+    }
+    await writeLines(directory.file(BUILDING, DOMAINS_FILE), digestLines(settings));
+  } catch (error) {
+    await compilers.stop();
+    throw error;
+  }
+  await compilers.finish();
+  await syncDirectory(directory.file(BUILDING));
+  return stamps;
+}
+
+/** Runs so many compilations at once; after a failure it starts no more and ends those that run. */
+class Compilers {
+  readonly #limit: number;
+  readonly #running = new Set<Promise<void>>();
+  readonly #stop = new AbortController();
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** Returns when there is room for one more. */
+  async add(compile: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    while (this.#running.size >= this.#limit) await Promise.race(this.#running);
+    this.#throwFailure();
+    const run = compile(this.#stop.signal)
+      .catch((error: unknown) => {
+        this.#failure ??= { error };
+        this.#stop.abort();
+      })
+      .finally(() => this.#running.delete(run));
+    this.#running.add(run);
+  }
+
+  async finish(): Promise<void> {
+    await Promise.all(this.#running);
+    this.#throwFailure();
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await Promise.all(this.#running);
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+}
