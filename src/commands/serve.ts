@@ -50,7 +50,7 @@ export async function serve(main: MainFile): Promise<void> {
     handler(request) {
       if (context === undefined) return undefined;
       const decision = decide(context, request, Date.now());
-      if (decision.kind !== 'pass') logDecision(logger, request, decision);
+      if (decision.kind !== 'pass' && logger.isLevelEnabled('info')) logDecision(logger, request, decision);
       return decision.reply;
     },
   });

@@ -6,7 +6,7 @@ import { type DestinationStream, type Logger, pino } from 'pino';
 
 /** How long a line may wait for company before it is written. */
 const FLUSH_MS = 200;
-const BUFFER_BYTES = 16 * 1024;
+const BUFFER_BYTES = 8 * 1024;
 
 export interface Log {
   readonly logger: Logger;
