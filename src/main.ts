@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { addCheck } from './commands/check.ts';
 import { CommandContext, MISUSED, WELL } from './commands/command-context.ts';
+import { addDomains } from './commands/domains.ts';
 import { DEFAULT_PATH } from './main-file/main-file.ts';
 
 /** `| head` ends the reading, not the program; what is still written goes nowhere. */
@@ -48,6 +49,7 @@ const program = new Command('tlswarden')
   );
 
 addCheck(program);
+addDomains(program);
 
 try {
   await program.parseAsync();

@@ -4,7 +4,12 @@
  */
 import type { Command } from 'commander';
 import { DEFAULT_PATH, type MainFile, readMainFile } from '../main-file/main-file.ts';
+import type { DomainContext } from '../settings/hosted-domain.ts';
+import { BY_MX } from '../settings/next-hop.ts';
 import { DirectorySource } from '../source/directory-source.ts';
+import { DirectoryStore } from '../source/directory-store.ts';
+import { LockError } from '../source/exclusive-lock.ts';
+import { RejectedChange, type SettingsStore } from '../source/settings-store.ts';
 import { type Complaint, ComplaintError, wordComplaint } from '../toml/complaint.ts';
 import { placeComplaints } from './place-complaints.ts';
 
@@ -22,16 +27,33 @@ export class CommandFailure extends Error {}
 /** The command was called wrongly in a way that the option parser cannot see: exit status 2. */
 export class UsageError extends Error {}
 
-/** How a source is opened that is given by the main file. */
+/** What every domain is read with besides its table. */
+export function domainContext(main: MainFile): DomainContext {
+  return { defaults: main.defaults, hasRelayhost: main.postfix.relayhost !== BY_MX, pool: main.pool };
+}
+
+/** The settings as the service loads and follows them. */
 export function openDirectorySource(main: MainFile): DirectorySource {
-  const { source } = main.settings;
-  if (source.kind === 'redis')
-    throw new CommandFailure('support for Redis is not built yet; set a directory as settings.source');
   return new DirectorySource({
-    path: source.path,
+    path: directoryOf(main),
     relayhost: main.postfix.relayhost,
-    context: { defaults: main.defaults, hasRelayhost: main.postfix.relayhost !== '', pool: main.pool },
+    context: domainContext(main),
   });
+}
+
+/** The settings as they are changed. */
+export function openStore(main: MainFile): SettingsStore {
+  return new DirectoryStore({
+    path: directoryOf(main),
+    relayhost: main.postfix.relayhost,
+    context: domainContext(main),
+  });
+}
+
+function directoryOf(main: MainFile): string {
+  const { source } = main.settings;
+  if (source.kind === 'directory') return source.path;
+  throw new CommandFailure('support for Redis is not built yet; give a directory as settings.source');
 }
 
 export class CommandContext {
@@ -53,9 +75,17 @@ export class CommandContext {
     return main;
   }
 
+  /** Whether nobody reads the result any more (`| head`): what streams may stop. */
+  get isUnread(): boolean {
+    return process.stdout.destroyed || process.stdout.errored !== null;
+  }
+
+  /** Says that this process waits for another one that changes the settings. */
+  readonly waiting = (): void => this.note('waiting for another tlswarden that is changing the settings');
+
   /** One line, or several, of the result: standard output. */
   print(text: string): void {
-    process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+    if (text !== '') process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
   }
 
   /** The result as one JSON document. */
@@ -70,6 +100,11 @@ export class CommandContext {
 
   /** Words an error on standard error and gives the exit status that it stands for. */
   async report(error: unknown): Promise<ExitStatus> {
+    if (error instanceof RejectedChange) {
+      this.complain(error.complaints, 'settings');
+      if (!this.json) this.note('Nothing was changed.');
+      return MISUSED;
+    }
     if (error instanceof ComplaintError) {
       this.complain(await placeComplaints(error.complaints, this.#settingsDirectory), 'settings');
       return MISUSED;
@@ -78,10 +113,16 @@ export class CommandContext {
       this.complain([{ message: error.message }], 'usage');
       return MISUSED;
     }
-    const expected = error instanceof CommandFailure || (error instanceof Error && 'syscall' in error);
+    const expected =
+      error instanceof CommandFailure || error instanceof LockError || (error instanceof Error && 'syscall' in error);
     const message = expected ? error.message : `this is a defect of tlswarden: ${(error as Error)?.stack ?? error}`;
     this.complain([{ message }], 'failure');
     return FAILED;
+  }
+
+  /** Says what is wrong without being in the way. */
+  warn(complaints: readonly Complaint[]): void {
+    for (const complaint of complaints) this.note(`warning: ${wordComplaint(complaint)}`);
   }
 
   /** Says complaints on standard error: a line each, or one JSON document. */

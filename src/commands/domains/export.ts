@@ -1,0 +1,60 @@
+/**
+ * `tlswarden domains export`: domains as TOML or JSON Lines, in the form that import takes. Reads only.
+ */
+import { type Command, Option } from 'commander';
+import { formatRecord, normalRecord } from '../../settings/domain-record.ts';
+import { parseHostedDomain } from '../../settings/hosted-domain.ts';
+import type { StoredDomain } from '../../source/settings-store.ts';
+import { type Complaint, ComplaintError } from '../../toml/complaint.ts';
+import { action, domainContext, openStore, WELL } from '../command-context.ts';
+import { domainArgument, hostedDomain } from './find-domain.ts';
+
+const HELP = `
+Without names all domains are exported, sorted. What [defaults] adds is not: it stands in the main file. The same settings
+give the same bytes, and "export | import" brings back exactly what was there.
+
+Examples:
+  $ tlswarden domains export > settings.toml
+  $ tlswarden domains export --format jsonl example.com example.org
+  {"domain":"example.com","incoming":{"receipt":{"require_tls":"always"}}}
+  {"domain":"example.org","nexthop":"[mx.example.org]:25"}
+
+Exit status: 0; 1 if a domain is not hosted here; 2 if the settings are not valid.`;
+
+export function addExport(domains: Command): void {
+  domains
+    .command('export')
+    .argument('[domains...]', 'hosted domains; all, if none is named')
+    .addOption(new Option('--format <format>', 'the form').choices(['toml', 'jsonl']).default('toml'))
+    .summary('domains as TOML or JSON Lines, as import takes them')
+    .description('Prints domains as TOML or JSON Lines, in the form that "domains import" takes.')
+    .addHelpText('after', HELP)
+    .action(
+      action(async (context, names: readonly string[], options: { readonly format: 'toml' | 'jsonl' }) => {
+        const wanted = names.map(domainArgument);
+        const main = await context.readMain();
+        const { domains: stored, complaints } = await openStore(main).read();
+        if (complaints.length > 0) throw new ComplaintError(complaints);
+        const found = wanted.length === 0 ? [...stored.values()] : wanted.map((name) => hostedDomain(stored, name));
+        const sorted = [...new Set(found)].sort((a, b) => (a.name < b.name ? -1 : 1));
+        const mistakes: Complaint[] = [];
+        for (const { name, table, place } of sorted)
+          parseHostedDomain(name, table, place, domainContext(main), mistakes);
+        if (mistakes.length > 0) throw new ComplaintError(mistakes);
+        const lines = context.json || options.format === 'jsonl';
+        for (const [i, domain] of sorted.entries()) {
+          if (context.isUnread) break;
+          context.print(lines ? jsonLine(domain) : `${i === 0 ? '' : '\n'}${tomlText(domain)}`);
+        }
+        return WELL;
+      }),
+    );
+}
+
+function jsonLine({ name, table }: StoredDomain): string {
+  return JSON.stringify({ domain: name, ...normalRecord(table) });
+}
+
+function tomlText({ name, table }: StoredDomain): string {
+  return formatRecord(name, normalRecord(table));
+}

@@ -1,0 +1,95 @@
+/**
+ * Reads what `domains import` is given: TOML, or JSON Lines with one domain a line. Pure; what a domain's table says is
+ * for the store to validate.
+ */
+import { type DomainName, parseDomain } from '../../address/domain-name.ts';
+import { normalRecord } from '../../settings/domain-record.ts';
+import { domainTables } from '../../source/domain-tables.ts';
+import { type Complaint, ComplaintError } from '../../toml/complaint.ts';
+import { KeyLocator } from '../../toml/locate-key.ts';
+import { parseToml } from '../../toml/read-toml.ts';
+import { isTable, type Table } from '../../toml/table-reader.ts';
+
+export interface ImportedDomains {
+  readonly domains: ReadonlyMap<DomainName, Table>;
+  /** The line of a complaint about what was read here. */
+  lineOf(complaint: Complaint): number | undefined;
+}
+
+/** `name` is how complaints call the text; its ending tells the form, or else the text does. Throws {@link ComplaintError}. */
+export function readImport(text: string, name: string): ImportedDomains {
+  return isJsonLines(text, name) ? readJsonLines(text, name) : readTomlText(text, name);
+}
+
+function isJsonLines(text: string, name: string): boolean {
+  if (/\.(?:jsonl|ndjson|json)$/iu.test(name)) return true;
+  return !/\.toml$/iu.test(name) && /^\s*\{/u.test(text);
+}
+
+function readTomlText(text: string, file: string): ImportedDomains {
+  const complaints: Complaint[] = [];
+  const domains = new Map<DomainName, Table>();
+  const locator = new KeyLocator(text);
+  const lineOf = (complaint: Complaint): number | undefined => locator.nearest(complaint.domain, complaint.key)?.line;
+  for (const [written, table] of Object.entries(domainTables(parseToml(text, file), file, complaints))) {
+    add(domains, written, table, { file, domain: written }, complaints);
+  }
+  if (complaints.length > 0)
+    throw new ComplaintError(complaints.map((complaint) => placed(complaint, lineOf(complaint))));
+  return { domains, lineOf };
+}
+
+function readJsonLines(text: string, file: string): ImportedDomains {
+  const complaints: Complaint[] = [];
+  const domains = new Map<DomainName, Table>();
+  const lines = new Map<string, number>();
+  for (const [index, source] of text.split('\n').entries()) {
+    if (source.trim() === '') continue;
+    const line = index + 1;
+    const record = parseRecord(source);
+    if (typeof record === 'string') {
+      complaints.push({ file, line, message: record });
+      continue;
+    }
+    const { domain, ...table } = record;
+    if (typeof domain !== 'string') {
+      complaints.push({ file, line, key: 'domain', message: 'must be the name of the domain' });
+      continue;
+    }
+    const earlier = lines.get(domain);
+    const hint = earlier === undefined ? '' : ` on line ${earlier}`;
+    add(domains, domain, table, { file, line, domain }, complaints, hint);
+    lines.set(domain, line);
+    lines.set(parseDomain(domain) ?? domain, line);
+  }
+  if (complaints.length > 0) throw new ComplaintError(complaints);
+  return { domains, lineOf: ({ domain }) => (domain === undefined ? undefined : lines.get(domain)) };
+}
+
+function parseRecord(source: string): Table | string {
+  try {
+    const value: unknown = JSON.parse(source);
+    return isTable(value) ? value : 'must be a JSON object with a key "domain"';
+  } catch (error) {
+    return `not JSON: ${(error as Error).message}`;
+  }
+}
+
+function add(
+  domains: Map<DomainName, Table>,
+  written: string,
+  table: unknown,
+  place: Omit<Complaint, 'message'>,
+  complaints: Complaint[],
+  hint = '',
+): void {
+  const name = parseDomain(written);
+  if (name === undefined) complaints.push({ ...place, message: 'is no valid domain name' });
+  else if (domains.has(name)) complaints.push({ ...place, message: `stands here already${hint}` });
+  else if (!isTable(table)) complaints.push({ ...place, message: 'must be a table' });
+  else domains.set(name, normalRecord(table));
+}
+
+function placed(complaint: Complaint, line: number | undefined): Complaint {
+  return complaint.line !== undefined || line === undefined ? complaint : { ...complaint, line };
+}

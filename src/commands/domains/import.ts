@@ -1,0 +1,93 @@
+/**
+ * `tlswarden domains import`: takes over domains from a file, all or none.
+ */
+import { createReadStream } from 'node:fs';
+import type { Command } from 'commander';
+import { RejectedChange, type StoredDomains } from '../../source/settings-store.ts';
+import { action, type CommandContext, CommandFailure, openStore, WELL } from '../command-context.ts';
+import { Progress } from '../progress.ts';
+import { type ImportedDomains, readImport } from './import-text.ts';
+
+const HELP = `
+Domains of the same name are replaced whole, all others stay. Everything is validated before anything is written, with
+what stands there already: one mistake, and nothing is changed. A new domain gets a file of its own, <domain>.toml; one
+that stands in a file with others is replaced there. FILE "-" is standard input.
+
+The form is told by the ending (.toml, .jsonl, .ndjson, .json) or else by the text. A line of JSON Lines is one domain:
+  {"domain":"example.com","aliases":["example.net"],"incoming":{"receipt":{"require_tls":"always"}}}
+
+Examples:
+  $ tlswarden domains import customers.jsonl
+  1200 domains read: 37 new, 4 replaced, 1159 as they were
+  $ tlswarden --config old.toml domains export | tlswarden --config new.toml domains import -
+
+Exit status: 0; 1 if a file cannot be read or written; 2 if anything in it is wrong, in which case nothing is changed.`;
+
+export function addImport(domains: Command): void {
+  domains
+    .command('import')
+    .argument('<file>', 'TOML or JSON Lines; - is standard input')
+    .summary('take over domains from TOML or JSON Lines, all or none')
+    .description('Takes over the domains of a file, TOML or JSON Lines: all of them, or none.')
+    .addHelpText('after', HELP)
+    .action(
+      action(async (context, file: string) => {
+        const main = await context.readMain();
+        const name = file === '-' ? 'standard input' : file;
+        const imported = readImport(await readText(file), name);
+        const progress = new Progress('writing', process.stderr);
+        let present: StoredDomains = new Map();
+        const changed = await openStore(main)
+          .change(
+            (stored) => {
+              present = stored;
+              return imported.domains;
+            },
+            { origin: name, waiting: context.waiting, progress: progress.show },
+          )
+          .catch((error: unknown) => {
+            throw error instanceof RejectedChange ? placed(error, imported, name) : error;
+          })
+          .finally(() => progress.end());
+        count(context, imported, present, changed);
+        return WELL;
+      }),
+    );
+}
+
+function count(context: CommandContext, imported: ImportedDomains, present: StoredDomains, changed: number): void {
+  const read = imported.domains.size;
+  let added = 0;
+  for (const name of imported.domains.keys()) if (!present.has(name)) added += 1;
+  const counts = { read, added, replaced: changed - added, unchanged: read - changed };
+  if (context.json) context.printJson(counts);
+  else {
+    const domains = read === 1 ? 'domain' : 'domains';
+    context.print(`${read} ${domains} read: ${added} new, ${changed - added} replaced, ${read - changed} as they were`);
+  }
+}
+
+/** Gives complaints about the imported text the lines that only its reader knows. */
+function placed(rejected: RejectedChange, imported: ImportedDomains, name: string): RejectedChange {
+  return new RejectedChange(
+    rejected.complaints.map((complaint) => {
+      const line = complaint.file === name ? imported.lineOf(complaint) : undefined;
+      return line === undefined ? complaint : { ...complaint, line };
+    }),
+  );
+}
+
+async function readText(file: string): Promise<string> {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  const parts: string[] = [];
+  try {
+    for await (const chunk of file === '-' ? process.stdin : createReadStream(file)) {
+      parts.push(decoder.decode(chunk as Buffer, { stream: true }));
+    }
+    parts.push(decoder.decode());
+  } catch (error) {
+    const reason = error instanceof TypeError ? 'is not valid UTF-8' : `cannot be read: ${(error as Error).message}`;
+    throw new CommandFailure(`${file === '-' ? 'standard input' : file} ${reason}`);
+  }
+  return parts.join('');
+}

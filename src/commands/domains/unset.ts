@@ -1,0 +1,60 @@
+/**
+ * `tlswarden domains unset`: takes away one setting of a domain, or the domain.
+ */
+import type { Command } from 'commander';
+import { isTable, type Table } from '../../toml/table-reader.ts';
+import { action, CommandFailure, openStore, UsageError, WELL } from '../command-context.ts';
+import { type Hops, parseHopName } from './assignments.ts';
+import { domainArgument, hostedDomain } from './find-domain.ts';
+
+const HELP = `
+Without FLOW.HOP the domain goes, with its aliases: it is not hosted here any more, and nothing is asked for its mail.
+With FLOW.HOP that one setting goes, and what [defaults] says holds again.
+
+Examples:
+  $ tlswarden domains unset example.com outgoing.receipt
+  example.com: outgoing.receipt removed
+  $ tlswarden domains unset example.com
+  example.com: removed
+
+Exit status: 0; 1 if there is no such domain or setting, or it cannot be written; 2 if the rest would not be valid.`;
+
+export function addUnset(domains: Command): void {
+  domains
+    .command('unset')
+    .argument('<domain>', 'a hosted domain')
+    .argument('[flow.hop]', 'one of its settings')
+    .summary('take away a domain, or one of its settings')
+    .description('Takes away one setting of a domain, or the whole domain. It takes effect at once.')
+    .addHelpText('after', HELP)
+    .action(
+      action(async (context, text: string, word: string | undefined) => {
+        const name = domainArgument(text);
+        const hops = word === undefined ? undefined : parseHopName(word);
+        const main = await context.readMain();
+        await openStore(main).change(
+          (present) => {
+            const stored = hostedDomain(present, name);
+            if (stored.name !== name) {
+              throw new UsageError(
+                `${name} is an alias of ${stored.name}: see "tlswarden domains set ${stored.name} aliases-=${name}"`,
+              );
+            }
+            return new Map([[name, hops === undefined ? undefined : without(stored.table, hops, name)]]);
+          },
+          { waiting: context.waiting },
+        );
+        if (context.json) context.printJson({ domain: name, removed: word ?? null });
+        else context.print(`${name}: ${word === undefined ? '' : `${word} `}removed`);
+        return WELL;
+      }),
+    );
+}
+
+function without(table: Table, { flow, hop }: Hops, name: string): Table {
+  const hops = table[flow];
+  if (!isTable(hops) || !Object.hasOwn(hops, hop)) {
+    throw new CommandFailure(`${name} has no setting ${flow}.${hop} of its own`);
+  }
+  return { ...table, [flow]: Object.fromEntries(Object.entries(hops).filter(([key]) => key !== hop)) };
+}

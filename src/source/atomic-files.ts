@@ -1,0 +1,120 @@
+/**
+ * Writes files so that each is the old one or the new one, whenever the process or the host dies: written beside, under
+ * a name that no loader reads, synced, renamed, the directory synced. It decides no content.
+ */
+import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+/** How many files are written at once: fsync waits for the disk, not for us. */
+const AT_ONCE = 16;
+
+/** What a writer that was killed leaves behind. */
+export const isTemporary = (name: string): boolean => /^\.tlswarden-\d+-\d+\.tmp$/u.test(name);
+
+/** The new content of one file; undefined removes it. */
+export interface FileChange {
+  readonly path: string;
+  readonly text: string | undefined;
+}
+
+interface Prepared {
+  readonly target: string;
+  /** undefined: the target is removed. */
+  readonly temporary: string | undefined;
+}
+
+/**
+ * Brings all changes about. If one cannot be written, none is. The caller holds the lock that keeps others from doing
+ * the same in these directories. `ready` is called when all are written and none is in place yet.
+ */
+export async function writeFilesAtomically(
+  changes: readonly FileChange[],
+  ready: () => void,
+  progress: ((done: number, all: number) => void) | undefined,
+): Promise<void> {
+  const prepared: Prepared[] = [];
+  try {
+    let failure: { readonly error: unknown } | undefined;
+    let next = 0;
+    const prepareSome = async (): Promise<void> => {
+      while (next < changes.length && failure === undefined) {
+        const number = next++;
+        const change = changes[number];
+        if (change === undefined) return;
+        try {
+          const target = await targetOf(change.path);
+          const temporary =
+            change.text === undefined ? undefined : join(dirname(target), `.tlswarden-${process.pid}-${number}.tmp`);
+          prepared.push({ target, temporary });
+          if (temporary !== undefined) await writeBeside(temporary, target, change.text ?? '');
+          progress?.(prepared.length, changes.length);
+        } catch (error) {
+          failure ??= { error };
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(AT_ONCE, changes.length) }, prepareSome));
+    if (failure !== undefined) throw failure.error;
+    ready();
+  } catch (error) {
+    for (const { temporary } of prepared) if (temporary !== undefined) await rm(temporary, { force: true });
+    throw error;
+  }
+  const directories = new Set<string>();
+  for (const { target, temporary } of prepared) {
+    if (temporary === undefined) await rm(target, { force: true });
+    else await rename(temporary, target);
+    directories.add(dirname(target));
+  }
+  for (const directory of directories) await syncDirectory(directory);
+}
+
+/** A symbolic link stays one: what it leads to is replaced. */
+async function targetOf(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+      return join(await realpath(dirname(path)), path.slice(dirname(path).length + 1));
+    throw error;
+  }
+}
+
+async function writeBeside(temporary: string, target: string, text: string): Promise<void> {
+  // Left by a writer of the same number that was killed.
+  await rm(temporary, { force: true });
+  let file: FileHandle | undefined;
+  try {
+    file = await open(temporary, 'wx', 0o600);
+    await file.writeFile(text);
+    await likeItsPlace(file, target);
+    await file.sync();
+  } finally {
+    await file?.close();
+  }
+}
+
+/** Mode and owner of the file that is replaced; of a new file, what its directory grants: the service must read it. */
+async function likeItsPlace(file: FileHandle, target: string): Promise<void> {
+  const existing = await stat(target).catch(() => undefined);
+  const model = existing ?? (await stat(dirname(target)));
+  const own = await file.stat();
+  if (own.uid !== model.uid || own.gid !== model.gid) {
+    try {
+      await file.chown(model.uid, model.gid);
+    } catch (error) {
+      // Somebody else's file must not become ours behind their back; a new one may be.
+      if (existing !== undefined) throw error;
+    }
+  }
+  await file.chmod(existing === undefined ? model.mode & 0o664 : model.mode & 0o7777);
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}

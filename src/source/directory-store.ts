@@ -1,0 +1,213 @@
+/**
+ * Changes the settings in a directory of TOML files: a new domain gets a file of its own, one that stands in a file
+ * stays there. Everything that would then stand is validated before anything is written, and two writers never mix.
+ */
+import { createHash } from 'node:crypto';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type DomainName, parseDomain } from '../address/domain-name.ts';
+import { sameValue } from '../settings/domain-record.ts';
+import { type DomainContext, parseHostedDomain } from '../settings/hosted-domain.ts';
+import type { NextHop } from '../settings/next-hop.ts';
+import { SettingsBuilder } from '../settings/settings.ts';
+import { type Complaint, ComplaintError } from '../toml/complaint.ts';
+import { parseToml, readToml } from '../toml/read-toml.ts';
+import { isTable, type Table } from '../toml/table-reader.ts';
+import { type FileChange, isTemporary, writeFilesAtomically } from './atomic-files.ts';
+import { listFiles } from './directory-source.ts';
+import { domainTables } from './domain-tables.ts';
+import { type DomainEdit, editSettingsText } from './edit-settings-text.ts';
+import { withExclusiveLock } from './exclusive-lock.ts';
+import {
+  type ChangeOptions,
+  type DomainChanges,
+  RejectedChange,
+  type SettingsStore,
+  type StoreContents,
+  type StoredDomain,
+  type StoredDomains,
+} from './settings-store.ts';
+
+/** No loader reads it. It stays: a lock file that comes and goes locks nothing. */
+const LOCK_FILE = '.tlswarden.lock';
+
+/** NAME_MAX of Linux file systems, which a domain of 253 characters and ".toml" exceed. */
+const MAX_FILE_NAME = 255;
+
+export interface DirectoryStoreOptions {
+  readonly path: string;
+  readonly relayhost: NextHop;
+  readonly context: DomainContext;
+}
+
+interface SettingsFile {
+  readonly text: string;
+  /** What stands under `[domains]`, by name as written. */
+  readonly tables: Table;
+}
+
+export class DirectoryStore implements SettingsStore {
+  readonly #options: DirectoryStoreOptions;
+
+  constructor(options: DirectoryStoreOptions) {
+    this.#options = options;
+  }
+
+  async read(): Promise<StoreContents> {
+    const complaints: Complaint[] = [];
+    const files = await this.#readFiles(complaints);
+    return { domains: storedDomains(files), complaints };
+  }
+
+  async change(plan: (present: StoredDomains) => DomainChanges, options: ChangeOptions = {}): Promise<number> {
+    const { path } = this.#options;
+    // A directory that cannot be read is said to be just that, before anything is tried with it.
+    await listFiles(path);
+    return withExclusiveLock(join(path, LOCK_FILE), options.waiting, async (lock) => {
+      await removeTemporaries(path);
+      const complaints: Complaint[] = [];
+      const files = await this.#readFiles(complaints);
+      if (complaints.length > 0) throw new ComplaintError(complaints);
+      const present = storedDomains(files);
+      const changes = new Map(
+        [...plan(present)].filter(([name, table]) => !sameValue(present.get(name)?.table, table)),
+      );
+      this.#validateAlone(present, changes, options.origin);
+      const edited = editFiles(files, present, changes);
+      this.#validate(new Map([...files, ...edited]), changes, options.origin);
+      await writeFilesAtomically(
+        [...edited].map(
+          ([name, { text }]): FileChange => ({ path: join(path, name), text: text.trim() === '' ? undefined : text }),
+        ),
+        () => lock.assertHeld(),
+        options.progress,
+      );
+      return changes.size;
+    });
+  }
+
+  async #readFiles(complaints: Complaint[]): Promise<ReadonlyMap<string, SettingsFile>> {
+    const files = new Map<string, SettingsFile>();
+    for (const name of await listFiles(this.#options.path)) {
+      try {
+        const { text, table } = await readToml(join(this.#options.path, name), name);
+        files.set(name, { text, tables: domainTables(table, name, complaints) });
+      } catch (error) {
+        if (!(error instanceof ComplaintError)) throw error;
+        complaints.push(...error.complaints);
+      }
+    }
+    return files;
+  }
+
+  /** What a change says of its own domain must be well before anything is made of it. */
+  #validateAlone(present: StoredDomains, changes: DomainChanges, origin: string | undefined): void {
+    const complaints: Complaint[] = [];
+    for (const [name, table] of changes) {
+      if (table === undefined) continue;
+      const place = origin ?? present.get(name)?.place ?? fileNameOf(name);
+      parseHostedDomain(name, table, place, this.#options.context, complaints);
+    }
+    if (complaints.length > 0) throw new RejectedChange(complaints);
+  }
+
+  /** Throws {@link RejectedChange} unless all files together are settings that the service would take. */
+  #validate(files: ReadonlyMap<string, SettingsFile>, changes: DomainChanges, origin: string | undefined): void {
+    const complaints: Complaint[] = [];
+    const builder = new SettingsBuilder(this.#options.relayhost, complaints);
+    // In the order in which the service loads them.
+    for (const [file, { tables }] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      for (const [writtenName, table] of Object.entries(tables)) {
+        const name = parseDomain(writtenName);
+        const place = origin !== undefined && name !== undefined && changes.has(name) ? origin : file;
+        const domain = parseHostedDomain(writtenName, table, place, this.#options.context, complaints);
+        if (domain !== undefined) builder.add(domain);
+      }
+    }
+    if (builder.finish() === undefined) throw new RejectedChange(complaints);
+  }
+}
+
+/** The files that the changes touch, as they are to be. */
+function editFiles(
+  files: ReadonlyMap<string, SettingsFile>,
+  present: StoredDomains,
+  changes: DomainChanges,
+): ReadonlyMap<string, SettingsFile> {
+  const byFile = new Map<string, Map<DomainName, DomainEdit>>();
+  for (const [name, after] of changes) {
+    const stored = present.get(name);
+    const file = stored?.place ?? fileNameOf(name);
+    const edits = byFile.get(file) ?? new Map<DomainName, DomainEdit>();
+    edits.set(name, { before: stored?.table, after });
+    byFile.set(file, edits);
+  }
+  const edited = new Map<string, SettingsFile>();
+  for (const [file, edits] of byFile) edited.set(file, editFile(file, files.get(file), edits));
+  return edited;
+}
+
+/** Edits one file, and makes sure that the new text says what it is meant to and nothing else. */
+function editFile(
+  name: string,
+  file: SettingsFile | undefined,
+  edits: ReadonlyMap<DomainName, DomainEdit>,
+): SettingsFile {
+  const text = editSettingsText(file?.text ?? '', name, edits);
+  const tables = domainTables(parseToml(text, name), name, []);
+  const intended = new Map(Object.entries(file?.tables ?? {}).map(([written, table]) => [keyOf(written), table]));
+  for (const [domain, { after }] of edits) {
+    if (after === undefined) intended.delete(domain);
+    else intended.set(domain, after);
+  }
+  const written = Object.entries(tables);
+  const isIntended =
+    written.length === intended.size &&
+    written.every(([domain, table]) =>
+      sameValue(withoutEmptyFlows(table), withoutEmptyFlows(intended.get(keyOf(domain)))),
+    );
+  if (!isIntended) {
+    throw new ComplaintError([
+      {
+        file: name,
+        message: 'cannot be changed here without changing what else it says; nothing was written. Edit it by hand',
+      },
+    ]);
+  }
+  return { text, tables };
+}
+
+/** One key for one domain; a name that is none keeps its own. */
+const keyOf = (written: string): string => parseDomain(written) ?? written;
+
+function withoutEmptyFlows(table: unknown): unknown {
+  if (!isTable(table)) return table;
+  const entries = Object.entries(table).filter(
+    ([key, value]) => !(key === 'incoming' || key === 'outgoing') || !isTable(value) || Object.keys(value).length > 0,
+  );
+  return Object.fromEntries(entries);
+}
+
+function storedDomains(files: ReadonlyMap<string, SettingsFile>): StoredDomains {
+  const domains = new Map<DomainName, StoredDomain>();
+  for (const [place, { tables }] of files) {
+    for (const [written, value] of Object.entries(tables)) {
+      const name = parseDomain(written);
+      // What is no domain, or stands twice, is complained of when all is validated.
+      if (name === undefined || domains.has(name)) continue;
+      domains.set(name, { name, place, table: isTable(value) ? value : {} });
+    }
+  }
+  return domains;
+}
+
+/** The file of a new domain: safe as it is, since a domain name has no slash, no capital and does not begin with a dot. */
+function fileNameOf(domain: DomainName): string {
+  const name = `${domain}.toml`;
+  if (name.length <= MAX_FILE_NAME) return name;
+  return `${domain.slice(0, 200)}-${createHash('sha256').update(domain).digest('hex').slice(0, 12)}.toml`;
+}
+
+async function removeTemporaries(path: string): Promise<void> {
+  for (const name of await readdir(path)) if (isTemporary(name)) await rm(join(path, name), { force: true });
+}

@@ -1,0 +1,49 @@
+/**
+ * The settings as those see them who change them: each domain's table as it stands, and changes that hold whole or not
+ * at all. The seam between the `domains` commands and where settings live; it decides nothing.
+ */
+import type { DomainName } from '../address/domain-name.ts';
+import type { Complaint } from '../toml/complaint.ts';
+import { ComplaintError } from '../toml/complaint.ts';
+import type { Table } from '../toml/table-reader.ts';
+
+/** One domain as it stands in the store, not validated. */
+export interface StoredDomain {
+  readonly name: DomainName;
+  /** Where it stands: a file of the settings directory. */
+  readonly place: string;
+  /** What stands under `[domains."NAME"]`. */
+  readonly table: Table;
+}
+
+export type StoredDomains = ReadonlyMap<DomainName, StoredDomain>;
+
+/** What the store holds; `complaints` are about what could not be read at all. */
+export interface StoreContents {
+  readonly domains: StoredDomains;
+  readonly complaints: readonly Complaint[];
+}
+
+/** New tables by domain; undefined removes the domain. */
+export type DomainChanges = ReadonlyMap<DomainName, Table | undefined>;
+
+export interface ChangeOptions {
+  /** How complaints call the place of the changed domains; absent: the place in the store. */
+  readonly origin?: string;
+  /** Another process is changing the settings, and this one waits for it. */
+  waiting?(): void;
+  progress?(done: number, all: number): void;
+}
+
+export interface SettingsStore {
+  read(): Promise<StoreContents>;
+  /**
+   * Changes domains, while nobody else does: `plan` sees what stands, and what it gives back holds afterwards. Everything
+   * that would then stand is validated first; {@link RejectedChange} says what is wrong, and nothing is changed.
+   * Gives the number of domains that are other than before.
+   */
+  change(plan: (present: StoredDomains) => DomainChanges, options?: ChangeOptions): Promise<number>;
+}
+
+/** Complaints about settings as they would be: their lines are not those of any file. */
+export class RejectedChange extends ComplaintError {}
