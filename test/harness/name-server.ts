@@ -23,7 +23,10 @@ export interface NameRecords {
   readonly broken?: boolean;
 }
 
-/** A name server with names that the test may change while it runs. Answers live for one second. */
+/**
+ * A name server with names that the test may change while it runs. Answers are not to be kept (Postfix keeps TLSA records
+ * for a second all the same).
+ */
 export class NameServer {
   readonly address: string;
   readonly #udp: Socket;

@@ -7,6 +7,7 @@ import { closeSync, openSync } from 'node:fs';
 import { appendFile, chmod, chown, mkdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import type { Writable } from 'node:stream';
 import { groupId, userId } from './account.ts';
 import type { Certificate } from './certificates.ts';
 import { attempt, type CommandResult, run } from './command.ts';
@@ -163,17 +164,20 @@ export class Postfix {
     const lines = (await this.logLines()).length;
     await run('postfix', ['-c', this.configDirectory, 'check']);
     const console = openSync(join(this.#directory, 'console'), 'a');
-    // A mount namespace of its own, in which /etc/resolv.conf is the test's. Should this process be killed, the master
-    // gets SIGTERM, and ends its children.
+    // A mount namespace of its own, in which /etc/resolv.conf is the test's. The watcher beside it holds the other end of
+    // a pipe, and ends the master should this process be killed.
     const master = spawn(
-      'setpriv',
+      'sh',
       [
-        ...['--pdeathsig', 'TERM', 'unshare', '--mount', '--propagation', 'private'],
+        ...['-c', '(read _ <&3 || kill $$) & exec 3<&-; exec unshare --mount --propagation private "$@"', 'sh'],
         ...['sh', '-c', 'mount --bind "$1" /etc/resolv.conf && exec "$2" -c "$3" -s', 'sh'],
         ...[join(this.#directory, 'resolv.conf'), await masterProgram(), this.configDirectory],
       ],
-      { detached: true, stdio: ['ignore', console, console] },
+      { detached: true, stdio: ['ignore', console, console, 'pipe'] },
     );
+    const watcher = master.stdio[3] as Writable;
+    watcher.on('error', () => {});
+    master.once('exit', () => watcher.end('\n'));
     closeSync(console);
     this.#master = master;
     try {
