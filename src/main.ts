@@ -8,6 +8,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { addCheck } from './commands/check.ts';
 import { CommandContext, MISUSED, WELL } from './commands/command-context.ts';
 import { addDomains } from './commands/domains.ts';
+import { addServe } from './commands/serve.ts';
 import { DEFAULT_PATH } from './main-file/main-file.ts';
 
 /** `| head` ends the reading, not the program; what is still written goes nowhere. */
@@ -48,6 +49,7 @@ const program = new Command('tlswarden')
     '\nExit status: 0 well; 1 it did not work, or the answer is no; 2 wrong usage, configuration or settings.',
   );
 
+addServe(program);
 addCheck(program);
 addDomains(program);
 

@@ -11,6 +11,7 @@ import type { PolicyRequest } from '../decision/request.ts';
 import { openLog } from '../log/logger.ts';
 import type { MainFile } from '../main-file/main-file.ts';
 import { type ListenAddress, parseListenAddress } from '../service/listen-address.ts';
+import { ListenError } from '../service/listener.ts';
 import { takePassedSockets } from '../service/passed-sockets.ts';
 import { PolicyServer } from '../service/server.ts';
 import { compileExemptClients } from '../settings/exempt-clients.ts';
@@ -18,12 +19,51 @@ import type { Settings } from '../settings/settings.ts';
 import { openSource } from '../source/open-source.ts';
 import { SettingsInForce } from '../source/settings-in-force.ts';
 import { type Complaint, ComplaintError } from '../toml/complaint.ts';
+import { action, CommandFailure, WELL } from './command-context.ts';
+import { untilStopped } from './until-stopped.ts';
 
 /** What the handler decides by; the settings' owner writes it, between two requests. */
 type MutableContext = { -readonly [K in keyof DecisionContext]: DecisionContext[K] };
 
+export function addServe(program: Command): void {
+  program
+    .command('serve')
+    .summary('run the policy service')
+    .description(
+      "Answers Postfix's policy requests (check_policy_service) until SIGTERM. SIGHUP reads the settings again; so does a change\n" +
+        'in the settings directory. It logs to standard error: a JSON line an event, readable lines on a terminal.',
+    )
+    .option('--try', 'when ready, print a request to try')
+    .addHelpText(
+      'after',
+      '\nExit status: 0 stopped by a signal; 1 it cannot listen; 2 main file or settings that cannot be used.',
+    )
+    .action(
+      action(async (context, flags: { readonly try?: boolean }) => {
+        const main = await context.readMain();
+        await serve(main, (settings, addresses) => {
+          if (flags.try === true) context.print(wordReady(settings, addresses));
+        });
+        return WELL;
+      }),
+    );
+}
+
+/** What `npm start` prints: that it is ready, and a line to try. */
+function wordReady(settings: Settings, addresses: readonly string[]): string {
+  const ready = `ready on ${addresses.join(', ')} with ${settings.size} domains`;
+  const tcp = addresses.find((address) => !address.startsWith('unix:'));
+  const request = sampleRequest(settings);
+  if (tcp === undefined || request === '') return ready;
+  const [host, port] = [tcp.slice(0, tcp.lastIndexOf(':')), tcp.slice(tcp.lastIndexOf(':') + 1)];
+  return `${ready}; try:\n  printf '${request}' | timeout 1 nc ${host} ${port}`;
+}
+
 /** Runs the service until SIGTERM or SIGINT; resolves when it has stopped. Throws what keeps it from starting. */
-export async function serve(main: MainFile): Promise<void> {
+export async function serve(
+  main: MainFile,
+  ready: (settings: Settings, addresses: readonly string[]) => void,
+): Promise<void> {
   const sockets = listenAddresses(main);
   const log = openLog(main.log.level);
   const { logger } = log;
@@ -55,11 +95,14 @@ export async function serve(main: MainFile): Promise<void> {
     },
   });
   try {
-    await inForce.start();
+    const settings = await inForce.start();
     await server.listen(sockets, { allowRemote: main.server.allowRemote });
     logger.info({ listen: server.addresses }, 'ready');
+    ready(settings, server.addresses);
     await untilStopped(() => void inForce.reload());
     logger.info('stopping');
+  } catch (error) {
+    throw error instanceof ListenError ? new CommandFailure(error.message) : error;
   } finally {
     inForce.stop();
     await server.stop();
@@ -80,14 +123,6 @@ function listenAddresses(main: MainFile): readonly ListenAddress[] {
   }
   if (complaints.length > 0) throw new ComplaintError(complaints);
   return addresses;
-}
-
-function untilStopped(reload: () => void): Promise<void> {
-  return new Promise((resolve) => {
-    process.on('SIGHUP', reload);
-    process.once('SIGTERM', () => resolve());
-    process.once('SIGINT', () => resolve());
-  });
 }
 
 /** One line a refusal or a lane decision, with what a postmaster finds the message by in Postfix's own log. */
@@ -114,7 +149,7 @@ function logDecision(logger: Logger, request: PolicyRequest, decision: Exclude<D
 }
 
 /** A request whose answer shows the service at work: plaintext mail to a domain that requires TLS of everyone. */
-export function sampleRequest(settings: Settings): string {
+function sampleRequest(settings: Settings): string {
   for (const domain of settings.domains()) {
     if (domain.settings.incoming.receipt?.condition.kind !== 'always') continue;
     const lines = ['request=smtpd_access_policy', 'protocol_state=RCPT', 'sender=someone@partner.example'];
@@ -122,5 +157,3 @@ export function sampleRequest(settings: Settings): string {
   }
   return '';
 }
-
-export type { Command };
