@@ -2,7 +2,8 @@
  * `tlswarden check`: whether main file and settings can be used, and what is in them. It changes nothing.
  */
 import type { Command } from 'commander';
-import { action, openDirectorySource, WELL } from './command-context.ts';
+import { openSource } from '../source/open-source.ts';
+import { action, WELL } from './command-context.ts';
 
 export function addCheck(program: Command): void {
   program
@@ -11,7 +12,7 @@ export function addCheck(program: Command): void {
     .action(
       action(async (context) => {
         const main = await context.readMain();
-        const settings = await openDirectorySource(main).load();
+        const settings = await openSource(main).load();
         context.print(`${settings.size} domains`);
         return WELL;
       }),

@@ -6,7 +6,6 @@ import type { Command } from 'commander';
 import { DEFAULT_PATH, type MainFile, readMainFile } from '../main-file/main-file.ts';
 import type { DomainContext } from '../settings/hosted-domain.ts';
 import { BY_MX } from '../settings/next-hop.ts';
-import { DirectorySource } from '../source/directory-source.ts';
 import { DirectoryStore } from '../source/directory-store.ts';
 import { LockError } from '../source/exclusive-lock.ts';
 import { RejectedChange, type SettingsStore } from '../source/settings-store.ts';
@@ -30,15 +29,6 @@ export class UsageError extends Error {}
 /** What every domain is read with besides its table. */
 export function domainContext(main: MainFile): DomainContext {
   return { defaults: main.defaults, hasRelayhost: main.postfix.relayhost !== BY_MX, pool: main.pool };
-}
-
-/** The settings as the service loads and follows them. */
-export function openDirectorySource(main: MainFile): DirectorySource {
-  return new DirectorySource({
-    path: directoryOf(main),
-    relayhost: main.postfix.relayhost,
-    context: domainContext(main),
-  });
 }
 
 /** The settings as they are changed. */

@@ -56,7 +56,8 @@ function wordReady(settings: Settings, addresses: readonly string[]): string {
   const request = sampleRequest(settings);
   if (tcp === undefined || request === '') return ready;
   const [host, port] = [tcp.slice(0, tcp.lastIndexOf(':')), tcp.slice(tcp.lastIndexOf(':') + 1)];
-  return `${ready}; try:\n  printf '${request}' | timeout 1 nc ${host} ${port}`;
+  // bash speaks TCP by itself; netcat is not everywhere.
+  return `${ready}; try, in another terminal:\n  bash -c "exec 3<>/dev/tcp/${host}/${port}; printf '${request}' >&3; head -n 1 <&3"`;
 }
 
 /** Runs the service until SIGTERM or SIGINT; resolves when it has stopped. Throws what keeps it from starting. */

@@ -72,7 +72,7 @@ export class Lanes {
     message.touchedAt = now;
     note(message, parties.sender.domain, parties.senderDomain);
     note(message, parties.recipient.domain, parties.recipientDomain);
-    if (instance === '') return;
+    if (instance === '' || message.recipients === 1) return;
     // Last touched, last to go: a Map keeps the order of insertion.
     this.#messages.delete(instance);
     this.#messages.set(instance, message);

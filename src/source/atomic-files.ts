@@ -25,11 +25,10 @@ interface Prepared {
 
 /**
  * Brings all changes about. If one cannot be written, none is. The caller holds the lock that keeps others from doing
- * the same in these directories. `ready` is called when all are written and none is in place yet.
+ * the same in these directories.
  */
 export async function writeFilesAtomically(
   changes: readonly FileChange[],
-  ready: () => void,
   progress: ((done: number, all: number) => void) | undefined,
 ): Promise<void> {
   const prepared: Prepared[] = [];
@@ -55,7 +54,6 @@ export async function writeFilesAtomically(
     };
     await Promise.all(Array.from({ length: Math.min(AT_ONCE, changes.length) }, prepareSome));
     if (failure !== undefined) throw failure.error;
-    ready();
   } catch (error) {
     for (const { temporary } of prepared) if (temporary !== undefined) await rm(temporary, { force: true });
     throw error;

@@ -28,7 +28,7 @@ import {
   type StoredDomains,
 } from './settings-store.ts';
 
-/** No loader reads it. It stays: a lock file that comes and goes locks nothing. */
+/** No loader reads it. */
 const LOCK_FILE = '.tlswarden.lock';
 
 /** NAME_MAX of Linux file systems, which a domain of 253 characters and ".toml" exceed. */
@@ -63,7 +63,7 @@ export class DirectoryStore implements SettingsStore {
     const { path } = this.#options;
     // A directory that cannot be read is said to be just that, before anything is tried with it.
     await listFiles(path);
-    return withExclusiveLock(join(path, LOCK_FILE), options.waiting, async (lock) => {
+    return withExclusiveLock(join(path, LOCK_FILE), options.waiting, async () => {
       await removeTemporaries(path);
       const complaints: Complaint[] = [];
       const files = await this.#readFiles(complaints);
@@ -79,7 +79,6 @@ export class DirectoryStore implements SettingsStore {
         [...edited].map(
           ([name, { text }]): FileChange => ({ path: join(path, name), text: text.trim() === '' ? undefined : text }),
         ),
-        () => lock.assertHeld(),
         options.progress,
       );
       return changes.size;

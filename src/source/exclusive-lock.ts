@@ -1,60 +1,46 @@
 /**
- * A lock between processes on one host that ends with its holder, however that ends: Node.js has no flock(2), so
- * flock(1) of util-linux holds it for as long as a pipe from this process is open. It never breaks another's lock.
+ * A lock between processes on one host that ends with its holder, however that ends. Node.js has no flock(2), so flock(1)
+ * of util-linux takes it on a file that this process holds open: the lock is the open file's, and the kernel drops it
+ * when nobody has that open any more. The file stays: one that comes and goes locks nothing.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { open } from 'node:fs/promises';
 
-/** How long to wait before `waiting` is told. */
-const PATIENCE_MS = 1000;
+/** flock(1)'s exit status for "somebody else has it". */
+const BUSY = 1;
 
-export interface Lock {
-  /** Throws if the lock was lost: whoever killed its holder must not have two writers for it. */
-  assertHeld(): void;
-}
+/** The lock could not be had. */
+export class LockError extends Error {}
 
-/** Runs `body` while no other process holds the lock file `path`, which is made if need be and stays. */
+/** Runs `body` while no other process holds the lock file `path`; `waiting` is called if one does. */
 export async function withExclusiveLock<T>(
   path: string,
   waiting: (() => void) | undefined,
-  body: (lock: Lock) => Promise<T>,
+  body: () => Promise<T>,
 ): Promise<T> {
-  // In a process group of its own: an interrupt from the terminal must not end the lock before its holder.
-  const holder = spawn('flock', ['--exclusive', path, 'cat'], { stdio: ['pipe', 'pipe', 'pipe'], detached: true });
-  let errors = '';
-  let isOver = false;
-  holder.stderr.setEncoding('utf8').on('data', (text: string) => {
-    errors += text;
-  });
-  holder.stdin.on('error', () => {});
-  const ended = new Promise<void>((resolve) => {
-    holder.once('error', (error) => {
-      errors ||= `flock(1) of util-linux is needed: ${error.message}`;
-      isOver = true;
-      resolve();
-    });
-    holder.once('close', () => {
-      isOver = true;
-      resolve();
-    });
-  });
-  const impatience = waiting === undefined ? undefined : setTimeout(waiting, PATIENCE_MS);
+  const file = await open(path, 'a', 0o644);
   try {
-    // cat runs, and gives the line back, once flock has the lock.
-    holder.stdin.write('\n');
-    await Promise.race([once(holder.stdout, 'data'), ended]);
-    clearTimeout(impatience);
-    const assertHeld = (): void => {
-      if (isOver) throw new LockError(`the settings cannot be locked: ${errors.trim() || 'the lock was lost'}`);
-    };
-    assertHeld();
-    return await body({ assertHeld });
+    if (!(await flock(file.fd, ['--exclusive', '--nonblock']))) {
+      waiting?.();
+      await flock(file.fd, ['--exclusive']);
+    }
+    return await body();
   } finally {
-    clearTimeout(impatience);
-    holder.stdin.end();
-    await ended;
+    await file.close();
   }
 }
 
-/** The lock could not be had, or was lost. */
-export class LockError extends Error {}
+/** Whether the lock was had; without `--nonblock` it is, or {@link LockError} is thrown. */
+async function flock(fd: number, options: readonly string[]): Promise<boolean> {
+  // In a process group of its own, so that a terminal's interrupt leaves nobody in doubt whether it was had.
+  const child = spawn('flock', [...options, '3'], { stdio: ['ignore', 'ignore', 'ignore', fd], detached: true });
+  let status: number | null;
+  try {
+    [status] = (await once(child, 'close')) as [number | null];
+  } catch (error) {
+    throw new LockError(`the settings cannot be locked: flock(1) of util-linux is needed: ${(error as Error).message}`);
+  }
+  if (status === 0 || (status === BUSY && options.includes('--nonblock'))) return status === 0;
+  throw new LockError(`the settings cannot be locked: flock ended with exit status ${status}`);
+}

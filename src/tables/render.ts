@@ -25,6 +25,9 @@ import {
 } from './table.ts';
 import { plainTransport, transportsInUse } from './transports-in-use.ts';
 
+/** Lines handed on at once: enough that it costs nothing, few enough to be no load on memory. */
+const CHUNK = 4096;
+
 /** What the tables hold besides the settings of domains. */
 export interface RenderOptions {
   /** `receipt.exempt_clients`: networks in CIDR form or single addresses. */
@@ -33,30 +36,30 @@ export interface RenderOptions {
   readonly keep?: Iterable<Transport>;
 }
 
+/** Where an entry goes to. */
+type Emit = (line: string) => void;
+
+/** The entries that one name of a domain has in one table. */
+type Entries = (emit: Emit, form: string, domain: HostedDomain) => void;
+
 /** All tables, also the empty ones: main.cf refers to them from the start. */
 export function renderTables(settings: Settings, options: RenderOptions): readonly Table[] {
   const names = tableNames(settings);
+  const domains = names.map((name) => settings.find(foldDomain(name)));
   const terms = termsByKey(settings);
-  const listed = (name: string): HostedDomain => {
-    const domain = settings.find(foldDomain(name));
-    if (domain === undefined) throw new TypeError(`${name} is in no settings`);
-    return domain;
-  };
-  const indexed = (name: string, entries: (form: string, domain: HostedDomain) => Iterable<string>): Table => ({
+  const indexed = (name: string, entries: Entries): Table => ({
     name,
     kind: 'indexed',
-    *lines() {
-      for (const form of names) yield* entries(form, listed(form));
-    },
+    lines: () => entriesOfAll(names, domains, entries),
   });
   return [
-    indexed(TRANSPORT, (form, domain) => transportEntries(settings, form, domain)),
-    indexed(TLS_POLICY, (form, domain) => policyEntries(settings, form, domain, terms)),
-    indexed(SENDER_TRANSPORT, (form, domain) => senderEntries(settings, form, domain)),
-    indexed(RECEIPT_ACCESS, (form, domain) => receiptEntries(settings, form, domain)),
+    indexed(TRANSPORT, (emit, form, domain) => transportEntries(emit, settings, form, domain)),
+    indexed(TLS_POLICY, (emit, form, domain) => policyEntries(emit, settings, form, domain, terms)),
+    indexed(SENDER_TRANSPORT, (emit, form, domain) => senderEntries(emit, settings, form, domain)),
+    indexed(RECEIPT_ACCESS, (emit, form, domain) => receiptEntries(emit, settings, form, domain)),
     ...requiredTables(settings, terms, options.keep ?? []),
-    { name: RECEIPT_CLIENTS, kind: 'cidr', lines: () => clientEntries(options.exemptClients) },
-    { name: BOUNCE_FILTER, kind: 'regexp', lines: () => BOUNCE_LINES },
+    { name: RECEIPT_CLIENTS, kind: 'cidr', lines: () => [clientLines(options.exemptClients)] },
+    { name: BOUNCE_FILTER, kind: 'regexp', lines: () => [BOUNCE_LINES] },
   ];
 }
 
@@ -74,6 +77,24 @@ function pushForms(names: string[], name: DomainName): void {
   for (const form of tableForms(name)) names.push(form);
 }
 
+function* entriesOfAll(
+  names: readonly string[],
+  domains: readonly (HostedDomain | undefined)[],
+  entries: Entries,
+): Iterable<readonly string[]> {
+  let chunk: string[] = [];
+  const emit: Emit = (line) => void chunk.push(line);
+  for (let i = 0; i < names.length; i++) {
+    const domain = domains[i];
+    if (domain !== undefined) entries(emit, names[i] as string, domain);
+    if (chunk.length >= CHUNK) {
+      yield chunk;
+      chunk = [];
+    }
+  }
+  yield chunk;
+}
+
 /** Whether the tls_policy table says all that this domain asks of delivery: then its mail keeps Postfix's own route. */
 function goesByPolicy(settings: Settings, domain: HostedDomain, setting: DeliverySetting): boolean {
   return (
@@ -85,46 +106,47 @@ function goesByPolicy(settings: Settings, domain: HostedDomain, setting: Deliver
   );
 }
 
-function* policyEntries(
+function policyEntries(
+  emit: Emit,
   settings: Settings,
   form: string,
   domain: HostedDomain,
   terms: ReadonlyMap<string, NextHopTerms>,
-): Iterable<string> {
+): void {
   const setting = domain.settings.incoming.delivery;
   if (setting === undefined || !goesByPolicy(settings, domain, setting)) return;
-  yield `${form} ${policyEntry(setting.level, terms.get(form) ?? DEFAULT_TERMS)}`;
+  emit(`${form} ${policyEntry(setting.level, terms.get(form) ?? DEFAULT_TERMS)}`);
 }
 
-function* transportEntries(settings: Settings, form: string, domain: HostedDomain): Iterable<string> {
+function transportEntries(emit: Emit, settings: Settings, form: string, domain: HostedDomain): void {
   const setting = domain.settings.incoming.delivery;
   if (setting === undefined || goesByPolicy(settings, domain, setting)) return;
   const route = staticRoute(settings, domain, 'incoming');
-  if (route !== undefined) yield* addressEntries(setting.tableKeys, form, '', route.text);
+  if (route !== undefined) addressEntries(emit, setting.tableKeys, form, '', route.text);
 }
 
 /** An empty next hop keeps relayhost, also where sender_dependent_relayhost_maps gives another one. */
-function* senderEntries(settings: Settings, form: string, domain: HostedDomain): Iterable<string> {
+function senderEntries(emit: Emit, settings: Settings, form: string, domain: HostedDomain): void {
   const setting = domain.settings.outgoing.delivery;
   if (setting === undefined) return;
   const route = staticRoute(settings, domain, 'outgoing');
-  if (route !== undefined) yield* addressEntries(setting.tableKeys, form, '@', `${transportName(route.transport)}:`);
+  if (route !== undefined) addressEntries(emit, setting.tableKeys, form, '@', `${transportName(route.transport)}:`);
 }
 
 /** The entries that make `keys` lead to `value`; `prefix` is what stands before a domain that means everyone at it. */
-function* addressEntries(keys: TableKeys, form: string, prefix: '' | '@', value: string): Iterable<string> {
-  if (isWhole(keys, form)) yield `${prefix}${form} ${value}`;
-  else for (const local of keys.localParts) yield `${local}@${form} ${value}`;
+function addressEntries(emit: Emit, keys: TableKeys, form: string, prefix: '' | '@', value: string): void {
+  if (isWhole(keys, form)) emit(`${prefix}${form} ${value}`);
+  else for (const local of keys.localParts) emit(`${local}@${form} ${value}`);
 }
 
 function isWhole(keys: TableKeys, form: string): boolean {
   return keys.everyone || (keys.domains.length > 0 && keys.domains.includes(foldDomain(form)));
 }
 
-function* receiptEntries(settings: Settings, form: string, domain: HostedDomain): Iterable<string> {
+function receiptEntries(emit: Emit, settings: Settings, form: string, domain: HostedDomain): void {
   const keys = domain.settings.incoming.receipt?.tableKeys;
-  if (keys !== undefined) yield* addressEntries(keys, form, '', RECEIPT_CLASS);
-  if ((keys === undefined || !isWhole(keys, form)) && isBelowWhole(settings, form)) yield `${form} DUNNO`;
+  if (keys !== undefined) addressEntries(emit, keys, form, '', RECEIPT_CLASS);
+  if ((keys === undefined || !isWhole(keys, form)) && isBelowWhole(settings, form)) emit(`${form} DUNNO`);
 }
 
 /** Whether the entry of a parent domain would hold for this name too (parent_domain_matches_subdomains). */
@@ -152,20 +174,27 @@ function requiredTables(
   return ordered.map(([, transport]) => ({
     name: requiredTableName(transport),
     kind: 'indexed',
-    *lines() {
-      for (const [key, asked] of terms) {
-        const entry = requiredEntry(transport, asked);
-        if (entry !== undefined) yield `${key} ${entry}`;
-      }
-    },
+    lines: () => requiredEntries(transport, terms),
   }));
 }
 
+function* requiredEntries(transport: Transport, terms: ReadonlyMap<string, NextHopTerms>): Iterable<readonly string[]> {
+  let chunk: string[] = [];
+  for (const [key, asked] of terms) {
+    const entry = requiredEntry(transport, asked);
+    if (entry !== undefined) chunk.push(`${key} ${entry}`);
+    if (chunk.length >= CHUNK) {
+      yield chunk;
+      chunk = [];
+    }
+  }
+  yield chunk;
+}
+
 /** The first match counts, so the exempt ones stand first; IPv4 and IPv6 networks do not match each other. */
-function* clientEntries(exemptClients: readonly string[]): Iterable<string> {
-  for (const network of [...new Set(exemptClients)].sort()) yield `${network} DUNNO`;
-  yield '0.0.0.0/0 reject_plaintext_session';
-  yield '::/0 reject_plaintext_session';
+function clientLines(exemptClients: readonly string[]): readonly string[] {
+  const exempt = [...new Set(exemptClients)].sort().map((network) => `${network} DUNNO`);
+  return [...exempt, '0.0.0.0/0 reject_plaintext_session', '::/0 reject_plaintext_session'];
 }
 
 /**
@@ -179,8 +208,11 @@ const BOUNCE_LINES: readonly string[] = [
 ];
 
 /** The lines of `domains`: what the tables hold of each domain, for the service to compare. Sorted by name. */
-export function* digestLines(settings: Settings): Iterable<string> {
+export function* digestLines(settings: Settings): Iterable<readonly string[]> {
   const names: DomainName[] = [];
   for (const domain of settings.domains()) if (domain.tableDigest !== 0) names.push(domain.name);
-  for (const name of names.sort()) yield `${name} ${settings.find(name)?.tableDigest}`;
+  names.sort();
+  for (let i = 0; i < names.length; i += CHUNK) {
+    yield names.slice(i, i + CHUNK).map((name) => `${name} ${settings.find(name)?.tableDigest}`);
+  }
 }

@@ -14,8 +14,8 @@ export type TableKind = 'indexed' | 'cidr' | 'regexp';
 export interface Table {
   readonly name: string;
   readonly kind: TableKind;
-  /** Lines without line ends, in one order for the same settings. Each call begins anew. */
-  readonly lines: () => Iterable<string>;
+  /** The lines, without line ends, some thousand at a time; in one order for the same settings. Each call begins anew. */
+  readonly lines: () => Iterable<readonly string[]>;
 }
 
 export const TLS_POLICY = 'tls_policy';
@@ -58,7 +58,7 @@ export function transportOfTable(name: string): Transport | undefined {
 const HEADER = '# Written by tlswarden. It is written anew whenever the settings change.';
 
 /** A table's text: all its lines, and what says where it comes from. */
-export function* textOf(table: Table): Iterable<string> {
-  yield HEADER;
+export function* textOf(table: Table): Iterable<readonly string[]> {
+  yield [HEADER];
   yield* table.lines();
 }

@@ -1,55 +1,42 @@
 /**
- * Writes and reads texts of any length in bounded memory: line by line in, blocks out, with their digest. What it writes
+ * Writes and reads texts of any length in bounded memory: some thousand lines at a time, with their digest. What it writes
  * is on the disk when it returns, and readable by everybody whatever the umask.
  */
 import { createHash } from 'node:crypto';
 import { type FileHandle, open, rename } from 'node:fs/promises';
 import type { TableStamp } from './stamp.ts';
 
-/** Characters gathered before they are written. */
+/** Bytes read at once. */
 const BLOCK = 256 * 1024;
 
-/** Lines as blocks of text, each line with its end. */
-export function* blocks(lines: Iterable<string>): Generator<{ readonly text: string; readonly lines: number }> {
-  let text = '';
-  let count = 0;
-  for (const line of lines) {
-    text += line;
-    text += '\n';
-    count += 1;
-    if (text.length >= BLOCK) {
-      yield { text, lines: count };
-      text = '';
-      count = 0;
-    }
+/** The stamp that lines would get, without writing them. */
+export function stampOf(chunks: Iterable<readonly string[]>): TableStamp {
+  const hash = createHash('sha256');
+  let lines = 0;
+  for (const chunk of chunks) {
+    hash.update(textOfChunk(chunk));
+    lines += chunk.length;
   }
-  if (count > 0) yield { text, lines: count };
+  return { lines, sha256: hash.digest('hex') };
 }
 
-/** The stamp that lines would get, without writing them. */
-export function stampOf(lines: Iterable<string>): TableStamp {
-  const hash = createHash('sha256');
-  let count = 0;
-  for (const block of blocks(lines)) {
-    hash.update(block.text);
-    count += block.lines;
-  }
-  return { lines: count, sha256: hash.digest('hex') };
+function textOfChunk(chunk: readonly string[]): string {
+  return chunk.length === 0 ? '' : `${chunk.join('\n')}\n`;
 }
 
 /** Writes a new file; one that exists is an error. */
-export async function writeLines(path: string, lines: Iterable<string>): Promise<TableStamp> {
+export async function writeLines(path: string, chunks: Iterable<readonly string[]>): Promise<TableStamp> {
   const hash = createHash('sha256');
-  let count = 0;
+  let lines = 0;
   await writeNew(path, async (file) => {
-    for (const block of blocks(lines)) {
-      const bytes = Buffer.from(block.text);
+    for (const chunk of chunks) {
+      const bytes = Buffer.from(textOfChunk(chunk));
       hash.update(bytes);
-      count += block.lines;
+      lines += chunk.length;
       await file.appendFile(bytes);
     }
   });
-  return { lines: count, sha256: hash.digest('hex') };
+  return { lines, sha256: hash.digest('hex') };
 }
 
 /** Writes `path` whole or not at all, by way of `temporary` in the same directory. */

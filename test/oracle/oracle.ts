@@ -251,6 +251,9 @@ export type ReceiptVerdict = 'accept' | 'warn' | 450 | 550;
 
 const versions: readonly Version[] = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'];
 
+/** What a setting asks for that does not say: the values that the contract gives with the keys. */
+const usual = { minProtocol: 'TLSv1.2', minCipherBits: 128, protocols: '>=TLSv1.2', ciphers: 'medium' } as const;
+
 /** The receipt requirements that the session does not satisfy, each with the domain that has it. */
 export function unsatisfiedReceipts(
   settings: RawSettings,
@@ -276,8 +279,8 @@ export function unsatisfiedReceipts(
     }
     const satisfied =
       session.tls !== undefined &&
-      versions.indexOf(session.tls.protocol) >= versions.indexOf(setting.min_protocol ?? 'TLSv1') &&
-      session.tls.bits >= (setting.min_cipher_bits ?? 0);
+      versions.indexOf(session.tls.protocol) >= versions.indexOf(setting.min_protocol ?? usual.minProtocol) &&
+      session.tls.bits >= (setting.min_cipher_bits ?? usual.minCipherBits);
     if (!satisfied) {
       unsatisfied.push({ domain, setting });
     }
@@ -309,9 +312,9 @@ export function receiptVerdict(
 /** How mail must leave. */
 export interface Terms {
   readonly level: Level;
-  /** The lowest version that will do; undefined: whatever Postfix takes for compulsory TLS. */
-  readonly minimum: Version | undefined;
-  readonly ciphers: Ciphers | undefined;
+  /** The lowest version that will do. */
+  readonly minimum: Version;
+  readonly ciphers: Ciphers;
   /** Mail that cannot have its TLS bounces; otherwise it waits. */
   readonly bounce: boolean;
   /** As in a FILTER: '' is the recipient's domain, by MX. */
@@ -321,17 +324,21 @@ export interface Terms {
 const levels: readonly Level[] = ['encrypt', 'fingerprint', 'dane-only', 'verify', 'secure'];
 const cipherGrades: readonly Ciphers[] = ['medium', 'high'];
 
-/** The stricter of several, undefined being the least strict. */
-function strictest<T>(order: readonly T[], ...values: readonly (T | undefined)[]): T | undefined {
-  let best = -1;
-  for (const value of values) {
-    best = Math.max(best, value === undefined ? -1 : order.indexOf(value));
+/** The strictest of several. */
+function strictest<T>(order: readonly T[], first: T, ...others: readonly T[]): T {
+  let best = first;
+  for (const other of others) {
+    best = order.indexOf(other) > order.indexOf(best) ? other : best;
   }
-  return order[best];
+  return best;
 }
 
-function minimumOf(setting: RawDelivery): Version | undefined {
-  return setting.protocols === undefined ? undefined : (setting.protocols.replace('>=', '') as Version);
+function minimumOf(setting: RawDelivery): Version {
+  return (setting.protocols ?? usual.protocols).replace('>=', '') as Version;
+}
+
+function ciphersOf(setting: RawDelivery): Ciphers {
+  return setting.ciphers ?? usual.ciphers;
 }
 
 function isEnforced(setting: RawDelivery): boolean {
@@ -344,40 +351,45 @@ export function nexthopOf(settings: RawSettings, recipient: Address): string {
   return domain === undefined ? (settings.postfix?.relayhost ?? '') : (domain.raw.nexthop ?? '');
 }
 
-/** What the domains behind one next hop together ask of it, whoever the mail is for. */
-function sharedAtNexthop(
+/** What the domains behind a recipient's next hop together ask of that next hop, whoever the mail is for. */
+export function sharedAtNexthop(
   settings: RawSettings,
-  nexthop: string,
   recipient: Address,
-): { minimum: Version | undefined; ciphers: Ciphers | undefined } {
+): { readonly minimum: Version; readonly ciphers: Ciphers } {
+  const nexthop = nexthopOf(settings, recipient);
   const wanted = nexthop === '' ? (recipient?.domain ?? '') : nexthop;
-  let minimum: Version | undefined;
-  let ciphers: Ciphers | undefined;
+  const sharers: RawDelivery[] = [];
   for (const [key, raw] of Object.entries(settings.domains)) {
-    const domain: Hosted = { key, raw, names: [key, ...(raw.aliases ?? [])].map(normalDomain) };
-    const setting = deliverySetting(settings, domain, 'incoming');
-    const hops = raw.nexthop === undefined || raw.nexthop === '' ? domain.names : [raw.nexthop];
+    const names = [key, ...(raw.aliases ?? [])].map(normalDomain);
+    const setting = deliverySetting(settings, { key, raw, names }, 'incoming');
+    const hops = raw.nexthop === undefined || raw.nexthop === '' ? names : [raw.nexthop];
     if (isEnforced(setting) && hops.includes(wanted)) {
-      minimum = strictest(versions, minimum, minimumOf(setting));
-      ciphers = strictest(cipherGrades, ciphers, setting.ciphers);
+      sharers.push(setting);
     }
   }
-  return { minimum, ciphers };
+  const [first, ...others] = sharers.length > 0 ? sharers : [{}];
+  return {
+    minimum: strictest(versions, minimumOf(first ?? {}), ...others.map(minimumOf)),
+    ciphers: strictest(cipherGrades, ciphersOf(first ?? {}), ...others.map(ciphersOf)),
+  };
 }
 
 /** The terms that some requirements together make: undefined if there is none. */
-function together(settings: RawSettings, recipient: Address, requirements: readonly RawDelivery[]): Terms | undefined {
+function together(
+  settings: RawSettings,
+  recipient: Address,
+  requirements: readonly RawDelivery[],
+): Terms | undefined {
   if (requirements.length === 0) {
     return undefined;
   }
-  const nexthop = nexthopOf(settings, recipient);
-  const shared = sharedAtNexthop(settings, nexthop, recipient);
+  const shared = sharedAtNexthop(settings, recipient);
   return {
-    level: strictest(levels, ...requirements.map((setting) => setting.level ?? 'encrypt')) ?? 'encrypt',
+    level: strictest(levels, 'encrypt', ...requirements.map((setting) => setting.level ?? 'encrypt')),
     minimum: strictest(versions, shared.minimum, ...requirements.map(minimumOf)),
-    ciphers: strictest(cipherGrades, shared.ciphers, ...requirements.map((setting) => setting.ciphers)),
+    ciphers: strictest(cipherGrades, shared.ciphers, ...requirements.map(ciphersOf)),
     bounce: requirements.some((setting) => setting.on_failure === 'bounce'),
-    nexthop,
+    nexthop: nexthopOf(settings, recipient),
   };
 }
 
@@ -506,9 +518,16 @@ export interface Envelope {
   readonly context?: Context;
 }
 
+/** A recipient that was accepted, and what was known then. */
+interface Accepted {
+  readonly sender: Address;
+  readonly recipient: Address;
+  readonly knowledge: Knowledge;
+}
+
 /** A service from one start to its end: what it remembers of the messages that it was asked about. */
 export class OracleService {
-  readonly #messages = new Map<string, { readonly lane: Lane; recipients: number }>();
+  readonly #messages = new Map<string, { readonly lane: Lane; readonly recipients: Accepted[] }>();
 
   /** All right answers to a recipient. */
   rcpt({ settings, tablesHold }: Knowledge, envelope: Envelope): readonly Answer[] {
@@ -545,18 +564,16 @@ export class OracleService {
   }
 
   /** Has it remember a recipient: one that was accepted when {@link OracleService.rcpt} was asked about delivery. */
-  accepted({ settings, tablesHold }: Knowledge, envelope: Envelope): void {
-    const known = this.#messages.get(envelope.message);
-    if (known === undefined) {
-      const sender = normalAddress(settings, envelope.sender);
-      const recipient = normalAddress(settings, envelope.recipient);
-      this.#messages.set(envelope.message, {
-        lane: laneOf(settings, tablesHold, sender, recipient),
-        recipients: 1,
-      });
-    } else {
-      known.recipients += 1;
-    }
+  accepted(knowledge: Knowledge, envelope: Envelope): void {
+    const { settings, tablesHold } = knowledge;
+    const sender = normalAddress(settings, envelope.sender);
+    const recipient = normalAddress(settings, envelope.recipient);
+    const known = this.#messages.get(envelope.message) ?? {
+      lane: laneOf(settings, tablesHold, sender, recipient),
+      recipients: [],
+    };
+    known.recipients.push({ sender, recipient, knowledge });
+    this.#messages.set(envelope.message, known);
   }
 
   /**
@@ -565,33 +582,42 @@ export class OracleService {
    * @param count - recipients that Postfix has accepted
    * @param earlier - recipients that a service accepted which has ended since; undefined: there was none
    */
-  data(
-    { settings, tablesHold }: Knowledge,
-    envelope: Envelope,
-    count: number,
-    earlier: number | undefined,
-  ): readonly Answer[] {
+  data(knowledge: Knowledge, envelope: Envelope, count: number, earlier: number | undefined): readonly Answer[] {
     if (envelope.context === 'receipt') {
       return [{ kind: 'dunno' }];
     }
+    const { settings, tablesHold } = knowledge;
     const known = this.#messages.get(envelope.message);
+    const changed = known?.recipients.some((accepted) => accepted.knowledge !== knowledge) ?? false;
     if (count === 1) {
-      const lane =
-        known === undefined
-          ? laneOf(
-              settings,
-              tablesHold,
-              normalAddress(settings, envelope.sender),
-              normalAddress(settings, envelope.recipient),
-            )
-          : known.lane;
-      const answer: Answer = lane === undefined ? { kind: 'dunno' } : { kind: 'filter', terms: lane };
-      return earlier === undefined ? [answer] : [answer, { kind: 'again' }];
+      const sender = normalAddress(settings, envelope.sender);
+      const recipient = normalAddress(settings, envelope.recipient);
+      const now = laneOf(settings, tablesHold, sender, recipient);
+      const lane = known === undefined ? now : known.lane;
+      const answer = (terms: Lane): Answer => (terms === undefined ? { kind: 'dunno' } : { kind: 'filter', terms });
+      if (changed) {
+        // Right by the settings of then, unless those of now ask for more than that gives; right by those of now.
+        const stillDoes = sameTerms(lane, now) || mayJoin(settings, lane, now, sender, recipient) === 'yes';
+        return [...(stillDoes ? [answer(lane)] : []), answer(now), { kind: 'again' }];
+      }
+      return earlier === undefined ? [answer(lane)] : [answer(lane), answer(now), { kind: 'again' }];
     }
-    if (earlier === undefined) {
-      return [known !== undefined && known.recipients >= count ? { kind: 'dunno' } : { kind: 'again' }];
+    if (known === undefined || known.recipients.length < count || (earlier ?? 0) > 0) {
+      // Of what a service before it has accepted it cannot know.
+      return [{ kind: 'again' }];
     }
-    // Of what a service before it has accepted it cannot know.
-    return earlier === 0 ? [{ kind: 'dunno' }, { kind: 'again' }] : [{ kind: 'again' }];
+    if (changed) {
+      // With the settings of now, each of them may still be right there.
+      const stillOneLane = known.recipients.every(({ sender, recipient }) => {
+        const now = laneOf(settings, tablesHold, sender, recipient);
+        return (
+          sameTerms(known.lane, now) ||
+          now === undefined ||
+          mayJoin(settings, known.lane, now, sender, recipient) === 'yes'
+        );
+      });
+      return stillOneLane ? [{ kind: 'dunno' }, { kind: 'again' }] : [{ kind: 'again' }];
+    }
+    return earlier === undefined ? [{ kind: 'dunno' }] : [{ kind: 'dunno' }, { kind: 'again' }];
   }
 }

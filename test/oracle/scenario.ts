@@ -20,7 +20,10 @@ export interface World {
   readonly levels: readonly Level[];
   /** Levels of outgoing delivery. */
   readonly outgoingLevels: readonly Level[];
+  /** Of `protocols`, incoming. */
   readonly minimums: readonly Version[];
+  /** Of `protocols`, outgoing. */
+  readonly outgoingMinimums: readonly Version[];
   /** Attributes that domains behind a next hop ('' is by MX) must agree on. */
   readonly certificates: (nexthop: string, level: Level) => Pick<RawDelivery, 'certificate_names' | 'fingerprints'>;
   /** Of a hundred messages, so many have an address that is written without @, or routed by the sender. */
@@ -55,7 +58,8 @@ export const paperWorld: World = {
   delimiters: ['+', '+', '+', '-', '', '+-'],
   levels: ['encrypt', 'encrypt', 'fingerprint', 'dane-only', 'verify', 'secure'],
   outgoingLevels: ['encrypt', 'encrypt', 'dane-only', 'verify', 'secure'],
-  minimums: ['TLSv1.2', 'TLSv1.3'],
+  minimums: ['TLSv1', 'TLSv1.2', 'TLSv1.3', 'TLSv1.3'],
+  outgoingMinimums: ['TLSv1.2', 'TLSv1.3'],
   certificates: (_nexthop, level) => (level === 'fingerprint' ? { fingerprints: [someFingerprint] } : {}),
   strangeAddresses: 6,
 };
@@ -161,7 +165,7 @@ function randomDelivery(
     ...randomWho(random, world, flow, names),
     ...(level === 'encrypt' && random.percent(50) ? {} : { level }),
     ...(flow === 'incoming' ? world.certificates(nexthop ?? '', level) : {}),
-    ...(random.percent(30) ? { protocols: `>=${random.pick(world.minimums)}` } : {}),
+    ...(random.percent(30) ? { protocols: `>=${random.pick(flow === 'incoming' ? world.minimums : world.outgoingMinimums)}` } : {}),
     ...(random.percent(20) ? { ciphers: random.pick(['medium', 'high'] as const) } : {}),
     ...(random.percent(20) ? { enforcement: 'monitor' as const } : {}),
     ...(random.percent(30) ? { on_failure: random.pick(['defer', 'bounce'] as const) } : {}),
@@ -221,10 +225,7 @@ function ownEntry(random: Random, world: World, names: readonly string[] | undef
   if (kind <= 85) {
     return `${random.pick(['*@', '@'])}${spelledDomain(random, name)}`;
   }
-  if (kind <= 94) {
-    return `*@*.${spelledDomain(random, random.percent(60) ? name : parentOf(name))}`;
-  }
-  return '*';
+  return kind <= 94 ? `*@*.${spelledDomain(random, name.slice(name.indexOf('.') + 1))}` : '*';
 }
 
 /** An entry of the far side: an address, a domain in each of its forms, `<>`, `*`. */
