@@ -8,8 +8,8 @@ import { linksOf, linkTarget, MapsDirectory } from './maps-directory.ts';
 import { compiledSuffix } from './postmap.ts';
 import { digestLines, renderTables } from './render.ts';
 import { CURRENT_LINK, DOMAINS_FILE, type Stamp, type TableStamp } from './stamp.ts';
-import { type Table, textOf } from './table.ts';
-import { stampOf, stampOfFile } from './text-file.ts';
+import type { Table } from './table.ts';
+import { digestOfFile, stampOf } from './text-file.ts';
 
 /** Where tables are written, and how. */
 export interface TablesOptions {
@@ -65,7 +65,7 @@ async function fileReasons(
     if ((await linkTarget(directory.file(name))) !== target) reasons.push(`${name} is no link to ${target}`);
   }
   for (const table of tables) {
-    const wanted = stampOf(textOf(table));
+    const wanted = stampOf(table.lines());
     if (wanted.sha256 !== stamp.tables[table.name]?.sha256) reasons.push(`${table.name} would have another content`);
     reasons.push(...(await textReasons(directory, table.name, wanted)));
     if (table.kind === 'indexed' && suffix !== undefined && (await isStale(directory, table.name, suffix))) {
@@ -76,9 +76,9 @@ async function fileReasons(
 }
 
 async function textReasons(directory: MapsDirectory, name: string, wanted: TableStamp): Promise<readonly string[]> {
-  const found = await stampOfFile(directory.file(CURRENT_LINK, name)).catch(() => undefined);
+  const found = await digestOfFile(directory.file(CURRENT_LINK, name)).catch(() => undefined);
   if (found === undefined) return [`${name} cannot be read`];
-  return found.sha256 === wanted.sha256 ? [] : [`${name} was changed by somebody else`];
+  return found === wanted.sha256 ? [] : [`${name} was changed by somebody else`];
 }
 
 async function isStale(directory: MapsDirectory, name: string, suffix: string): Promise<boolean> {

@@ -11,6 +11,7 @@ import { BY_MX } from '../settings/next-hop.ts';
 import type { TableKeys } from '../settings/people.ts';
 import type { DeliverySetting } from '../settings/setting.ts';
 import { DEFAULT_TERMS, type NextHopTerms, type Settings } from '../settings/settings.ts';
+import { cidrNetwork } from './network.ts';
 import { policyEntry, requiredEntry, termsByKey } from './policy-entry.ts';
 import {
   BOUNCE_FILTER,
@@ -193,7 +194,7 @@ function* requiredEntries(transport: Transport, terms: ReadonlyMap<string, NextH
 
 /** The first match counts, so the exempt ones stand first; IPv4 and IPv6 networks do not match each other. */
 function clientLines(exemptClients: readonly string[]): readonly string[] {
-  const exempt = [...new Set(exemptClients)].sort().map((network) => `${network} DUNNO`);
+  const exempt = [...new Set(exemptClients.map(cidrNetwork))].sort().map((network) => `${network} DUNNO`);
   return [...exempt, '0.0.0.0/0 reject_plaintext_session', '::/0 reject_plaintext_session'];
 }
 

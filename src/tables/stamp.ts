@@ -9,6 +9,7 @@ import { isTable } from '../toml/table-reader.ts';
 export const STAMP_FORMAT = 1;
 
 export interface TableStamp {
+  /** Entries; the comment above them does not count. */
   readonly lines: number;
   /** Of the text. Compiled files differ from one postmap(1) to the next. */
   readonly sha256: string;

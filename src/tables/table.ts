@@ -53,12 +53,3 @@ const transportsByTable: ReadonlyMap<string, Transport> = new Map(
 export function transportOfTable(name: string): Transport | undefined {
   return transportsByTable.get(name);
 }
-
-/** The first line of every text: whoever opens one should know. */
-const HEADER = '# Written by tlswarden. It is written anew whenever the settings change.';
-
-/** A table's text: all its lines, and what says where it comes from. */
-export function* textOf(table: Table): Iterable<readonly string[]> {
-  yield [HEADER];
-  yield* table.lines();
-}

@@ -3,15 +3,19 @@
  * is on the disk when it returns, and readable by everybody whatever the umask.
  */
 import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { type FileHandle, open, rename } from 'node:fs/promises';
 import type { TableStamp } from './stamp.ts';
+
+/** The first line of every table's text: whoever opens one should know. */
+const HEADER = '# Written by tlswarden. It is written anew whenever the settings change.\n';
 
 /** Bytes read at once. */
 const BLOCK = 256 * 1024;
 
-/** The stamp that lines would get, without writing them. */
+/** The stamp that these lines would get, without writing them. */
 export function stampOf(chunks: Iterable<readonly string[]>): TableStamp {
-  const hash = createHash('sha256');
+  const hash = createHash('sha256').update(HEADER);
   let lines = 0;
   for (const chunk of chunks) {
     hash.update(textOfChunk(chunk));
@@ -24,11 +28,12 @@ function textOfChunk(chunk: readonly string[]): string {
   return chunk.length === 0 ? '' : `${chunk.join('\n')}\n`;
 }
 
-/** Writes a new file; one that exists is an error. */
+/** Writes a new file of these lines below {@link HEADER}; one that exists is an error. */
 export async function writeLines(path: string, chunks: Iterable<readonly string[]>): Promise<TableStamp> {
-  const hash = createHash('sha256');
+  const hash = createHash('sha256').update(HEADER);
   let lines = 0;
   await writeNew(path, async (file) => {
+    await file.appendFile(HEADER);
     for (const chunk of chunks) {
       const bytes = Buffer.from(textOfChunk(chunk));
       hash.update(bytes);
@@ -66,22 +71,9 @@ export async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** The stamp of a file as it is on the disk. */
-export async function stampOfFile(path: string): Promise<TableStamp> {
+/** The digest of a file as it is on the disk. */
+export async function digestOfFile(path: string): Promise<string> {
   const hash = createHash('sha256');
-  let lines = 0;
-  const file = await open(path, 'r');
-  try {
-    const buffer = Buffer.allocUnsafe(BLOCK);
-    for (;;) {
-      const { bytesRead } = await file.read(buffer, 0, BLOCK, null);
-      if (bytesRead === 0) break;
-      const part = buffer.subarray(0, bytesRead);
-      hash.update(part);
-      for (let at = part.indexOf(10); at >= 0; at = part.indexOf(10, at + 1)) lines += 1;
-    }
-  } finally {
-    await file.close();
-  }
-  return { lines, sha256: hash.digest('hex') };
+  for await (const part of createReadStream(path, { highWaterMark: BLOCK })) hash.update(part as Buffer);
+  return hash.digest('hex');
 }

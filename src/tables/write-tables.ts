@@ -13,7 +13,7 @@ import { reloadPostfix } from './postfix-reload.ts';
 import { compiledSuffix, postmap } from './postmap.ts';
 import { digestLines, renderTables } from './render.ts';
 import { DOMAINS_FILE, formatStamp, STAMP_FORMAT, type Stamp, stampFile, type TableStamp } from './stamp.ts';
-import { type Table, textOf } from './table.ts';
+import type { Table } from './table.ts';
 import { TablesError, wordSystemError } from './tables-error.ts';
 import { replaceFile, syncDirectory, writeLines } from './text-file.ts';
 import { WriterLock } from './writer-lock.ts';
@@ -134,7 +134,7 @@ async function build(
     await chmod(directory.file(BUILDING), 0o755);
     for (const table of tables) {
       const file = directory.file(BUILDING, table.name);
-      const stamp = await writeLines(file, textOf(table));
+      const stamp = await writeLines(file, table.lines());
       stamps[table.name] = stamp;
       progress({ kind: 'written', table: table.name, lines: stamp.lines, of });
       if (table.kind !== 'indexed' || suffix === undefined) done += 1;

@@ -1,0 +1,37 @@
+/**
+ * Networks as cidr_table(5) takes them: it skips a rule whose address has bits beyond the prefix, with nothing but a
+ * warning. Pure.
+ */
+import { isIPv4 } from 'node:net';
+
+/** `10.0.0.0/8` of `10.1.2.3/8`; a single address as it is. `text` is an address or CIDR block that was checked before. */
+export function cidrNetwork(text: string): string {
+  const slash = text.indexOf('/');
+  if (slash < 0) return text;
+  const address = text.slice(0, slash);
+  const bits = Number(text.slice(slash + 1));
+  if (isIPv4(address)) return `${masked(address.split('.').map(Number), 8, bits).join('.')}/${bits}`;
+  const groups = masked(groupsOf(address), 16, bits).map((group) => group.toString(16));
+  // The URL parser knows the one short way to write it (RFC 5952).
+  const short = new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1);
+  return `${short}/${bits}`;
+}
+
+function masked(parts: readonly number[], width: number, bits: number): readonly number[] {
+  return parts.map((part, index) => {
+    const kept = Math.min(width, Math.max(0, bits - index * width));
+    const rest = 2 ** (width - kept);
+    return Math.floor(part / rest) * rest;
+  });
+}
+
+/** The eight groups of an IPv6 address. */
+function groupsOf(address: string): readonly number[] {
+  const plain = new URL(`http://[${address}]`).hostname.slice(1, -1);
+  const [head = '', tail] = plain.split('::');
+  const read = (text: string): number[] =>
+    text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16));
+  const left = read(head);
+  const right = tail === undefined ? [] : read(tail);
+  return [...left, ...new Array<number>(8 - left.length - right.length).fill(0), ...right];
+}
