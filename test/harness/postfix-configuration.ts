@@ -17,9 +17,10 @@ export const defaultParameters: Parameters = {
   notify_classes: '',
   enable_long_queue_ids: 'yes',
 
-  // Deferred mail comes back at once.
-  minimal_backoff_time: '1s',
-  maximal_backoff_time: '1s',
+  // Deferred mail comes back soon. Not sooner: a message that the queue manager finds while the last delivery attempt still
+  // holds its lock is put off for a minute.
+  minimal_backoff_time: '2s',
+  maximal_backoff_time: '2s',
   queue_run_delay: '1s',
   transport_retry_time: '1s',
   smtp_connect_timeout: '5s',

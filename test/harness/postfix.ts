@@ -4,7 +4,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import { appendFile, chmod, chown, mkdir, readFile, utimes, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, chown, mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
@@ -248,10 +248,14 @@ export class Postfix {
   }
 
   /**
-   * Has it read its configuration again; returns when all processes with the old one are gone. A test that keeps a
-   * session open says `busy`: then this returns when the master has understood.
+   * Has it read its configuration again when no delivery is under way; returns when all processes with the old one are
+   * gone. A test that keeps a session open says `busy`: then this happens at once, and returns when the master has
+   * understood.
    */
   async reload(options: { readonly busy?: boolean } = {}): Promise<void> {
+    if (options.busy !== true) {
+      await this.#settled();
+    }
     const before = this.processes().filter((pid) => pid !== this.pid);
     const lines = (await this.logLines()).length;
     await run('postfix', ['-c', this.configDirectory, 'reload']);
@@ -353,9 +357,30 @@ export class Postfix {
     );
   }
 
-  /** Has it try all that is in the queue again, now. */
+  /** Has it try all that is in the queue again, when the attempts under way are over. */
   async flush(): Promise<void> {
+    await this.#settled();
     await run('postqueue', ['-c', this.configDirectory, '-f']);
+  }
+
+  /**
+   * Waits until no delivery is under way: the queue manager puts off for a minute what it finds locked by a delivery
+   * attempt, and an attempt holds its lock for a moment longer than it takes to log and report its outcome.
+   */
+  async #settled(): Promise<void> {
+    await waitFor(async () => {
+      const locked = new Set((await readFile('/proc/locks', 'utf8')).match(/(?<=:)\d+(?= )/g));
+      const files = await Promise.all(
+        ['active', 'deferred'].map((queue) => readdir(join(this.queueDirectory, queue), { recursive: true })),
+      );
+      if (files[0]?.length !== 0) {
+        return false;
+      }
+      const inodes = (files[1] ?? []).map((name) => stat(join(this.queueDirectory, 'deferred', name)));
+      return (await Promise.allSettled(inodes)).every(
+        (entry) => entry.status === 'rejected' || !locked.has(String(entry.value.ino)),
+      );
+    }, 'no delivery is under way');
   }
 
   /** Runs a program that sees the files, mounts and name server that this running Postfix sees. */
