@@ -6,15 +6,19 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { addCheck } from './commands/check.ts';
-import { CommandContext, MISUSED, WELL } from './commands/command-context.ts';
+import { CommandContext, FAILED, MISUSED, WELL } from './commands/command-context.ts';
 import { addDomains } from './commands/domains.ts';
+import { addExplain } from './commands/explain.ts';
 import { addServe } from './commands/serve.ts';
 import { DEFAULT_PATH } from './main-file/main-file.ts';
 
 /** `| head` ends the reading, not the program; what is still written goes nowhere. */
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+    if (error.code === 'EPIPE') return;
+    // A result that could not be written is none, whatever the command thinks of it.
+    if (stream === process.stdout) process.stderr.write(`tlswarden: the result cannot be written: ${error.message}\n`);
+    process.exit(FAILED);
   });
 }
 
@@ -52,6 +56,7 @@ const program = new Command('tlswarden')
 addServe(program);
 addCheck(program);
 addDomains(program);
+addExplain(program);
 
 try {
   await program.parseAsync();

@@ -2,19 +2,181 @@
  * `tlswarden check`: whether main file and settings can be used, and what is in them. It changes nothing.
  */
 import type { Command } from 'commander';
+import type { MainFile } from '../main-file/main-file.ts';
+import type { People } from '../settings/people.ts';
+import { FLOWS, type Flow, HOPS, type Hop, listName, type Setting } from '../settings/setting.ts';
+import type { Settings } from '../settings/settings.ts';
 import { openSource } from '../source/open-source.ts';
+import type { Complaint, Place } from '../toml/complaint.ts';
 import { action, WELL } from './command-context.ts';
+import { placeComplaints } from './place-complaints.ts';
+
+const HELP = `
+Run it after every change by hand, before the service sees it. The service makes the same checks: on start a mistake stops
+it, later the settings in force stay. Everything that is wrong is said at once, a line each; what can be meant but
+probably is not is a warning, and no mistake.
+
+Examples:
+  $ tlswarden check
+  2 domains and 1 alias in /etc/tlswarden/domains.d
+                     always  specific  never  under monitor
+  incoming.receipt        1         1      0              0
+  incoming.delivery       1         0      1              0
+  outgoing.receipt        0         0      2              0
+  outgoing.delivery       0         1      1              0
+  Delivery: 1 held by tables, 1 in part, 0 by FILTER only.
+
+  $ tlswarden check
+  example.com.toml:4: example.com: incoming.receipt.sender: unknown key; did you mean "senders"?
+
+Exit status: 0; 2 if anything is wrong.`;
+
+/** What there is of one setting of one hop of one flow, over all domains. */
+interface Count {
+  always: number;
+  specific: number;
+  never: number;
+  /** Of those that ask, the ones that only watch. */
+  monitor: number;
+}
+
+interface Counts {
+  domains: number;
+  aliases: number;
+  readonly settings: Record<string, Count>;
+  /** Delivery settings that are enforced, by how much of each the tables can hold. */
+  readonly delivery: { static: number; mixed: number; dynamic: number };
+}
 
 export function addCheck(program: Command): void {
   program
     .command('check')
     .summary('read main file and settings, and say what is wrong or what is there')
+    .description('Reads main file and settings, and says everything that is wrong, or counts of what is there.')
+    .addHelpText('after', HELP)
     .action(
       action(async (context) => {
         const main = await context.readMain();
         const settings = await openSource(main).load();
-        context.print(`${settings.size} domains`);
+        const counts = count(settings);
+        const { source } = main.settings;
+        const directory = source.kind === 'directory' ? source.path : undefined;
+        const warnings = await placeComplaints(findSuspicious(main, settings), directory);
+        if (context.json) {
+          context.printJson({ ...counts, warnings });
+          return WELL;
+        }
+        context.warn(warnings);
+        context.print(report(counts, main));
         return WELL;
       }),
     );
+}
+
+function count(settings: Settings): Counts {
+  const counts: Counts = { domains: 0, aliases: 0, settings: {}, delivery: { static: 0, mixed: 0, dynamic: 0 } };
+  for (const [flow, hop] of hops())
+    counts.settings[`${flow}.${hop}`] = { always: 0, specific: 0, never: 0, monitor: 0 };
+  for (const domain of settings.domains()) {
+    counts.domains += 1;
+    counts.aliases += domain.aliases.length;
+    for (const [flow, hop] of hops()) {
+      const setting = domain.settings[flow][hop];
+      const one = counts.settings[`${flow}.${hop}`];
+      if (one === undefined) continue;
+      if (setting === undefined) one.never += 1;
+      else one[setting.condition.kind === 'always' ? 'always' : 'specific'] += 1;
+      if (setting?.enforcement === 'monitor') one.monitor += 1;
+      else if (setting?.hop === 'delivery') counts.delivery[shareOfTables(setting)] += 1;
+    }
+  }
+  return counts;
+}
+
+function* hops(): IterableIterator<readonly [Flow, Hop]> {
+  for (const flow of FLOWS) for (const hop of HOPS) yield [flow, hop];
+}
+
+function shareOfTables({ condition, tableKeys }: Setting): 'static' | 'mixed' | 'dynamic' {
+  if (condition.kind === 'always' || tableKeys.everyone) return 'static';
+  const held = tableKeys.localParts.length + tableKeys.domains.length;
+  if (held === 0) return 'dynamic';
+  const listed = condition.own.addresses.size + condition.own.domains.size;
+  const dependsOnFar = condition.kind === 'both' ? !condition.far.everyone : !isNobody(condition.far);
+  return held === listed && !dependsOnFar ? 'static' : 'mixed';
+}
+
+function isNobody(people: People): boolean {
+  return (
+    !people.everyone && !people.nullSender && people.addresses.size + people.domains.size + people.parents.size === 0
+  );
+}
+
+/** What is valid, and yet probably not what was meant. */
+function findSuspicious(main: MainFile, settings: Settings): readonly Complaint[] {
+  const found: Complaint[] = [];
+  for (const block of main.receipt.exemptClients) {
+    if (!block.endsWith('/0')) continue;
+    found.push({
+      file: main.path,
+      key: 'receipt.exempt_clients',
+      message: `"${block}" is everyone: nothing is asked for on receipt`,
+    });
+  }
+  for (const [flow, hop] of hops()) {
+    const setting = main.defaults[flow][hop];
+    if (setting !== undefined)
+      found.push(...suspicious(setting, flow, { file: main.path, key: `defaults.${flow}.${hop}` }));
+  }
+  for (const domain of settings.domains()) {
+    for (const [flow, hop] of hops()) {
+      const setting = domain.settings[flow][hop];
+      if (setting === undefined || setting === main.defaults[flow][hop]) continue;
+      found.push(...suspicious(setting, flow, { file: domain.file, domain: domain.name, key: `${flow}.${hop}` }));
+    }
+  }
+  return found;
+}
+
+function* suspicious(setting: Setting, flow: Flow, place: Place): IterableIterator<Complaint> {
+  const { condition } = setting;
+  if (condition.kind !== 'always') {
+    for (const side of ['own', 'far'] as const) {
+      const list = listName(flow, side);
+      if (!condition[side].nullSender || (flow === 'incoming' && side === 'far')) continue;
+      const why =
+        list === 'recipients'
+          ? 'no recipient is empty'
+          : 'the null sender is at no domain, so it sends no mail from this one';
+      yield { ...place, key: `${place.key}.${list}`, message: `"<>" can never match: ${why}` };
+    }
+  }
+  if (setting.hop === 'receipt' && setting.minCipherBits > 256) {
+    const message = 'no TLS cipher has more than 256 bits: every session is refused';
+    yield { ...place, key: `${place.key}.min_cipher_bits`, message };
+  }
+}
+
+function report(counts: Counts, main: MainFile): string {
+  const { source } = main.settings;
+  const where = source.kind === 'directory' ? ` in ${source.path}` : '';
+  const plural = (n: number, one: string, many: string): string => `${n} ${n === 1 ? one : many}`;
+  const rows = [
+    ['', 'always', 'specific', 'never', 'under monitor'],
+    ...Object.entries(counts.settings).map(([name, one]) =>
+      [name, one.always, one.specific, one.never, one.monitor].map(String),
+    ),
+  ];
+  const widths = [17, 6, 8, 5, 13].map((width, i) => Math.max(width, ...rows.map((row) => row[i]?.length ?? 0)));
+  const table = rows.map((row) =>
+    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  '),
+  );
+  const { delivery } = counts;
+  const enforced = delivery.static + delivery.mixed + delivery.dynamic;
+  const byWhom =
+    main.maps === undefined
+      ? `Delivery: ${enforced} by FILTER, since there is no [maps] directory.`
+      : `Delivery: ${delivery.static} held by tables, ${delivery.mixed} in part, ${delivery.dynamic} by FILTER only.`;
+  const head = `${plural(counts.domains, 'domain', 'domains')} and ${plural(counts.aliases, 'alias', 'aliases')}${where}`;
+  return [head, ...table, byWhom].join('\n');
 }

@@ -1,0 +1,216 @@
+/**
+ * The explanation of one sender and recipient as data: requirements with the lines that make them, routes, replies. All
+ * of it comes from the decision; here it is only asked, and traced back to the text of the settings.
+ */
+import type { Address } from '../address/address.ts';
+import { splitList } from '../address/pattern.ts';
+import { type DecisionContext, decide } from '../decision/decide.ts';
+import { ownLane, type TablesInForce, wantedRoute } from '../decision/delivery.ts';
+import { Lanes } from '../decision/lanes.ts';
+import { findParties, type Parties, requirement } from '../decision/parties.ts';
+import type { MainFile } from '../main-file/main-file.ts';
+import { compileExemptClients } from '../settings/exempt-clients.ts';
+import type { HostedDomain } from '../settings/hosted-domain.ts';
+import { People, tableHolds } from '../settings/people.ts';
+import { FLOWS, type Flow, type Hop, listName, type Setting } from '../settings/setting.ts';
+import type { Settings } from '../settings/settings.ts';
+import type { TablesState } from './read-tables.ts';
+import { SettingText } from './setting-text.ts';
+
+export interface Session {
+  readonly protocol: string;
+  readonly bits: number;
+}
+
+export interface Question {
+  readonly main: MainFile;
+  readonly settings: Settings;
+  readonly tables: TablesState;
+  readonly sender: string;
+  readonly recipient: string;
+  /** undefined: what one that uses TLS as well as can be would get. */
+  readonly session: Session | undefined;
+  readonly clientAddress: string;
+  readonly authenticated: boolean;
+}
+
+/** A place in the settings. */
+export interface Line {
+  readonly file: string;
+  readonly line: number | null;
+}
+
+export interface RequirementExplained extends Line {
+  readonly flow: Flow;
+  readonly hop: Hop;
+  /** The hosted domain whose setting it is. */
+  readonly domain: string;
+  /** Whether it stands in [defaults]. */
+  readonly isDefault: boolean;
+  readonly require_tls: 'always' | 'specific';
+  readonly when: 'either' | 'both' | null;
+  /** The list entries that mean this sender or recipient; with `both`, an empty list means everyone. */
+  readonly entries: readonly (Line & { readonly list: 'senders' | 'recipients'; readonly entry: string | null })[];
+  readonly enforcement: 'enforce' | 'monitor';
+  readonly on_failure: string;
+  /** What TLS has to be. */
+  readonly asks: Readonly<Record<string, unknown>>;
+  /** Whether tables, once written, hold this by themselves. */
+  readonly inTables: boolean;
+}
+
+export interface Reply {
+  readonly session: Session | null;
+  readonly kind: string;
+  readonly reply: string;
+}
+
+export interface Explanation {
+  readonly sender: PartyExplained;
+  readonly recipient: PartyExplained;
+  /** Whether the client is not asked for TLS on receipt. */
+  readonly exempt: boolean;
+  readonly receipt: readonly RequirementExplained[];
+  readonly delivery: readonly RequirementExplained[];
+  /** All that delivery asks for together: transport and next hop; null: nothing. */
+  readonly route: { readonly transport: string; readonly nexthop: string; readonly by: 'tables' | 'filter' } | null;
+  readonly tables: TablesState;
+  readonly replies: readonly Reply[];
+}
+
+export interface PartyExplained {
+  readonly address: string;
+  /** The hosted domain, or null. */
+  readonly domain: string | null;
+  readonly isAlias: boolean;
+}
+
+const BEST: Session = { protocol: 'TLSv1.3', bits: 256 };
+
+export async function explain(question: Question): Promise<Explanation> {
+  const { main, settings, sender, recipient } = question;
+  const delimiters = main.addresses.recipientDelimiter;
+  const parties = findParties(settings, sender, recipient, delimiters);
+  const tables: TablesInForce = { holds: () => question.tables === 'current' };
+  const text = new SettingText(main);
+  const isExempt = compileExemptClients(main.receipt.exemptClients);
+  const wanted = wantedRoute(settings, parties);
+  const lane = ownLane(settings, parties, tables);
+  const traced = async (hop: Hop): Promise<readonly RequirementExplained[]> => {
+    const found: RequirementExplained[] = [];
+    for (const flow of FLOWS) {
+      const setting = requirement(parties, flow, hop);
+      const domain = flow === 'incoming' ? parties.recipientDomain : parties.senderDomain;
+      if (setting !== undefined && domain !== undefined) found.push(await trace(text, parties, domain, flow, setting));
+    }
+    return found;
+  };
+  return {
+    sender: party(sender, parties.sender, parties.senderDomain),
+    recipient: party(recipient, parties.recipient, parties.recipientDomain),
+    exempt: isExempt(question.clientAddress),
+    receipt: await traced('receipt'),
+    delivery: await traced('delivery'),
+    route:
+      wanted === undefined
+        ? null
+        : {
+            transport: wanted.text.slice(0, wanted.text.indexOf(':')),
+            nexthop: wanted.nexthop,
+            by: lane === undefined ? 'tables' : 'filter',
+          },
+    tables: question.tables,
+    replies: replies(question, { settings, generation: 1, delimiters, tables, lanes: new Lanes(0), isExempt }),
+  };
+}
+
+function party(given: string, address: Address, domain: HostedDomain | undefined): PartyExplained {
+  const name = domain?.name ?? null;
+  return { address: given, domain: name, isAlias: name !== null && name !== address.domain };
+}
+
+/** Of each session what a first recipient would be told: the service without a memory of other recipients. */
+function replies(question: Question, context: DecisionContext): readonly Reply[] {
+  return [null, question.session ?? BEST].map((session) => {
+    const { kind, reply } = decide(
+      context,
+      {
+        protocolState: 'RCPT',
+        sender: question.sender,
+        recipient: question.recipient,
+        recipientCount: 0,
+        clientAddress: question.clientAddress,
+        encryptionProtocol: session?.protocol ?? '',
+        encryptionKeysize: session?.bits ?? 0,
+        authenticated: question.authenticated,
+        instance: '',
+        policyContext: 'both',
+      },
+      0,
+    );
+    return { session, kind, reply };
+  });
+}
+
+async function trace(
+  text: SettingText,
+  parties: Parties,
+  domain: HostedDomain,
+  flow: Flow,
+  setting: Setting,
+): Promise<RequirementExplained> {
+  const { condition } = setting;
+  const own = flow === 'incoming' ? parties.recipient : parties.sender;
+  const far = flow === 'incoming' ? parties.sender : parties.recipient;
+  const written = await text.find(domain, flow, setting.hop);
+  const entries: RequirementExplained['entries'][number][] = [];
+  if (condition.kind !== 'always') {
+    for (const [side, address] of [
+      ['own', own],
+      ['far', far],
+    ] as const) {
+      if (condition[side].match(address) === undefined) continue;
+      const list = listName(flow, side);
+      const names = written.isDefault ? undefined : [domain.name, ...domain.aliases];
+      const given = written.table[list];
+      const all = typeof given === 'string' ? splitList(given) : Array.isArray(given) ? given.map(String) : [];
+      // The first entry that would list the address if it stood alone.
+      const entry =
+        all.find((one) => People.compile([one], side, names, () => {}).match(address) !== undefined) ?? null;
+      entries.push({ list, entry, ...written.lineOf(list, entry) });
+    }
+  }
+  return {
+    flow,
+    hop: setting.hop,
+    domain: domain.name,
+    isDefault: written.isDefault,
+    ...written.lineOf('require_tls', null),
+    require_tls: condition.kind === 'always' ? 'always' : 'specific',
+    when: condition.kind === 'always' ? null : condition.kind,
+    entries,
+    enforcement: setting.enforcement,
+    on_failure: setting.onFailure,
+    asks: asksOf(setting),
+    inTables: isInTables(setting, flow, parties, own),
+  };
+}
+
+function isInTables(setting: Setting, flow: Flow, parties: Parties, own: Address): boolean {
+  // sender_transport is not asked for recipients that are hosted here (contract section 7).
+  if (flow === 'outgoing' && parties.recipientDomain !== undefined) return false;
+  return tableHolds(setting.tableIndex, own);
+}
+
+/** In the words of the settings. */
+function asksOf(setting: Setting): Readonly<Record<string, unknown>> {
+  if (setting.hop === 'receipt') return { min_protocol: setting.minProtocol, min_cipher_bits: setting.minCipherBits };
+  const { level, minProtocol, ciphers, certificateNames, fingerprints } = setting;
+  return {
+    level,
+    protocols: `>=${minProtocol}`,
+    ciphers,
+    ...(certificateNames.length > 0 ? { certificate_names: certificateNames } : {}),
+    ...(fingerprints.length > 0 ? { fingerprints } : {}),
+  };
+}

@@ -1,0 +1,91 @@
+/**
+ * Words an explanation for a person who has been woken by it. It says nothing that is not in the data.
+ */
+import type { Explanation, Line, PartyExplained, Reply, RequirementExplained } from './explain.ts';
+
+export function wordExplanation(explanation: Explanation): string {
+  const { sender, recipient, exempt, receipt, delivery } = explanation;
+  const lines = [wordParty('From', sender), wordParty('To', recipient), ''];
+  if (sender.domain === null && recipient.domain === null) {
+    lines.push('Neither side is hosted here: no setting counts for this mail, and the service says DUNNO.');
+    return lines.join('\n');
+  }
+  lines.push('RECEIPT, from the sending server or user to this Postfix');
+  if (receipt.length === 0) lines.push('  nothing asks for TLS');
+  else if (exempt) lines.push('  the client is one of receipt.exempt_clients: it is not asked for what follows');
+  for (const requirement of receipt) lines.push(...wordRequirement(requirement), `    ${receiptEnforcer(requirement)}`);
+  lines.push('', 'DELIVERY, from this Postfix to the next server');
+  if (delivery.length === 0) lines.push('  nothing asks for TLS');
+  for (const requirement of delivery)
+    lines.push(...wordRequirement(requirement), `    ${deliveryEnforcer(requirement)}`);
+  lines.push(...wordRoute(explanation));
+  lines.push('', 'REPLIES of the service at RCPT, to the first recipient of a message');
+  const names = explanation.replies.map(wordSession);
+  const width = Math.max(...names.map((name) => name.length));
+  for (const [i, { reply }] of explanation.replies.entries())
+    lines.push(`  ${(names[i] ?? '').padEnd(width)}  ${reply}`);
+  return lines.join('\n');
+}
+
+function wordParty(word: string, { address, domain, isAlias }: PartyExplained): string {
+  const hosted = domain === null ? 'not hosted here' : isAlias ? `hosted here as an alias of ${domain}` : 'hosted here';
+  return `${word.padEnd(5)}${address === '' ? '<> (the null sender)' : address}, ${hosted}.`;
+}
+
+function wordRequirement(requirement: RequirementExplained): readonly string[] {
+  const { flow, hop, domain, asks, require_tls: requireTls, when, entries } = requirement;
+  const head = `  ${flow}.${hop} of ${domain} asks for TLS${hop === 'delivery' ? ', level' : ':'} ${wordAsks(asks)}`;
+  const cited: (readonly [Line, string])[] = [
+    [
+      requirement,
+      `require_tls = "${requireTls}"${when === 'both' ? ', when = "both"' : ''}${requirement.isDefault ? ' (a default)' : ''}`,
+    ],
+    ...entries.map((one): readonly [Line, string] => [
+      one,
+      one.entry === null ? `${one.list} is empty: everyone` : `${one.list} lists "${one.entry}"`,
+    ]),
+  ];
+  const places = cited.map(([{ file, line }]) => (line === null ? file : `${file}:${line}`));
+  const width = Math.max(...places.map((place) => place.length));
+  return [head, ...cited.map(([, text], i) => `    ${(places[i] ?? '').padEnd(width)}  ${text}`)];
+}
+
+function wordAsks(asks: Readonly<Record<string, unknown>>): string {
+  if ('min_protocol' in asks)
+    return `${asks['min_protocol']} or later, ciphers of ${asks['min_cipher_bits']} bits or more`;
+  const list = (key: string, word: string): string =>
+    Array.isArray(asks[key]) ? `, ${word} ${asks[key].join(' or ')}` : '';
+  const names = list('certificate_names', 'a certificate for') + list('fingerprints', 'a certificate with');
+  return `${asks['level']}, protocols ${asks['protocols']}, ciphers ${asks['ciphers']}${names}`;
+}
+
+function receiptEnforcer({ enforcement, on_failure: onFailure, inTables }: RequirementExplained): string {
+  if (enforcement === 'monitor') return 'under monitor: it is logged and counted, and the mail passes';
+  const table = inTables ? '; table receipt_access asks for it too' : '';
+  return `enforced by reply: ${onFailure}${table}`;
+}
+
+function deliveryEnforcer({ enforcement, on_failure: onFailure, inTables, flow }: RequirementExplained): string {
+  if (enforcement === 'monitor') return 'under monitor: it is logged and counted, and the mail passes';
+  const what = `without TLS the mail ${onFailure === 'bounce' ? 'bounces' : 'waits in the queue'}`;
+  if (!inTables) return `dynamic (no table can say it): enforced by FILTER; ${what}`;
+  return `static: a table can hold it (${flow === 'incoming' ? 'tls_policy or transport' : 'sender_transport'}); ${what}`;
+}
+
+const TABLES_WORDS: Readonly<Record<Explanation['tables'], string>> = {
+  none: 'there is no [maps] directory, so the service answers FILTER',
+  absent: 'no tables are in force yet, so the service answers FILTER until "tlswarden maps" has run',
+  outdated: 'the tables in force hold other settings, so the service answers FILTER until "tlswarden maps" has run',
+  current: 'the tables in force do not give all of it, so the service answers FILTER',
+};
+
+function wordRoute({ route, tables }: Explanation): readonly string[] {
+  if (route === null) return [];
+  const nexthop = route.nexthop === '' ? 'the MX of the recipient domain' : route.nexthop;
+  const by = route.by === 'tables' ? 'the tables in force give just that' : TABLES_WORDS[tables];
+  return [`  Together: transport ${route.transport} to ${nexthop};`, `  ${by}.`];
+}
+
+function wordSession({ session }: Reply): string {
+  return session === null ? 'without TLS' : `${session.protocol}, ${session.bits} bits`;
+}
