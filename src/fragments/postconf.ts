@@ -24,12 +24,33 @@ export async function parameters(
   configDirectory: string,
   names: readonly string[],
 ): Promise<ReadonlyMap<string, string>> {
+  return readAssignments(await postconf(configDirectory, names));
+}
+
+/** The same with every `$name` expanded. */
+export async function expandedParameters(
+  configDirectory: string,
+  names: readonly string[],
+): Promise<ReadonlyMap<string, string>> {
+  return readAssignments(await postconf(configDirectory, ['-x', ...names]));
+}
+
+function readAssignments(text: string): ReadonlyMap<string, string> {
   const values = new Map<string, string>();
-  for (const line of (await postconf(configDirectory, names)).split('\n')) {
+  for (const line of text.split('\n')) {
     const equals = line.indexOf('=');
     if (equals > 0) values.set(line.slice(0, equals).trim(), line.slice(equals + 1).trim());
   }
   return values;
+}
+
+/** What services of master.cf set for themselves, by `service/type/parameter`. */
+export async function overridesOf(
+  configDirectory: string,
+  names: readonly string[],
+): Promise<ReadonlyMap<string, string>> {
+  const all = readAssignments(await postconf(configDirectory, ['-P']));
+  return new Map([...all].filter(([name]) => names.includes(name.slice(name.lastIndexOf('/') + 1))));
 }
 
 /** The type of table that this Postfix prefers. */

@@ -1,0 +1,57 @@
+/**
+ * Everything that this host's main.cf and master.cf need for these settings (contract section 7). Pure: what Postfix has
+ * now goes in, so that it is kept, and a second time changes nothing.
+ */
+import type { Settings } from '../settings/settings.ts';
+import { transportsInUse } from '../tables/transports-in-use.ts';
+import type { FragmentContext, Fragments } from './fragment.ts';
+import { mainParameters, overrides, policyLevels, RECIPIENT_RESTRICTIONS } from './main-parameters.ts';
+import { masterServices } from './master-services.ts';
+import { permitsBeforeRelayCheck } from './restrictions.ts';
+import { splitValue } from './value-list.ts';
+
+export function makeFragments(settings: Settings, context: FragmentContext): Fragments {
+  return {
+    parameters: mainParameters(settings, context),
+    services: masterServices(settings, context),
+    overrides: overrides(context),
+    notes: notes(settings, context),
+  };
+}
+
+function notes(settings: Settings, { maps, present }: FragmentContext): readonly string[] {
+  const now = (name: string): string => present.parameters.get(name) ?? '';
+  const found: string[] = [];
+  const certificates = ['smtpd_tls_cert_file', 'smtpd_tls_chain_files', 'smtpd_tls_eccert_file'];
+  if (certificates.every((name) => now(name) === '' || now(name) === 'none')) {
+    found.push('smtpd(8) has no certificate, so it offers no STARTTLS: set smtpd_tls_chain_files.');
+  }
+  if (maps === undefined) {
+    if (settings.nextHopsWithTerms().length > 0) {
+      found.push(
+        'There is no maps directory: certificate_names, fingerprints, and protocols or ciphers of single next hops cannot be told to Postfix. The levels hold.',
+      );
+    }
+    if (transportsInUse(settings).some(({ bounce }) => bounce)) {
+      found.push('There is no maps directory for the table that makes on_failure = "bounce": such mail is deferred.');
+    }
+  }
+  if (permitsBeforeRelayCheck(now(RECIPIENT_RESTRICTIONS)) && now('smtpd_relay_restrictions') === '') {
+    found.push(
+      `${RECIPIENT_RESTRICTIONS} permits before reject_unauth_destination, and smtpd_relay_restrictions is empty: strangers reach the policy service.`,
+    );
+  }
+  if (maps !== undefined && now('smtp_fallback_relay') !== '') {
+    found.push('smtp_fallback_relay takes mail of domains in tls_policy that could not have its TLS: empty it.');
+  }
+  if (maps !== undefined && splitValue(now('parent_domain_matches_subdomains')).includes('transport_maps')) {
+    found.push(
+      'parent_domain_matches_subdomains names transport_maps: entries of a domain hold for its subdomains too. Take it out.',
+    );
+  }
+  const { daneOnly } = policyLevels(settings);
+  if (daneOnly || transportsInUse(settings).some(({ level }) => level === 'dane-only')) {
+    found.push('Level dane-only needs a resolver that validates DNSSEC, on this host.');
+  }
+  return found;
+}

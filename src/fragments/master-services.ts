@@ -1,0 +1,55 @@
+/**
+ * The services of master.cf that tlswarden needs: one smtp(8) client for each transport that a decision or a table can
+ * name. Pure.
+ */
+import { type Transport, transportName } from '../decision/transport.ts';
+import type { Settings } from '../settings/settings.ts';
+import { ownTerms } from '../tables/policy-entry.ts';
+import { BOUNCE_FILTER, requiredTableName } from '../tables/table.ts';
+import { transportsInUse } from '../tables/transports-in-use.ts';
+import type { FragmentContext, ServiceFragment } from './fragment.ts';
+
+export function masterServices(settings: Settings, context: FragmentContext): readonly ServiceFragment[] {
+  return transportsInUse(settings).map((transport) => {
+    const name = transportName(transport);
+    const options = transportOptions(transport, context).map((option) => ` -o ${option}`);
+    return {
+      service: `${name}/unix`,
+      line: `${name} unix - - n - - smtp${options.join('')}`,
+      reason: reasonOf(transport),
+    };
+  });
+}
+
+/** All that main.cf may say of TLS otherwise: the transport has to hold whatever stands there. */
+function transportOptions(transport: Transport, { maps, present }: FragmentContext): readonly string[] {
+  const terms = ownTerms(transport);
+  const policies = maps === undefined ? '' : `${maps.type}:${maps.directory}/${requiredTableName(transport)}`;
+  const options = [
+    'syslog_name=postfix/$service_name',
+    `smtp_tls_security_level=${transport.level}`,
+    // Without a table: empty, or an entry of main.cf's could ask for less.
+    `smtp_tls_policy_maps=${policies}`,
+    `smtp_tls_mandatory_protocols=>=${terms.minProtocol}`,
+    `smtp_tls_mandatory_ciphers=${terms.ciphers}`,
+    // Mail that could not be delivered with its TLS must not go to a relay that knows nothing of it.
+    'smtp_fallback_relay=',
+  ];
+  // Obsolete, and looked at only where there are no policy maps; it could ask for less too.
+  if ((present.parameters.get('smtp_tls_per_site') ?? '') !== '') options.push('smtp_tls_per_site=');
+  if (transport.level === 'fingerprint') options.push('smtp_tls_fingerprint_digest=sha256');
+  if (transport.level === 'dane-only') options.push('smtp_dns_support_level=dnssec', 'smtp_host_lookup=dns');
+  if (transport.bounce && maps !== undefined) {
+    options.push(`smtp_delivery_status_filter=regexp:${maps.directory}/${BOUNCE_FILTER}`);
+  }
+  return options;
+}
+
+function reasonOf({ level, minProtocol, ciphers, bounce }: Transport): string {
+  const more = [
+    minProtocol === undefined ? undefined : `${minProtocol} or later`,
+    ciphers === undefined ? undefined : `${ciphers} ciphers`,
+  ].filter((part) => part !== undefined);
+  const failing = bounce ? 'sends mail back' : 'defers mail';
+  return `level ${[level, ...more].join(', ')}; ${failing} that cannot have it`;
+}

@@ -1,0 +1,64 @@
+/**
+ * smtpd_recipient_restrictions with tlswarden's two elements in the right place: behind reject_unauth_destination, so that
+ * strangers ask nothing of the service, and before whatever may permit, since nothing behind a permit is looked at. Pure.
+ */
+import { splitValue } from './value-list.ts';
+
+/** Restrictions that take the element behind them as their argument (postconf(5)). */
+const WITH_ARGUMENT =
+  /^(?:check_[a-z0-9_]+|reject_(?:rbl|rhsbl|multi_recipient_dnsbl)[a-z0-9_]*|permit_(?:dnswl|rhswl)[a-z0-9_]*|sleep|warn_if_reject)$/iu;
+const NEVER_PERMITS = /^(?:reject|defer|sleep|warn_if_reject)/iu;
+
+/** One restriction with its argument, if it has one. */
+interface Restriction {
+  readonly name: string;
+  readonly text: string;
+}
+
+function readRestrictions(value: string): readonly Restriction[] {
+  const elements = splitValue(value);
+  const found: Restriction[] = [];
+  for (let i = 0; i < elements.length; i++) {
+    const name = elements[i] as string;
+    let text = name;
+    // warn_if_reject takes a restriction, which may take an argument of its own.
+    for (let last = name; WITH_ARGUMENT.test(last) && i + 1 < elements.length; ) {
+      last = elements[++i] as string;
+      text += ` ${last}`;
+      if (!/^warn_if_reject$/iu.test(name)) break;
+    }
+    found.push({ name, text });
+  }
+  return found;
+}
+
+/** The restrictions of a value, each with its argument; of another list, its elements. */
+export function splitRestrictions(value: string): readonly string[] {
+  return readRestrictions(value).map(({ text }) => text);
+}
+
+/**
+ * The present value with `ours` in it, once. A restriction counts as one that may permit unless its name says that it does
+ * not: tables, other policy services, restriction classes, `permit…`.
+ */
+export function withOurs(present: string, ours: readonly string[], isOurs: (restriction: string) => boolean): string {
+  const others = readRestrictions(present).filter(({ text }) => !isOurs(text));
+  const texts = others.map(({ text }) => text);
+  const at = placeOf(others);
+  return [...texts.slice(0, at), ...ours, ...texts.slice(at)].join(', ');
+}
+
+function placeOf(restrictions: readonly Restriction[]): number {
+  const permit = restrictions.findIndex(({ name }) => !NEVER_PERMITS.test(name));
+  const relay = restrictions.findIndex(({ name }) => /^(?:reject|defer)_unauth_destination$/iu.test(name));
+  if (relay >= 0 && (permit < 0 || relay < permit)) return relay + 1;
+  return permit < 0 ? restrictions.length : permit;
+}
+
+/** Whether anything may let mail past tlswarden before recipients of strangers are refused: then it is asked for those too. */
+export function permitsBeforeRelayCheck(value: string): boolean {
+  const restrictions = readRestrictions(value);
+  const permit = restrictions.findIndex(({ name }) => !NEVER_PERMITS.test(name));
+  const relay = restrictions.findIndex(({ name }) => /^(?:reject|defer)_unauth_destination$/iu.test(name));
+  return permit >= 0 && relay > permit;
+}
