@@ -1,0 +1,156 @@
+// A mail gateway: one Postfix with tlswarden in front, set up as the README says, by the program's own commands and with
+// what `postfix show` prints unchanged. Never reaches into the program: it only runs it.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { attempt, type CommandResult, run } from './command.ts';
+import { freePort } from './loopback.ts';
+import { Postfix, type PostfixOptions } from './postfix.ts';
+import { waitFor } from './wait-for.ts';
+import type { Workspace } from './workspace.ts';
+
+const program = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+
+export interface GatewayOptions extends PostfixOptions {
+  /** The settings directory's files: name (without .toml) and content. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** More of the main file, below what the gateway needs itself. */
+  readonly main?: string;
+  /** Whether there are tables; else every delivery requirement is answered by FILTER. */
+  readonly tables?: boolean;
+  /** maps.type. */
+  readonly type?: string;
+  readonly relayhost?: string;
+  readonly exemptClients?: readonly string[];
+}
+
+/** What `postfix show --json` prints. */
+interface Fragments {
+  readonly 'main.cf': readonly { readonly parameter: string; readonly value: string }[];
+  readonly 'master.cf': readonly { readonly lines: string }[];
+}
+
+export class Gateway {
+  readonly postfix: Postfix;
+  readonly directory: string;
+  readonly port: number;
+  #service: ChildProcess | undefined;
+  #log = '';
+
+  private constructor(postfix: Postfix, directory: string, port: number) {
+    this.postfix = postfix;
+    this.directory = directory;
+    this.port = port;
+  }
+
+  /** Lays everything out, writes the tables, starts the service, tells Postfix, and starts it. */
+  static async start(workspace: Workspace, options: GatewayOptions): Promise<Gateway> {
+    const postfix = await Postfix.create(workspace, options);
+    const directory = workspace.path(`tlswarden-${options.name ?? 'postfix'}`);
+    await mkdir(join(directory, 'domains.d'), { recursive: true });
+    const gateway = new Gateway(postfix, directory, await freePort());
+    workspace.push({ dispose: () => gateway.kill(), abandon: () => gateway.#service?.kill('SIGKILL') });
+    await writeFile(gateway.configFile, gateway.#mainFile(options));
+    for (const [name, text] of Object.entries(options.settings)) await gateway.write(name, text);
+    if (options.relayhost !== undefined) await postfix.set({ relayhost: options.relayhost });
+    if (options.tables !== false) await gateway.run('maps');
+    await gateway.serve();
+    await gateway.configure();
+    await postfix.start();
+    return gateway;
+  }
+
+  get configFile(): string {
+    return join(this.directory, 'tlswarden.toml');
+  }
+
+  get mapsDirectory(): string {
+    return join(this.directory, 'maps');
+  }
+
+  /** All that the service, this one and those before, has logged. */
+  get log(): string {
+    return this.#log;
+  }
+
+  #mainFile(options: GatewayOptions): string {
+    const quoted = (words: readonly string[]): string => words.map((word) => JSON.stringify(word)).join(', ');
+    return [
+      `[server]\nlisten = ["127.0.0.1:${this.port}"]`,
+      '[settings]\nsource = "domains.d"',
+      '[addresses]\nrecipient_delimiter = "+"',
+      `[receipt]\nexempt_clients = [${quoted(options.exemptClients ?? [])}]`,
+      options.tables === false ? '' : `[maps]\ndirectory = "maps"\ntype = "${options.type ?? 'lmdb'}"`,
+      `[postfix]\nconfig_directory = "${this.postfix.configDirectory}"\nrelayhost = "${options.relayhost ?? ''}"`,
+      options.main ?? '',
+      '',
+    ].join('\n');
+  }
+
+  /** Runs the program; throws with all that it wrote unless it exits with 0. */
+  async run(...args: readonly string[]): Promise<string> {
+    return await run(process.execPath, [program, '--config', this.configFile, ...args]);
+  }
+
+  /** Runs the program, whatever its exit status. */
+  async attempt(...args: readonly string[]): Promise<CommandResult> {
+    return await attempt(process.execPath, [program, '--config', this.configFile, ...args]);
+  }
+
+  /** Puts what `postfix show` prints into main.cf and master.cf, as it is. */
+  async configure(): Promise<void> {
+    const fragments = JSON.parse(await this.run('--json', 'postfix', 'show')) as Fragments;
+    await this.postfix.set(Object.fromEntries(fragments['main.cf'].map(({ parameter, value }) => [parameter, value])));
+    await this.postfix.setServices(...fragments['master.cf'].map(({ lines }) => lines));
+  }
+
+  /** Writes one file of the settings, whole. Whoever needs it in force waits for {@link changeSettings} instead. */
+  async write(name: string, text: string): Promise<void> {
+    const path = join(this.directory, 'domains.d', `${name}.toml`);
+    await writeFile(`${path}.new`, text);
+    await rename(`${path}.new`, path);
+  }
+
+  /** Writes one file of the settings and waits until the service decides by it. */
+  async changeSettings(name: string, text: string): Promise<void> {
+    const skip = this.#log.length;
+    await this.write(name, text);
+    await this.waitForLog(/"settings in force"/u, skip);
+  }
+
+  /** Starts the service, if it does not run. */
+  async serve(): Promise<void> {
+    if (this.#service !== undefined) return;
+    const skip = this.#log.length;
+    const service = spawn(process.execPath, [program, '--config', this.configFile, 'serve'], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    this.#service = service;
+    service.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.#log += text;
+    });
+    service.once('exit', () => {
+      if (this.#service === service) this.#service = undefined;
+    });
+    await this.waitForLog(/"ready"/u, skip);
+  }
+
+  /** Ends the service, by default the hard way. */
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    const service = this.#service;
+    if (service === undefined) return;
+    const gone = once(service, 'exit');
+    service.kill(signal);
+    await gone;
+  }
+
+  async waitForLog(pattern: RegExp, skip = 0): Promise<RegExpMatchArray> {
+    return await waitFor(
+      () => this.#log.slice(skip).match(pattern),
+      () => `${pattern} in the service's log, which says\n${this.#log.slice(skip)}`,
+    );
+  }
+}
