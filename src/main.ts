@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { addCheck } from './commands/check.ts';
 import { CommandContext, FAILED, MISUSED, WELL } from './commands/command-context.ts';
+import { addCompletion } from './commands/completion.ts';
 import { addDomains } from './commands/domains.ts';
 import { addExplain } from './commands/explain.ts';
 import { addServe } from './commands/serve.ts';
@@ -27,7 +28,7 @@ const wantsJson = process.argv.includes('--json');
 
 const program = new Command('tlswarden')
   .description(
-    'Makes TLS compulsory in Postfix, per domain, per sender and per recipient, on both hops: mail that arrives here and\n' +
+    'Makes TLS compulsory in Postfix, per domain, per sender and per recipient, on both hops: mail that arrives here and ' +
       'mail that leaves here.',
   )
   .usage('[--config FILE] [--json] COMMAND')
@@ -57,6 +58,7 @@ addServe(program);
 addCheck(program);
 addDomains(program);
 addExplain(program);
+addCompletion(program);
 
 try {
   await program.parseAsync();

@@ -53,7 +53,7 @@ export function addExplain(program: Command): void {
     .option('--authenticated', 'a mail program that has logged in')
     .summary('what is asked for between a sender and a recipient, why, and the reply')
     .description(
-      'Says every requirement on both hops between a sender and a recipient, which line of which setting asks for it, how\n' +
+      'Says every requirement on both hops between a sender and a recipient, which line of which setting asks for it, how ' +
         'it is enforced, and what the service would reply.',
     )
     .addHelpText('after', HELP)
