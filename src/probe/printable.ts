@@ -1,0 +1,21 @@
+/**
+ * What a stranger's server or certificate says, made fit for a terminal, a log and a document: bounded, and without
+ * anything that moves a cursor or turns text around. It judges nothing.
+ */
+
+/** Longest text of a stranger that is repeated. */
+const MAX_LENGTH = 200;
+
+/** Control and format characters, lone surrogates, separators other than the space, and what decoding put for broken bytes. */
+const UNFIT = /[\p{C}\p{Zl}\p{Zp}\ufffd]/gu;
+
+/** The text with unfit characters as `\xNN` or `\u{NNNN}`, cut where it is too long. */
+export function printable(text: string, maxLength = MAX_LENGTH): string {
+  const cut = text.length > maxLength;
+  const fit = text.slice(0, maxLength).replace(UNFIT, (character) => {
+    const code = character.codePointAt(0) ?? 0;
+    const hex = code.toString(16);
+    return code < 0x100 ? `\\x${hex.padStart(2, '0')}` : `\\u{${hex}}`;
+  });
+  return cut ? `${fit}…` : fit;
+}
