@@ -10,6 +10,8 @@ import { CommandContext, FAILED, MISUSED, WELL } from './commands/command-contex
 import { addCompletion } from './commands/completion.ts';
 import { addDomains } from './commands/domains.ts';
 import { addExplain } from './commands/explain.ts';
+import { addMaps } from './commands/maps.ts';
+import { addPostfix } from './commands/postfix.ts';
 import { addServe } from './commands/serve.ts';
 import { DEFAULT_PATH } from './main-file/main-file.ts';
 
@@ -55,6 +57,8 @@ const program = new Command('tlswarden')
   );
 
 addServe(program);
+addMaps(program);
+addPostfix(program);
 addCheck(program);
 addDomains(program);
 addExplain(program);

@@ -1,0 +1,198 @@
+/**
+ * `tlswarden maps`: writes the tables, says whether they are what the settings ask for, or stays and keeps them so. How
+ * tables are made stands in src/tables.
+ */
+import type { Command } from 'commander';
+import type { Logger } from 'pino';
+import { defaultDatabaseType } from '../fragments/postconf.ts';
+import { openLog } from '../log/logger.ts';
+import type { MainFile } from '../main-file/main-file.ts';
+import type { Settings } from '../settings/settings.ts';
+import { openSource } from '../source/open-source.ts';
+import { SettingsInForce } from '../source/settings-in-force.ts';
+import { checkTables, type TablesOptions } from '../tables/check-tables.ts';
+import { diffTables } from '../tables/diff-tables.ts';
+import { TablesError } from '../tables/tables-error.ts';
+import { type TablesProgress, type TablesWritten, writeTables } from '../tables/write-tables.ts';
+import { ComplaintError } from '../toml/complaint.ts';
+import {
+  action,
+  type CommandContext,
+  CommandFailure,
+  type ExitStatus,
+  FAILED,
+  UsageError,
+  WELL,
+} from './command-context.ts';
+import { untilStopped } from './until-stopped.ts';
+
+/** How long `--watch` waits before it tries again what failed: a full disk, a broken postmap. */
+const RETRY_MS = 10_000;
+
+interface MapsFlags {
+  readonly check?: boolean;
+  readonly diff?: boolean;
+  readonly watch?: boolean;
+}
+
+export function addMaps(program: Command): void {
+  program
+    .command('maps')
+    .summary("write Postfix's tables from the settings")
+    .description(
+      'Writes the tables with which Postfix enforces what needs no policy service, and compiles them with postmap. The new set\n' +
+        'takes the place of the old one whole, in one step, and only if something changed; Postfix notices by itself.',
+    )
+    .option('--check', 'write nothing; exit status 1 if the tables are not what the settings ask for')
+    .option('--diff', 'write nothing; print what would change, as - and + lines')
+    .option('--watch', 'stay, and write them whenever the settings change')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  tlswarden maps\n  tlswarden maps --diff\n  tlswarden maps --watch          under whatever starts your daemons\n\n' +
+        'Exit status: 0 well; 1 writing failed, and the old tables are in force, or --check says no; 2 settings that cannot be used.',
+    )
+    .action(action((context, flags: MapsFlags) => maps(context, flags)));
+}
+
+async function maps(context: CommandContext, flags: MapsFlags): Promise<ExitStatus> {
+  if ([flags.check, flags.diff, flags.watch].filter((flag) => flag === true).length > 1) {
+    throw new UsageError('--check, --diff and --watch go each by itself');
+  }
+  const main = await context.readMain();
+  const options = await tablesOptions(main);
+  if (flags.watch === true) return watch(main, options);
+  const settings = await openSource(main).load();
+  try {
+    if (flags.check === true) return await check(context, settings, options);
+    if (flags.diff === true) return await diff(context, settings, options);
+    return await write(context, settings, options);
+  } catch (error) {
+    if (error instanceof TablesError) throw new CommandFailure(error.message);
+    throw error;
+  }
+}
+
+/** What the tables need of the main file; without `maps.type` Postfix is asked. */
+export async function tablesOptions(main: MainFile): Promise<TablesOptions> {
+  if (main.maps === undefined) {
+    throw new ComplaintError([
+      {
+        file: main.path,
+        key: 'maps.directory',
+        message: 'is not set, so there are no tables: the service answers everything by FILTER',
+      },
+    ]);
+  }
+  const { configDirectory } = main.postfix;
+  return {
+    directory: main.maps.directory,
+    type: main.maps.type ?? (await defaultDatabaseType(configDirectory)),
+    configDirectory,
+    exemptClients: main.receipt.exemptClients,
+  };
+}
+
+async function check(context: CommandContext, settings: Settings, options: TablesOptions): Promise<ExitStatus> {
+  const { current, reasons } = await checkTables(settings, options);
+  if (context.json) context.printJson({ current, reasons });
+  else if (current) context.print('the tables are what the settings ask for');
+  else for (const reason of reasons) context.print(reason);
+  return current ? WELL : FAILED;
+}
+
+async function diff(context: CommandContext, settings: Settings, options: TablesOptions): Promise<ExitStatus> {
+  for await (const { table, sign, line } of diffTables(settings, options)) {
+    context.print(context.json ? JSON.stringify({ table, sign, line }) : `${table}: ${sign}${line}`);
+  }
+  return WELL;
+}
+
+async function write(context: CommandContext, settings: Settings, options: TablesOptions): Promise<ExitStatus> {
+  const written = await writeTables(settings, options, (event) => {
+    if (event.kind === 'waiting') context.note('another writer is at work in this directory; waiting for it');
+    else if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${wordProgress(event)}`);
+  });
+  if (process.stderr.isTTY && written.changed) process.stderr.write('\r\x1b[K');
+  if (context.json) context.printJson(written);
+  else context.print(wordWritten(written, options.directory));
+  return WELL;
+}
+
+function wordProgress(event: Exclude<TablesProgress, { kind: 'waiting' }>): string {
+  if (event.kind === 'written') return `${event.table}: ${event.lines} lines written`;
+  return `${event.table}: compiled (${event.done} of ${event.of} tables)`;
+}
+
+function wordWritten(written: TablesWritten, directory: string): string {
+  if (!written.changed) return 'nothing to change';
+  const tables = Object.entries(written.tables);
+  const width = Math.max(...tables.map(([name]) => name.length));
+  return [
+    `written in ${directory}`,
+    ...tables.map(([name, { lines }]) => `  ${name.padEnd(width)}  ${lines} entries`),
+  ].join('\n');
+}
+
+/** Keeps the tables what the settings ask for until it is told to stop. A failure is logged and tried again. */
+async function watch(main: MainFile, options: TablesOptions): Promise<ExitStatus> {
+  const log = openLog(main.log.level);
+  const writer = new TablesWriter(log.logger, options);
+  const inForce = new SettingsInForce(openSource(main), {
+    changed: (settings) => writer.want(settings),
+    failed: (error) => log.logger.error({ complaints: error.complaints }, 'settings cannot be used; the tables stay'),
+  });
+  try {
+    await inForce.start();
+    log.logger.info({ directory: options.directory }, 'watching');
+    await untilStopped(() => void inForce.reload());
+    log.logger.info('stopping');
+    return WELL;
+  } finally {
+    inForce.stop();
+    await writer.stop();
+    log.flush();
+  }
+}
+
+/** Writes the newest settings that are wanted, one write at a time: many changes in a burst give one compile. */
+class TablesWriter {
+  readonly #logger: Logger;
+  readonly #options: TablesOptions;
+  #wanted: Settings | undefined;
+  #working: Promise<void> | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #stopped = false;
+
+  constructor(logger: Logger, options: TablesOptions) {
+    this.#logger = logger;
+    this.#options = options;
+  }
+
+  want(settings: Settings): void {
+    this.#wanted = settings;
+    clearTimeout(this.#retry);
+    this.#working ??= this.#work().finally(() => {
+      this.#working = undefined;
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#retry);
+    await this.#working;
+  }
+
+  async #work(): Promise<void> {
+    while (this.#wanted !== undefined && !this.#stopped) {
+      const settings = this.#wanted;
+      this.#wanted = undefined;
+      try {
+        const { changed, tables } = await writeTables(settings, this.#options);
+        if (changed) this.#logger.info({ tables }, 'tables written');
+      } catch (error) {
+        this.#logger.error({ error: (error as Error).message }, 'tables cannot be written; the old ones are in force');
+        if (this.#wanted === undefined) this.#retry = setTimeout(() => this.want(settings), RETRY_MS);
+      }
+    }
+  }
+}
