@@ -62,7 +62,6 @@ export type AddressSight =
        * anonymous ciphers); undefined: one does.
        */
       readonly weakness: string | undefined;
-      readonly dane: DaneMatch | undefined;
     };
 
 /** What the DNS says about TLSA records of a host and port. */
@@ -77,6 +76,8 @@ export type TlsaSight =
 export interface AddressSeen {
   readonly address: string;
   readonly sight: AddressSight;
+  /** undefined: no TLSA records, or no TLS to hold against them. */
+  readonly dane: DaneMatch | undefined;
 }
 
 export interface HostSeen {

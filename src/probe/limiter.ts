@@ -1,0 +1,26 @@
+/**
+ * At most so many of something at once; the others wait their turn. It knows no time and stops nothing.
+ */
+export class Limiter {
+  readonly #most: number;
+  readonly #waiting: (() => void)[] = [];
+  #running = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  async run<T>(task: () => Promise<T>): Promise<T> {
+    if (this.#running >= this.#most) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    } else this.#running += 1;
+    try {
+      return await task();
+    } finally {
+      // Whoever waits takes over the place, so that nobody comes in between.
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#running -= 1;
+      else next();
+    }
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * Probes whole domains: finds the way, looks at every address, judges. What it gives back is data, for `probe` to word and
+ * for whoever wants to know whether a setting would work before it is made. It sends no mail and changes nothing.
+ */
+import type { DomainName } from '../address/domain-name.ts';
+import { BY_MX, type NextHop } from '../settings/next-hop.ts';
+import type { DeliverySetting } from '../settings/setting.ts';
+import type { Authorities } from './authorities.ts';
+import type { Resolver } from './dns-client.ts';
+import { findWay, type HostFound } from './find-way.ts';
+import { type DomainVerdict, judgeDomain, type Verdict } from './judge.ts';
+import { Limiter } from './limiter.ts';
+import { probeAddress, probeDane } from './probe-address.ts';
+import type { AddressSeen, AddressSight, HostSeen, Way } from './sight.ts';
+import type { Endpoint, SessionManners } from './smtp-session.ts';
+import { type Suggestion, suggest } from './suggest.ts';
+import { TlsTerms } from './tls-terms.ts';
+
+/** At how many addresses, and for how many domains, we are at once. */
+const MAX_CONNECTIONS = 8;
+const MAX_DOMAINS = 8;
+
+export interface ProbeTarget {
+  readonly domain: DomainName;
+  /** {@link BY_MX}: the domain's own MX records. */
+  readonly nexthop: NextHop;
+  /** Who said where the mail goes. */
+  readonly from: 'mx' | 'settings' | 'option';
+  /** The domain's incoming delivery as it stands, or as it is about to be. */
+  readonly setting: DeliverySetting | undefined;
+}
+
+export interface DomainProbe {
+  readonly target: ProbeTarget;
+  readonly way: Way;
+  readonly hosts: readonly HostSeen[];
+  /** Of each level by itself. */
+  readonly verdict: DomainVerdict;
+  /** Whether the target's setting works as it is, with all that it asks for; undefined: no setting, or nothing reached. */
+  readonly settingVerdict: Verdict | undefined;
+  readonly suggestion: Suggestion | undefined;
+}
+
+export interface ProberOptions {
+  readonly resolver: Resolver;
+  readonly authorities: Authorities;
+  readonly manners: SessionManners;
+  /** Called before an address is probed. */
+  looking?(address: string, host: string): void;
+}
+
+/** Whether TLS could be required of mail to the domain: every host was reached and can do it. */
+export function couldRequire({ verdict }: DomainProbe): boolean {
+  return verdict.complete && verdict.levels?.encrypt.works === true;
+}
+
+/** One run: addresses that domains share are looked at once. */
+export class Prober {
+  readonly #options: ProberOptions;
+  readonly #terms: TlsTerms;
+  readonly #connections = new Limiter(MAX_CONNECTIONS);
+  readonly #domains = new Limiter(MAX_DOMAINS);
+  readonly #sights = new Map<string, Promise<AddressSight>>();
+
+  constructor(options: ProberOptions) {
+    this.#options = options;
+    this.#terms = new TlsTerms(options.authorities);
+  }
+
+  probe(target: ProbeTarget): Promise<DomainProbe> {
+    return this.#domains.run(() => this.#probe(target));
+  }
+
+  async #probe(target: ProbeTarget): Promise<DomainProbe> {
+    const { domain, nexthop, setting } = target;
+    const byMx = domain as string as NextHop;
+    const { way, hosts: found } = await findWay(nexthop === BY_MX ? byMx : nexthop, this.#options.resolver);
+    const hosts = await Promise.all(found.map((host) => this.#look(host, way)));
+    const verdict = judgeDomain(hosts, way);
+    const nexthopToSet = target.from === 'option' ? nexthop : undefined;
+    return {
+      target,
+      way,
+      hosts,
+      verdict,
+      settingVerdict: setting === undefined ? undefined : judgeDomain(hosts, way, setting).levels?.[setting.level],
+      suggestion: suggest(verdict, { domain, nexthop: nexthopToSet, setting }),
+    };
+  }
+
+  async #look(host: HostFound, way: Way): Promise<HostSeen> {
+    const addresses = await Promise.all(host.addresses.map((address) => this.#lookAt(address, host, way)));
+    return { ...host, addresses };
+  }
+
+  async #lookAt(address: string, host: HostFound, way: Way): Promise<AddressSeen> {
+    const endpoint = { address, port: way.port };
+    const sight = await this.#sight(endpoint, host.name);
+    const { tlsa } = host;
+    if (tlsa.outcome !== 'found' || sight.outcome !== 'tls') return { address, sight, dane: undefined };
+    const names = way.mxSecure === undefined ? [] : [way.destination];
+    const dane = await this.#connections.run(() =>
+      probeDane(endpoint, tlsa, names, this.#terms, this.#options.manners),
+    );
+    return { address, sight, dane };
+  }
+
+  #sight(endpoint: Endpoint, host: string): Promise<AddressSight> {
+    const key = `${endpoint.address} ${endpoint.port}`;
+    const known = this.#sights.get(key);
+    if (known !== undefined) return known;
+    const sight = this.#connections.run(() => {
+      this.#options.looking?.(endpoint.address, host);
+      return probeAddress(endpoint, this.#terms, this.#options.manners);
+    });
+    this.#sights.set(key, sight);
+    return sight;
+  }
+}
+
+/** Probes one domain by itself. */
+export function probeDomain(target: ProbeTarget, options: ProberOptions): Promise<DomainProbe> {
+  return new Prober(options).probe(target);
+}

@@ -1,0 +1,57 @@
+/**
+ * The command that would make a domain's incoming delivery as strict as all its hosts can bear, in the words of
+ * `tlswarden domains set`. Pure; nothing is changed, and nobody is told to type it.
+ */
+import type { DomainName } from '../address/domain-name.ts';
+import { DEFAULT_VERSION, type Level, type TlsVersion, versionRank } from '../settings/level.ts';
+import type { NextHop } from '../settings/next-hop.ts';
+import type { DeliverySetting } from '../settings/setting.ts';
+import type { DomainVerdict } from './judge.ts';
+
+export interface Suggestion {
+  readonly level: Level;
+  /** Only where the default would not work. */
+  readonly minProtocol: TlsVersion | undefined;
+  readonly fingerprints: readonly string[];
+  /** For a shell. */
+  readonly command: string;
+}
+
+export interface SuggestionContext {
+  readonly domain: DomainName;
+  /** The next hop that was probed in place of the one that the settings name. */
+  readonly nexthop: NextHop | undefined;
+  /** What stands there now. */
+  readonly setting: DeliverySetting | undefined;
+}
+
+/** undefined: no level works on all hosts. */
+export function suggest(verdict: DomainVerdict, context: SuggestionContext): Suggestion | undefined {
+  const { strongest: level, minimumVersion } = verdict;
+  if (level === undefined || minimumVersion === undefined) return undefined;
+  const minProtocol = versionRank(minimumVersion) < versionRank(DEFAULT_VERSION) ? minimumVersion : undefined;
+  const fingerprints = level === 'fingerprint' ? verdict.fingerprints : [];
+  const words = [
+    ...(context.nexthop === undefined ? [] : [`nexthop=${context.nexthop}`]),
+    'incoming.delivery',
+    'require_tls=always',
+    `level=${level}`,
+    ...(fingerprints.length === 0 ? [] : [`fingerprints=${fingerprints.join(',')}`]),
+    ...(minProtocol === undefined ? [] : [`protocols=>=${minProtocol}`]),
+    ...clearing(level, context.setting),
+  ];
+  const command = ['tlswarden domains set', context.domain, ...words.map(quote)].join(' ');
+  return { level, minProtocol, fingerprints, command };
+}
+
+/** Keys that stand there and that the new level has no use for. */
+function clearing(level: Level, setting: DeliverySetting | undefined): readonly string[] {
+  if (setting === undefined) return [];
+  const named = level === 'verify' || level === 'secure';
+  return [
+    ...(setting.certificateNames.length > 0 && !named ? ['certificate_names='] : []),
+    ...(setting.fingerprints.length > 0 && level !== 'fingerprint' ? ['fingerprints='] : []),
+  ];
+}
+
+const quote = (word: string): string => (/^[\w@%+=:,./-]+$/u.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
