@@ -36,7 +36,8 @@ export function parseDomain(text: string): DomainName | undefined {
   const name = foldDomain(text);
   if (name.length === 0 || name.length > 253) return undefined;
   for (const label of name.split('.')) if (!LDH_LABEL.test(label)) return undefined;
-  return name;
+  // A copy: a piece of a longer string keeps all of it in memory, here the file that it was read from.
+  return Buffer.from(name, 'latin1').toString('latin1') as DomainName;
 }
 
 /**

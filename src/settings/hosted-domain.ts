@@ -89,8 +89,9 @@ export function parseHostedDomain(
     reader.complain('nexthop', `"${reader.string('nexthop')}" is no next hop; write "[host]:port"`);
   const settings = parseSettings(reader, [name, ...aliases], context, complaints);
   if (complaints.length > before || nexthop === undefined) return undefined;
-  const unstamped = { name, aliases, nexthop, settings, file };
-  return { ...unstamped, tableDigest: tableDigest(unstamped) };
+  const digest = tableDigest(name, aliases, nexthop, settings);
+  // One literal: objects put together by spreading have a hidden class each, which a million domains cannot afford.
+  return { name, aliases, nexthop: context.pool.shareText(nexthop), settings, file, tableDigest: digest };
 }
 
 function parseAliases(reader: TableReader, name: DomainName): readonly DomainName[] {
@@ -169,10 +170,14 @@ export function parseDefaults(
   return { incoming: flow('incoming'), outgoing: flow('outgoing') };
 }
 
-function tableDigest(domain: Omit<HostedDomain, 'tableDigest'>): number {
-  const { incoming, outgoing } = domain.settings;
+function tableDigest(
+  name: DomainName,
+  aliases: readonly DomainName[],
+  nexthop: NextHop,
+  { incoming, outgoing }: DomainSettings,
+): number {
   const texts = [incoming.delivery?.tableText, outgoing.delivery?.tableText, incoming.receipt?.tableText];
   if (texts.every((text) => text === undefined || text === '')) return 0;
-  const text = [domain.name, ...domain.aliases, domain.nexthop, ...texts].join('\n');
+  const text = [name, ...aliases, nexthop, ...texts].join('\n');
   return Number.parseInt(hash('sha256', text).slice(0, 12), 16);
 }

@@ -49,12 +49,21 @@ export interface SettingContext {
 /** Equal settings become one object, so that a fleet of domains with the same few settings holds them once. */
 export class SettingPool {
   readonly #settings = new Map<string, Setting>();
+  readonly #texts = new Map<string, string>();
 
   share<T extends Setting>(key: string, setting: T): T {
     const known = this.#settings.get(key);
     if (known !== undefined) return known as T;
     this.#settings.set(key, setting);
     return setting;
+  }
+
+  /** Equal texts become one, for those of which there are few (next hops). */
+  shareText<T extends string>(text: T): T {
+    const known = this.#texts.get(text);
+    if (known !== undefined) return known as T;
+    this.#texts.set(text, text);
+    return text;
   }
 }
 
