@@ -115,6 +115,11 @@ export class MapsDirectory {
   }
 }
 
+/** What a generation's directory holds, told by its name: two of one content may follow each other. */
+export function contentOf(generation: string): string {
+  return generation.slice(GENERATION_PREFIX.length).replace(/\.1$/u, '');
+}
+
 /** The links that make tables of this type known under main.cf's names: name to target. */
 export function linksOf(tables: readonly Table[], suffix: string | undefined): ReadonlyMap<string, string> {
   const links = new Map<string, string>();

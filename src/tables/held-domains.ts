@@ -1,0 +1,222 @@
+/**
+ * Which domains' static requirements Postfix's tables hold as the settings in force have them: a state machine without
+ * files, clock or timers. Postfix goes on with replaced tables for a while, so what counts is every set of tables that it
+ * may be using: a domain is held if all of them hold it. What is not known holds nothing.
+ */
+import type { DomainName } from '../address/domain-name.ts';
+import type { HostedDomain } from '../settings/hosted-domain.ts';
+import type { Settings } from '../settings/settings.ts';
+import type { Stamp } from './stamp.ts';
+
+/**
+ * How long after a stamp some part of Postfix may still go by the tables before:
+ * - trivial-rewrite(8) looks for changed tables every 10 s (check_table_stats);
+ * - qmgr(8) keeps its last resolved address for 30 s more (resolve_clnt.c);
+ * - smtp(8) may go on with an open plaintext session to a next hop for smtp_connection_reuse_time_limit, 300 s, whatever
+ *   tls_policy says by then (smtp_connect.c, "We don't use TLS level info for nexthop-based connection cache").
+ */
+export const SETTLE_MS = 345_000;
+
+/** What lies in the maps directory at one moment. */
+export interface Observation {
+  /** The content of the generation that `current` leads to; undefined: there is none. */
+  readonly generation: string | undefined;
+  readonly stamp: Stamp | undefined;
+  /** stamp.json's modification time, milliseconds since the epoch. */
+  readonly stampedAt: number;
+}
+
+/** What a set of tables holds, by domain; 0: nothing of it. */
+interface Digests {
+  of(name: DomainName): number;
+  all(): Iterable<readonly [DomainName, number]>;
+}
+
+/** One set of tables that Postfix is using or may still be using. */
+interface TableSet {
+  /** undefined: not known which. */
+  readonly generation: string | undefined;
+  /** Its stamp, while that stands beside it. */
+  stamp: Stamp | undefined;
+  /** What it holds; undefined: not known. */
+  digests: Digests | undefined;
+  /** Instead of `digests`, once compared with a set that came after it: where the two differ. */
+  changed: ReadonlySet<DomainName> | undefined;
+  relayhost: string | undefined;
+  since: number;
+}
+
+/** Settings that are remembered because tables of theirs may still come. */
+const RECENT = 3;
+
+export class HeldDomains {
+  readonly #settleMs: number;
+  #settings: Settings;
+  /** Settings that were in force before, newest first. */
+  #recent: readonly Settings[] = [];
+  /** Oldest first; the last is the one in force. */
+  #sets: readonly TableSet[] = [];
+  #comparison: Comparison | undefined;
+
+  constructor(settings: Settings, settleMs: number = SETTLE_MS) {
+    this.#settings = settings;
+    this.#settleMs = settleMs;
+  }
+
+  /** Other settings are in force from now on. */
+  update(settings: Settings): void {
+    if (settings === this.#settings) return;
+    this.#recent = [this.#settings, ...this.#recent].slice(0, RECENT);
+    this.#settings = settings;
+    this.#resolve();
+  }
+
+  /** What was seen in the directory. `now`: milliseconds since the epoch. */
+  observe({ generation, stamp, stampedAt }: Observation, now: number): void {
+    this.#forget(now);
+    let newest = this.#sets.at(-1);
+    if (newest?.generation !== generation || newest === undefined) {
+      // Nobody knows what Postfix used before it was first looked at.
+      if (newest === undefined) this.#sets = [unknownSet(undefined)];
+      newest = unknownSet(generation);
+      this.#sets = [...this.#sets, newest];
+    }
+    const proof = generation !== undefined && stamp?.generation === generation ? stamp : undefined;
+    newest.stamp = proof;
+    if (proof === undefined) return;
+    // The same content written again, or a stamp that was dated back, is no new set.
+    newest.since = Math.min(newest.since, stampedAt, now);
+    newest.relayhost = proof.relayhost;
+    this.#resolve();
+    this.#forget(now);
+  }
+
+  /** Whether Postfix's tables, whichever it may be using, hold this domain as the settings in force have it. */
+  holds(domain: HostedDomain, now: number): boolean {
+    const { name, tableDigest } = domain;
+    let after: TableSet | undefined;
+    for (let i = this.#sets.length - 1; i >= 0; i--) {
+      const set = this.#sets[i] as TableSet;
+      if (after === undefined && set.stamp === undefined) return false;
+      if (after !== undefined && this.#isPast(after, now)) return true;
+      if (set.changed !== undefined) {
+        if (set.changed.has(name)) return false;
+      } else if (set.digests?.of(name) !== tableDigest || set.relayhost !== this.#settings.relayhost) return false;
+      after = set;
+    }
+    return after !== undefined;
+  }
+
+  /** The generation whose list of domains has to be read, since none of the known settings are what it was written from. */
+  get unread(): string | undefined {
+    const newest = this.#sets.at(-1);
+    return newest?.stamp !== undefined && newest.digests === undefined ? newest.generation : undefined;
+  }
+
+  /** What was read of a generation's list of domains. */
+  learn(generation: string, digests: ReadonlyMap<DomainName, number>): void {
+    const newest = this.#sets.at(-1);
+    if (newest?.generation !== generation || newest.digests !== undefined) return;
+    newest.digests = { of: (name) => digests.get(name) ?? 0, all: () => digests };
+  }
+
+  /**
+   * Goes on comparing a set before with the one in force, so that only the difference has to be kept, until `isOver()`.
+   * Returns whether anything is left to do.
+   */
+  compare(isOver: () => boolean): boolean {
+    const newest = this.#sets.at(-1);
+    const before = this.#sets.find((set) => set !== newest && set.digests !== undefined);
+    if (before?.digests === undefined || newest?.digests === undefined) return false;
+    if (this.#comparison?.before !== before || this.#comparison.newest !== newest) {
+      this.#comparison = new Comparison(before, newest, before.digests, newest.digests);
+    }
+    if (!this.#comparison.goOn(isOver)) return true;
+    before.changed = this.#comparison.changed;
+    // Where relayhost changed, domains by MX moved from one table to another.
+    if (before.relayhost !== newest.relayhost) before.changed = undefined;
+    before.digests = undefined;
+    this.#comparison = undefined;
+    return true;
+  }
+
+  /** Finds the settings that the newest set was written from. */
+  #resolve(): void {
+    const newest = this.#sets.at(-1);
+    const { stamp } = newest ?? {};
+    if (newest === undefined || stamp === undefined) return;
+    if (stamp.settings === this.#settings.tableDigest) {
+      newest.digests = digestsOf(this.#settings);
+      this.#recent = [];
+    } else if (newest.digests === undefined) {
+      const written = this.#recent.find(({ tableDigest }) => tableDigest === stamp.settings);
+      if (written !== undefined) newest.digests = digestsOf(written);
+    }
+  }
+
+  /** Drops sets that no part of Postfix uses any more. */
+  #forget(now: number): void {
+    const first = this.#sets.findLastIndex((set, i) => i === 0 || this.#isPast(set, now));
+    if (first > 0) this.#sets = this.#sets.slice(first);
+  }
+
+  /** Whether what came before this set is out of use. */
+  #isPast(set: TableSet, now: number): boolean {
+    return now >= set.since + this.#settleMs;
+  }
+}
+
+function unknownSet(generation: string | undefined): TableSet {
+  return {
+    generation,
+    stamp: undefined,
+    digests: undefined,
+    changed: undefined,
+    relayhost: undefined,
+    since: Number.POSITIVE_INFINITY,
+  };
+}
+
+function digestsOf(settings: Settings): Digests {
+  return {
+    of(name) {
+      const domain = settings.find(name);
+      return domain?.name === name ? domain.tableDigest : 0;
+    },
+    *all() {
+      for (const { name, tableDigest } of settings.domains()) yield [name, tableDigest];
+    },
+  };
+}
+
+/** Domains looked at between two looks at the time. */
+const STRIDE = 256;
+
+/** Finds what differs between two sets, a little at a time. */
+class Comparison {
+  readonly before: TableSet;
+  readonly newest: TableSet;
+  readonly changed = new Set<DomainName>();
+  readonly #old: Digests;
+  readonly #rest: Iterator<readonly [DomainName, number]>;
+
+  constructor(before: TableSet, newest: TableSet, old: Digests, current: Digests) {
+    this.before = before;
+    this.newest = newest;
+    this.#old = old;
+    this.#rest = current.all()[Symbol.iterator]();
+  }
+
+  /** Whether it came to its end. */
+  goOn(isOver: () => boolean): boolean {
+    do {
+      for (let i = 0; i < STRIDE; i++) {
+        const next = this.#rest.next();
+        if (next.done === true) return true;
+        const [name, digest] = next.value;
+        if (this.#old.of(name) !== digest) this.changed.add(name);
+      }
+    } while (!isOver());
+    return false;
+  }
+}

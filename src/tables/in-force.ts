@@ -1,0 +1,147 @@
+/**
+ * The tables in force, for the service: watches the maps directory and tells which domains they hold (contract section 7,
+ * "No gap"). It only looks; what it cannot read holds nothing.
+ */
+import { createReadStream, type FSWatcher, watch } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
+import type { DomainName } from '../address/domain-name.ts';
+import type { TablesInForce } from '../decision/delivery.ts';
+import type { HostedDomain } from '../settings/hosted-domain.ts';
+import type { Settings } from '../settings/settings.ts';
+import { HeldDomains, type Observation, SETTLE_MS } from './held-domains.ts';
+import { contentOf, MapsDirectory } from './maps-directory.ts';
+import { DOMAINS_FILE, parseStamp, stampFile } from './stamp.ts';
+
+/** Between two looks, where nothing tells of a change. */
+const LOOK_MS = 1000;
+/** How long the event loop is kept at once. */
+const SLICE_MS = 5;
+
+export interface DeployedTablesOptions {
+  /** Milliseconds since the epoch. */
+  readonly now?: () => number;
+  readonly settleMs?: number;
+}
+
+export class DeployedTables implements TablesInForce {
+  readonly #directory: MapsDirectory;
+  readonly #now: () => number;
+  readonly #held: HeldDomains;
+  #watcher: FSWatcher | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #looking: Promise<void> | undefined;
+  #again = false;
+  #stopped = false;
+
+  /** Nothing is held until {@link start}. */
+  constructor(directory: string, settings: Settings, options: DeployedTablesOptions = {}) {
+    this.#directory = new MapsDirectory(directory);
+    this.#now = options.now ?? Date.now;
+    this.#held = new HeldDomains(settings, options.settleMs ?? SETTLE_MS);
+  }
+
+  /** Looks for the first time, and from then on. */
+  async start(): Promise<void> {
+    this.#timer = setInterval(() => void this.look(), LOOK_MS).unref();
+    await this.look();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    this.#watcher?.close();
+  }
+
+  /** To be told of other settings before the first decision by them. */
+  update(settings: Settings): void {
+    this.#held.update(settings);
+    void this.look();
+  }
+
+  holds(domain: HostedDomain): boolean {
+    return this.#held.holds(domain, this.#now());
+  }
+
+  /** Looks at the directory; resolves when what is there has been taken in. Never rejects. */
+  look(): Promise<void> {
+    this.#again = true;
+    this.#looking ??= this.#lookWhileAsked().finally(() => {
+      this.#looking = undefined;
+    });
+    return this.#looking;
+  }
+
+  async #lookWhileAsked(): Promise<void> {
+    while (this.#again && !this.#stopped) {
+      this.#again = false;
+      this.#watch();
+      this.#held.observe(await this.#observe(), this.#now());
+      const { unread } = this.#held;
+      if (unread !== undefined) await this.#readDomains(unread);
+      while (!this.#stopped && this.#held.compare(sliceEnd())) await setImmediate();
+    }
+  }
+
+  async #observe(): Promise<Observation> {
+    const name = await this.#directory.current();
+    const generation = name === undefined ? undefined : contentOf(name);
+    try {
+      // One open file: text and time of the same stamp.
+      const file = await open(stampFile(this.#directory.path));
+      try {
+        const { mtimeMs } = await file.stat();
+        return { generation, stamp: parseStamp(await file.readFile('utf8')), stampedAt: mtimeMs };
+      } finally {
+        await file.close();
+      }
+    } catch {
+      return { generation, stamp: undefined, stampedAt: Number.POSITIVE_INFINITY };
+    }
+  }
+
+  /** Reads what a generation holds of each domain. Blocks of the file come one by one, so nobody waits. */
+  async #readDomains(generation: string): Promise<void> {
+    const name = await this.#directory.current();
+    if (name === undefined || contentOf(name) !== generation) return;
+    const digests = new Map<DomainName, number>();
+    let rest = '';
+    try {
+      const stream = createReadStream(this.#directory.file(name, DOMAINS_FILE), { encoding: 'utf8' });
+      for await (const part of stream) {
+        const lines = (rest + part).split('\n');
+        rest = lines.pop() ?? '';
+        for (const line of lines) {
+          const space = line.indexOf(' ');
+          if (!line.startsWith('#')) digests.set(line.slice(0, space) as DomainName, Number(line.slice(space + 1)));
+        }
+        if (this.#stopped) return;
+      }
+    } catch {
+      // The generation is gone: the next look finds the one that took its place.
+      return;
+    }
+    this.#held.learn(generation, digests);
+  }
+
+  /** Changes are seen at once where the system tells of them; the timer sees them all the same. */
+  #watch(): void {
+    if (this.#watcher !== undefined || this.#stopped) return;
+    try {
+      const watcher = watch(this.#directory.path, { persistent: false }, () => void this.look());
+      const close = (): void => {
+        watcher.close();
+        if (this.#watcher === watcher) this.#watcher = undefined;
+      };
+      watcher.on('error', close);
+      this.#watcher = watcher;
+    } catch {
+      // Not there yet, or no watches left.
+    }
+  }
+}
+
+function sliceEnd(): () => boolean {
+  const end = performance.now() + SLICE_MS;
+  return () => performance.now() >= end;
+}
