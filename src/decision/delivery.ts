@@ -46,8 +46,12 @@ export function nextHopOf(settings: Settings, parties: Parties): NextHop {
   return parties.recipientDomain === undefined ? settings.relayhost : parties.recipientDomain.nexthop;
 }
 
-/** What the next hop of this recipient is asked for anyway, by its entry in tls_policy_required. */
+/**
+ * What the next hop of this recipient is asked for anyway, by its entry in tls_policy_required. For a recipient not hosted
+ * here that is not counted on, so that sender_transport, which says the same, depends on the sender's domain alone.
+ */
 function termsAtNextHop(settings: Settings, parties: Parties): NextHopTerms {
+  if (parties.recipientDomain === undefined) return DEFAULT_TERMS;
   return settings.nextHopTerms(nextHopOf(settings, parties), parties.recipientDomain);
 }
 
@@ -89,6 +93,7 @@ function tableRoute(settings: Settings, parties: Parties, tables: TablesInForce)
   const flow = incoming ? 'incoming' : 'outgoing';
   const setting = domain?.settings[flow].delivery;
   if (domain === undefined || setting === undefined) return undefined;
+  if (!incoming && parties.senderIsRouted) return undefined;
   const own = incoming ? parties.recipient : parties.sender;
   if (!tableHolds(setting.tableIndex, own) || !tables.holds(domain)) return undefined;
   return staticRoute(settings, domain, flow);

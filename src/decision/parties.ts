@@ -13,6 +13,8 @@ const MAX_ROUTING = 16;
 export interface Parties {
   readonly sender: Address;
   readonly recipient: Address;
+  /** The sender was written as `user%hosted@elsewhere`: no table of senders has it under that name. */
+  readonly senderIsRouted: boolean;
   /** The hosted domain of the sender: its `outgoing` counts. */
   readonly senderDomain: HostedDomain | undefined;
   /** The hosted domain of the recipient: its `incoming` counts. */
@@ -28,6 +30,7 @@ export function findParties(settings: Settings, sender: string, recipient: strin
   return {
     sender: from.address,
     recipient: to.address,
+    senderIsRouted: from.isRouted,
     senderDomain: from.domain,
     recipientDomain: to.domain,
   };
@@ -37,16 +40,19 @@ export function findParties(settings: Settings, sender: string, recipient: strin
  * The address that counts, and its hosted domain. `user%hosted@here` goes to user@hosted if `here` is one of Postfix's
  * own domains. Whether it is, only Postfix knows; what the service must not do is let it past a requirement.
  */
-function resolveAddress(settings: Settings, address: Address): { address: Address; domain: HostedDomain | undefined } {
+function resolveAddress(
+  settings: Settings,
+  address: Address,
+): { readonly address: Address; readonly domain: HostedDomain | undefined; readonly isRouted: boolean } {
   const domain = settings.find(address.domain);
-  if (domain !== undefined) return { address, domain };
+  if (domain !== undefined) return { address, domain, isRouted: false };
   let routed = address.routed;
   for (let depth = 0; routed !== undefined && depth < MAX_ROUTING; depth++) {
     const inner = settings.find(routed.domain);
-    if (inner !== undefined) return { address: routed, domain: inner };
+    if (inner !== undefined) return { address: routed, domain: inner, isRouted: true };
     routed = routed.routed;
   }
-  return { address, domain: undefined };
+  return { address, domain: undefined, isRouted: false };
 }
 
 /** The setting of this flow and hop if it asks for TLS between the two: a requirement. */

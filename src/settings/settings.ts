@@ -105,7 +105,7 @@ export class SettingsBuilder {
     this.#digestLow = (this.#digestLow + (domain.tableDigest % 0x1000000)) % 0x1000000;
     const { incoming, outgoing } = domain.settings;
     if (incoming.delivery !== undefined) this.#addIncoming(domain, incoming.delivery);
-    if (outgoing.delivery !== undefined && this.#relayhost !== '') {
+    if (outgoing.delivery !== undefined && this.#relayhost !== '' && asksForCertificate(outgoing.delivery)) {
       // Of outgoing mail only the certificate is bound to the next hop; versions and ciphers go by transport.
       this.#addTerms(this.#relayhost, 'outgoing.delivery', domain, {
         ...DEFAULT_TERMS,
@@ -194,6 +194,11 @@ export class SettingsBuilder {
     this.#setters.set(key, { ...setters, [what]: domain });
     return wanted;
   }
+}
+
+/** Requirements under monitor reach no table. */
+function asksForCertificate(setting: DeliverySetting): boolean {
+  return setting.enforcement === 'enforce' && setting.certificateNames.length + setting.fingerprints.length > 0;
 }
 
 function same(a: NextHopTerms, b: NextHopTerms): boolean {
