@@ -71,7 +71,12 @@ export function normalDomain(text: string): string {
 }
 
 /** An address as it is compared. The null sender is `null`; an address without any domain has the domain ''. */
-export type Address = { readonly local: string; readonly domain: string } | null;
+export type Address = {
+  readonly local: string;
+  readonly domain: string;
+  /** It was written as `user%domain@elsewhere`, under which no table of senders has it. */
+  readonly routed?: true;
+} | null;
 
 /** An address as a client may send it, normalised; what has no @ is what Postfix makes of it. */
 export function normalAddress(settings: RawSettings, text: string): Address {
@@ -86,7 +91,7 @@ export function normalAddress(settings: RawSettings, text: string): Address {
     if (percent >= 0 && hostedDomain(settings, domain) === undefined) {
       const routed = normalDomain(local.slice(percent + 1));
       if (hostedDomain(settings, routed) !== undefined) {
-        return { local: local.slice(0, percent), domain: routed };
+        return { local: local.slice(0, percent), domain: routed, routed: true };
       }
     }
     return { local, domain };
@@ -309,15 +314,27 @@ export function receiptVerdict(
 // ---------------------------------------------------------------------------------------------------------------------
 // Delivery
 
-/** How mail must leave. */
+/** How mail must leave, by what its requirements say. */
 export interface Terms {
   readonly level: Level;
-  /** The lowest version that will do. */
+  /** The lowest version that will do. The next hop may be asked for more: {@link sharedAtNexthop}. */
   readonly minimum: Version;
   readonly ciphers: Ciphers;
   /** Mail that cannot have its TLS bounces; otherwise it waits. */
   readonly bounce: boolean;
   /** As in a FILTER: '' is the recipient's domain, by MX. */
+  readonly nexthop: string;
+}
+
+/**
+ * A transport with a next hop, as a FILTER names them. The minimum stands in the transport's name only if it is more than
+ * what the domains behind the next hop ask of it anyway, which the transport's table of next hops says; so do ciphers.
+ */
+export interface Filter {
+  readonly level: Level;
+  readonly minimum: Version | undefined;
+  readonly ciphers: Ciphers | undefined;
+  readonly bounce: boolean;
   readonly nexthop: string;
 }
 
@@ -375,19 +392,15 @@ export function sharedAtNexthop(
 }
 
 /** The terms that some requirements together make: undefined if there is none. */
-function together(
-  settings: RawSettings,
-  recipient: Address,
-  requirements: readonly RawDelivery[],
-): Terms | undefined {
+function together(settings: RawSettings, recipient: Address, requirements: readonly RawDelivery[]): Terms | undefined {
   if (requirements.length === 0) {
     return undefined;
   }
-  const shared = sharedAtNexthop(settings, recipient);
+  const [first = {}, ...others] = requirements;
   return {
     level: strictest(levels, 'encrypt', ...requirements.map((setting) => setting.level ?? 'encrypt')),
-    minimum: strictest(versions, shared.minimum, ...requirements.map(minimumOf)),
-    ciphers: strictest(cipherGrades, shared.ciphers, ...requirements.map(ciphersOf)),
+    minimum: strictest(versions, minimumOf(first), ...others.map(minimumOf)),
+    ciphers: strictest(cipherGrades, ciphersOf(first), ...others.map(ciphersOf)),
     bounce: requirements.some((setting) => setting.on_failure === 'bounce'),
     nexthop: nexthopOf(settings, recipient),
   };
@@ -430,7 +443,7 @@ export function deliveryByTables(
     home !== undefined
       ? (['incoming', home, recipient] as const)
       : (['outgoing', sender === null ? undefined : hostedDomain(settings, sender.domain), sender] as const);
-  if (domain === undefined || !tablesHold(domain.key)) {
+  if (domain === undefined || !tablesHold(domain.key) || (flow === 'outgoing' && party?.routed)) {
     return undefined;
   }
   const setting = deliverySetting(settings, domain, flow);
@@ -443,9 +456,33 @@ export function deliveryByTables(
 // Lanes
 
 /** How one recipient's mail is sent on its way: by what Postfix does anyway (undefined), or by FILTER. */
-export type Lane = Terms | undefined;
+export type Lane = Filter | undefined;
 
-export function sameTerms(one: Terms | undefined, other: Terms | undefined): boolean {
+/**
+ * What a transport need not say in its name for this recipient, since its table says it for the next hop. Outgoing mail's
+ * transport says it all: whom relayhost is shared with is none of its business.
+ */
+function unsaidFor(settings: RawSettings, recipient: Address): Pick<Terms, 'minimum' | 'ciphers'> {
+  return recipient !== null && hostedDomain(settings, recipient.domain) !== undefined
+    ? sharedAtNexthop(settings, recipient)
+    : sharedAtNexthop({ domains: {} }, recipient);
+}
+
+/** The FILTER that sees to these terms for a recipient. */
+function filterFor(settings: RawSettings, recipient: Address, terms: Terms): Filter {
+  const unsaid = unsaidFor(settings, recipient);
+  return {
+    ...terms,
+    minimum: strictest(versions, unsaid.minimum, terms.minimum) === unsaid.minimum ? undefined : terms.minimum,
+    ciphers: strictest(cipherGrades, unsaid.ciphers, terms.ciphers) === unsaid.ciphers ? undefined : terms.ciphers,
+  };
+}
+
+function sameTerms(one: Terms | undefined, other: Terms | undefined): boolean {
+  return one?.minimum === other?.minimum && one?.ciphers === other?.ciphers && sameLane(one, other);
+}
+
+export function sameLane(one: Lane, other: Lane): boolean {
   return (
     one?.level === other?.level &&
     one?.minimum === other?.minimum &&
@@ -458,7 +495,12 @@ export function sameTerms(one: Terms | undefined, other: Terms | undefined): boo
 /** The lane that a recipient needs: a FILTER if and only if what is asked is not what the tables give. */
 export function laneOf(settings: RawSettings, tablesHold: TablesHold, sender: Address, recipient: Address): Lane {
   const asked = deliveryAsked(settings, sender, recipient);
-  return sameTerms(asked, deliveryByTables(settings, tablesHold, sender, recipient)) ? undefined : asked;
+  if (asked === undefined) {
+    return undefined;
+  }
+  const given = deliveryByTables(settings, tablesHold, sender, recipient);
+  const wanted = filterFor(settings, recipient, asked);
+  return given !== undefined && sameLane(filterFor(settings, recipient, given), wanted) ? undefined : wanted;
 }
 
 /** Whether a recipient of a mail program, which cannot split, may travel in a lane that is not its own. */
@@ -480,10 +522,14 @@ export function mayJoin(
   if (asked === undefined) {
     return 'yes';
   }
+  // Whatever the transport's name says, its table says for the next hop what that is asked for anyway.
+  const unsaid = unsaidFor(settings, recipient);
+  const minimum = strictest(versions, unsaid.minimum, lane.minimum ?? unsaid.minimum);
+  const ciphers = strictest(cipherGrades, unsaid.ciphers, lane.ciphers ?? unsaid.ciphers);
   const satisfied =
-    strictest(levels, lane.level, asked.level) === lane.level &&
-    strictest(versions, lane.minimum, asked.minimum) === lane.minimum &&
-    strictest(cipherGrades, lane.ciphers, asked.ciphers) === lane.ciphers;
+    levels.indexOf(lane.level) >= levels.indexOf(asked.level) &&
+    versions.indexOf(minimum) >= versions.indexOf(asked.minimum) &&
+    cipherGrades.indexOf(ciphers) >= cipherGrades.indexOf(asked.ciphers);
   // The contract does not say whether bouncing where waiting was asked, or the other way round, satisfies.
   return !satisfied ? 'no' : lane.bounce === asked.bounce ? 'yes' : 'open';
 }
@@ -493,7 +539,7 @@ export type Answer =
   | { readonly kind: 'dunno' }
   | { readonly kind: 'warn' }
   | { readonly kind: 'refuse'; readonly code: 450 | 550 }
-  | { readonly kind: 'filter'; readonly terms: Terms }
+  | { readonly kind: 'filter'; readonly filter: Filter }
   /** 452: this recipient in a transaction of its own. */
   | { readonly kind: 'separately' }
   /** 451: all of it again. */
@@ -543,16 +589,16 @@ export class OracleService {
       return [quiet];
     }
     const needed = laneOf(settings, tablesHold, sender, recipient);
-    const own: Answer = needed === undefined ? quiet : { kind: 'filter', terms: needed };
+    const own: Answer = needed === undefined ? quiet : { kind: 'filter', filter: needed };
     const known = this.#messages.get(envelope.message);
-    if (known === undefined || sameTerms(known.lane, needed)) {
+    if (known === undefined || sameLane(known.lane, needed)) {
       return [own];
     }
     if (envelope.session.login === undefined) {
       return [{ kind: 'separately' }];
     }
     const joined: readonly Answer[] =
-      known.lane === undefined ? [quiet] : [quiet, { kind: 'filter', terms: known.lane }];
+      known.lane === undefined ? [quiet] : [quiet, { kind: 'filter', filter: known.lane }];
     switch (mayJoin(settings, known.lane, needed, sender, recipient)) {
       case 'yes':
         return joined;
@@ -588,16 +634,15 @@ export class OracleService {
     }
     const { settings, tablesHold } = knowledge;
     const known = this.#messages.get(envelope.message);
-    const changed = known?.recipients.some((accepted) => accepted.knowledge !== knowledge) ?? false;
     if (count === 1) {
       const sender = normalAddress(settings, envelope.sender);
       const recipient = normalAddress(settings, envelope.recipient);
       const now = laneOf(settings, tablesHold, sender, recipient);
       const lane = known === undefined ? now : known.lane;
-      const answer = (terms: Lane): Answer => (terms === undefined ? { kind: 'dunno' } : { kind: 'filter', terms });
-      if (changed) {
-        // Right by the settings of then, unless those of now ask for more than that gives; right by those of now.
-        const stillDoes = sameTerms(lane, now) || mayJoin(settings, lane, now, sender, recipient) === 'yes';
+      const answer = (of: Lane): Answer => (of === undefined ? { kind: 'dunno' } : { kind: 'filter', filter: of });
+      if (known?.recipients.some((accepted) => accepted.knowledge !== knowledge)) {
+        // Right by what was known then, unless that gives less than is asked now; right by what is known now.
+        const stillDoes = sameLane(lane, now) || mayJoin(settings, lane, now, sender, recipient) !== 'no';
         return [...(stillDoes ? [answer(lane)] : []), answer(now), { kind: 'again' }];
       }
       return earlier === undefined ? [answer(lane)] : [answer(lane), answer(now), { kind: 'again' }];
@@ -606,17 +651,16 @@ export class OracleService {
       // Of what a service before it has accepted it cannot know.
       return [{ kind: 'again' }];
     }
-    if (changed) {
-      // With the settings of now, each of them may still be right there.
-      const stillOneLane = known.recipients.every(({ sender, recipient }) => {
-        const now = laneOf(settings, tablesHold, sender, recipient);
-        return (
-          sameTerms(known.lane, now) ||
-          now === undefined ||
-          mayJoin(settings, known.lane, now, sender, recipient) === 'yes'
-        );
+    if (known.recipients.some((accepted) => accepted.knowledge.settings !== settings)) {
+      // One of them may have to leave in another way by now.
+      const asMuch = known.recipients.every((accepted) => {
+        const { sender, recipient } = accepted;
+        const then = deliveryAsked(accepted.knowledge.settings, sender, recipient);
+        const now = deliveryAsked(settings, sender, recipient);
+        const fits = known.lane !== undefined && mayJoin(settings, known.lane, now && known.lane, sender, recipient);
+        return now === undefined || sameTerms(then, now) || fits === 'yes';
       });
-      return stillOneLane ? [{ kind: 'dunno' }, { kind: 'again' }] : [{ kind: 'again' }];
+      return asMuch ? [{ kind: 'dunno' }, { kind: 'again' }] : [{ kind: 'again' }];
     }
     return earlier === undefined ? [{ kind: 'dunno' }] : [{ kind: 'dunno' }, { kind: 'again' }];
   }

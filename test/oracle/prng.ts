@@ -29,11 +29,10 @@ export class Random {
 
   /** One of several. */
   pick<T>(choices: readonly T[]): T {
-    const choice = choices[this.integer(0, choices.length - 1)];
-    if (choice === undefined) {
+    if (choices.length === 0) {
       throw new Error('nothing to choose from');
     }
-    return choice;
+    return choices[this.integer(0, choices.length - 1)] as T;
   }
 
   /** The same things in another order. */

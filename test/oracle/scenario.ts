@@ -110,7 +110,7 @@ export function changedSettings(random: Random, world: World, settings: RawSetti
     domains[key] = {
       ...(aliases === undefined ? {} : { aliases }),
       ...(moved === undefined ? {} : { nexthop: moved }),
-      ...randomFlows(random, world, [key, ...(aliases ?? [])], moved ?? '', 70),
+      ...randomFlows(random, world, [key, ...(aliases ?? [])].map(plainName), moved ?? '', 70),
     };
   }
   return { ...settings, domains };
@@ -165,7 +165,9 @@ function randomDelivery(
     ...randomWho(random, world, flow, names),
     ...(level === 'encrypt' && random.percent(50) ? {} : { level }),
     ...(flow === 'incoming' ? world.certificates(nexthop ?? '', level) : {}),
-    ...(random.percent(30) ? { protocols: `>=${random.pick(flow === 'incoming' ? world.minimums : world.outgoingMinimums)}` } : {}),
+    ...(random.percent(30)
+      ? { protocols: `>=${random.pick(flow === 'incoming' ? world.minimums : world.outgoingMinimums)}` }
+      : {}),
     ...(random.percent(20) ? { ciphers: random.pick(['medium', 'high'] as const) } : {}),
     ...(random.percent(20) ? { enforcement: 'monitor' as const } : {}),
     ...(random.percent(30) ? { on_failure: random.pick(['defer', 'bounce'] as const) } : {}),
@@ -301,14 +303,19 @@ export function randomAddress(random: Random, world: World, settings: RawSetting
 export function hostedNames(settings: RawSettings): readonly string[] {
   return Object.entries(settings.domains)
     .flatMap(([key, domain]) => [key, ...(domain.aliases ?? [])])
-    .map((name) => domainToUnicode(name.toLowerCase().replace(/\.$/, '')));
+    .map((name) => plainName(name));
+}
+
+/** A name in lower case, as U-labels, without trailing dot. */
+function plainName(name: string): string {
+  return domainToUnicode(name.toLowerCase().replace(/\.$/, ''));
 }
 
 /** Local parts and domains of the lists' entries, hosted ones or others. */
 function listedAddresses(settings: RawSettings, hosted: boolean): readonly (readonly [string, string])[] {
   const result: [string, string][] = [];
   for (const [key, domain] of Object.entries(settings.domains)) {
-    const own = domainToUnicode(key.toLowerCase().replace(/\.$/, ''));
+    const own = plainName(key);
     for (const setting of [
       domain.incoming?.receipt,
       domain.incoming?.delivery,
@@ -321,7 +328,7 @@ function listedAddresses(settings: RawSettings, hosted: boolean): readonly (read
           const local = at < 0 ? entry : entry.slice(0, at);
           const domain = at < 0 ? own : entry.slice(at + 1);
           if (local !== '' && local !== '*' && local !== '<>' && !local.includes('.')) {
-            result.push([local, domainToUnicode(domain.toLowerCase().replace(/\.$/, ''))]);
+            result.push([local, plainName(domain)]);
           }
         }
       }

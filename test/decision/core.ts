@@ -1,0 +1,173 @@
+// The real decision, spoken to in the oracle's words: raw settings go in, policy requests are asked, replies come back as
+// the oracle's answers. The only file of these tests that knows the core's own types. Never decides anything.
+
+import type { DomainName } from '../../src/address/domain-name.ts';
+import { type Decision, decide } from '../../src/decision/decide.ts';
+import { Lanes } from '../../src/decision/lanes.ts';
+import type { PolicyRequest } from '../../src/decision/request.ts';
+import { parseMainFile } from '../../src/main-file/main-file.ts';
+import { parseHostedDomain } from '../../src/settings/hosted-domain.ts';
+import { type Settings, SettingsBuilder } from '../../src/settings/settings.ts';
+import { type Complaint, ComplaintError } from '../../src/toml/complaint.ts';
+import {
+  type Answer,
+  type Ciphers,
+  type Level,
+  normalDomain,
+  type RawSettings,
+  type TablesHold,
+  type Version,
+} from '../oracle/oracle.ts';
+
+const nobodyExempt = (): boolean => false;
+
+/** Compiles raw settings as the program does; throws what it complains of. */
+export function compile(raw: RawSettings): { readonly settings: Settings; readonly delimiters: string } {
+  const { domains, ...mainTable } = raw;
+  const main = parseMainFile(mainTable, '/tlswarden.toml');
+  const complaints: Complaint[] = [];
+  const { relayhost } = main.postfix;
+  const context = { defaults: main.defaults, hasRelayhost: relayhost !== '', pool: main.pool };
+  const builder = new SettingsBuilder(relayhost, complaints);
+  for (const [name, table] of Object.entries(domains)) {
+    const domain = parseHostedDomain(name, table, 'domains.toml', context, complaints);
+    if (domain !== undefined) {
+      builder.add(domain);
+    }
+  }
+  const settings = builder.finish();
+  if (settings === undefined) {
+    throw new ComplaintError(complaints);
+  }
+  return { settings, delimiters: main.addresses.recipientDelimiter };
+}
+
+/** What a request says; what is absent is as Postfix has it when there is nothing to say. */
+export interface Asked {
+  readonly state?: 'RCPT' | 'DATA' | 'other';
+  readonly sender?: string;
+  readonly recipient?: string;
+  readonly count?: number;
+  /** Absent: plaintext. */
+  readonly protocol?: string;
+  readonly bits?: number;
+  readonly exempt?: boolean;
+  readonly login?: string;
+  readonly instance?: string;
+  readonly context?: 'receipt' | 'delivery' | undefined;
+}
+
+/** The service as far as it decides: settings, tables and lanes, all of which a test may change. */
+export class Core {
+  raw: RawSettings;
+  #compiled: ReturnType<typeof compile>;
+  #generation = 1;
+  #lanes: Lanes;
+  #tablesHold: TablesHold;
+  /** Milliseconds since the epoch; a test lets time pass. */
+  now: number;
+
+  constructor(raw: RawSettings, options: { readonly tablesHold?: TablesHold; readonly now?: number } = {}) {
+    this.raw = raw;
+    this.now = options.now ?? 1_700_000_000_000;
+    this.#compiled = compile(raw);
+    this.#lanes = new Lanes(this.now);
+    this.#tablesHold = options.tablesHold ?? ((): boolean => false);
+  }
+
+  /** Puts other settings into force. */
+  change(raw: RawSettings): void {
+    this.raw = raw;
+    this.#compiled = compile(raw);
+    this.#generation += 1;
+  }
+
+  /** Says which domains' settings the tables hold from now on. */
+  deploy(tablesHold: TablesHold): void {
+    this.#tablesHold = tablesHold;
+  }
+
+  /** A service that was started just now, and remembers nothing. */
+  restart(): void {
+    this.#lanes = new Lanes(this.now);
+    this.#generation = 1;
+  }
+
+  /** An `instance` as Postfix makes it for a message that begins now. */
+  instance(sequence: number): string {
+    const seconds = Math.floor(this.now / 1000).toString(16);
+    const microseconds = ((this.now % 1000) * 1000).toString(16);
+    return `1f4.${seconds}.${microseconds}.${sequence.toString(16)}`;
+  }
+
+  ask(asked: Asked): Decision {
+    const request: PolicyRequest = {
+      protocolState: asked.state ?? 'RCPT',
+      sender: asked.sender ?? 'someone@elsewhere.example',
+      recipient: asked.recipient ?? '',
+      recipientCount: asked.count ?? 0,
+      clientAddress: asked.exempt === true ? '127.0.0.1' : '192.0.2.1',
+      encryptionProtocol: asked.protocol ?? '',
+      encryptionKeysize: asked.bits ?? (asked.protocol === undefined ? 0 : 256),
+      authenticated: asked.login !== undefined,
+      instance: asked.instance ?? '',
+      policyContext: asked.context ?? 'both',
+    };
+    const { settings, delimiters } = this.#compiled;
+    const keys = new Map(Object.keys(this.raw.domains).map((key) => [normalDomain(key), key]));
+    const holds = (name: DomainName): boolean => this.#tablesHold(keys.get(name) ?? name);
+    return decide(
+      {
+        settings,
+        generation: this.#generation,
+        delimiters,
+        tables: { holds: (domain) => holds(domain.name) },
+        lanes: this.#lanes,
+        isExempt: asked.exempt === true ? (): boolean => true : nobodyExempt,
+      },
+      request,
+      this.now,
+    );
+  }
+
+  /** The reply to a request, as a string. */
+  reply(asked: Asked): string {
+    return this.ask(asked).reply;
+  }
+}
+
+const filterReply =
+  /^FILTER tlswarden-(encrypt|fingerprint|dane-only|verify|secure)(?:-tls1([0-3]))?(?:-(medium|high))?(-bounce)?:(\S*)$/;
+
+/** A reply in the oracle's words; undefined if it is none that the contract knows. */
+export function readReply(reply: string): Answer | undefined {
+  if (reply === 'DUNNO') {
+    return { kind: 'dunno' };
+  }
+  for (const [start, answer] of [
+    ['550 5.7.10 ', { kind: 'refuse', code: 550 }],
+    ['450 4.7.10 ', { kind: 'refuse', code: 450 }],
+    ['WARN ', { kind: 'warn' }],
+    ['452 4.5.3 ', { kind: 'separately' }],
+    ['451 4.3.0 ', { kind: 'again' }],
+  ] as const) {
+    if (reply.startsWith(start) && reply.length > start.length) {
+      return answer;
+    }
+  }
+  const filter = filterReply.exec(reply);
+  if (filter === null) {
+    return undefined;
+  }
+  const [, level, minor, grade, bounce, nexthop = ''] = filter;
+  return {
+    kind: 'filter',
+    filter: {
+      level: level as Level,
+      minimum: minor === undefined ? undefined : minor === '0' ? 'TLSv1' : (`TLSv1.${minor}` as Version),
+      ciphers: grade as Ciphers | undefined,
+      bounce: bounce !== undefined,
+      nexthop,
+    },
+  };
+}

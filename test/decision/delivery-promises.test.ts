@@ -1,0 +1,297 @@
+// What is promised of delivery and of lanes (contract section 7), as far as the service answers it, a sentence a test.
+
+import { equal, match } from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { RawDelivery, RawDomain, RawSettings } from '../oracle/oracle.ts';
+import { type Asked, Core } from './core.ts';
+
+const mx1 = '[mx1.example]:25';
+
+function service(domains: Readonly<Record<string, RawDomain>>, more: Partial<RawSettings> = {}): Core {
+  return new Core({ ...more, domains });
+}
+
+/** A service whose tables hold all settings. */
+function withTables(domains: Readonly<Record<string, RawDomain>>, more: Partial<RawSettings> = {}): Core {
+  return new Core({ ...more, domains }, { tablesHold: () => true });
+}
+
+const incoming = (delivery: RawDelivery, nexthop?: string): RawDomain => ({
+  ...(nexthop === undefined ? {} : { nexthop }),
+  incoming: { delivery },
+});
+const outgoing = (delivery: RawDelivery): RawDomain => ({ outgoing: { delivery } });
+const always = { require_tls: 'always' } as const;
+const fromPartner: RawDelivery = { require_tls: 'specific', senders: 'ceo@partner.example' };
+const ceo = 'ceo@partner.example';
+const separately = /^452 4\.5\.3 \S/;
+const again = /^451 4\.3\.0 \S/;
+
+describe('FILTER', () => {
+  test('names the transport of the level and the next hop of the recipient’s domain', () => {
+    const core = service({ 'alpha.example': incoming({ ...always, level: 'dane-only' }, mx1) });
+    equal(core.reply({ recipient: 'ann@alpha.example' }), `FILTER tlswarden-dane-only:${mx1}`);
+  });
+
+  test('names no next hop for a domain that is found by MX', () => {
+    const core = service({ 'alpha.example': incoming(always) });
+    equal(core.reply({ recipient: 'ann@alpha.example' }), 'FILTER tlswarden-encrypt:');
+  });
+
+  test('names relayhost for a recipient that is not hosted here', () => {
+    const core = service({ 'alpha.example': outgoing(always) }, { postfix: { relayhost: '[relay.example]:587' } });
+    const asked = { sender: 'ann@alpha.example', recipient: 'x@remote.example' };
+    equal(core.reply(asked), 'FILTER tlswarden-encrypt:[relay.example]:587');
+  });
+
+  test('names the bouncing transport where on_failure is bounce', () => {
+    const core = service({ 'alpha.example': incoming({ ...always, level: 'verify', on_failure: 'bounce' }, mx1) });
+    equal(core.reply({ recipient: 'ann@alpha.example' }), `FILTER tlswarden-verify-bounce:${mx1}`);
+  });
+
+  test('asks for the whole of an incoming and an outgoing requirement', () => {
+    const core = service({
+      'alpha.example': outgoing({ ...always, level: 'secure', on_failure: 'bounce' }),
+      'beta.example': incoming({ ...always, level: 'dane-only' }, mx1),
+    });
+    const asked = { sender: 'a@alpha.example', recipient: 'b@beta.example' };
+    equal(core.reply(asked), `FILTER tlswarden-secure-bounce:${mx1}`);
+  });
+
+  test('goes by a transport of its own where outgoing mail asks for more than the next hop’s entry gives', () => {
+    const domains = (protocols: string): Record<string, RawDomain> => ({
+      'alpha.example': outgoing({ ...always, protocols: '>=TLSv1.3', ciphers: 'high' }),
+      'beta.example': incoming({ ...always, protocols }, mx1),
+    });
+    const asked = { sender: 'a@alpha.example', recipient: 'b@beta.example' };
+    equal(service(domains('>=TLSv1.2')).reply(asked), `FILTER tlswarden-encrypt-tls13-high:${mx1}`);
+    equal(service(domains('>=TLSv1.3')).reply(asked), `FILTER tlswarden-encrypt-high:${mx1}`);
+  });
+
+  test('is never asked for by a requirement under monitor', () => {
+    const core = service({
+      'alpha.example': incoming({ ...always, level: 'secure', enforcement: 'monitor' }, mx1),
+      'beta.example': outgoing(always),
+    });
+    equal(core.reply({ recipient: 'a@alpha.example' }), 'DUNNO');
+    equal(core.reply({ sender: 'b@beta.example', recipient: 'a@alpha.example' }), `FILTER tlswarden-encrypt:${mx1}`);
+  });
+});
+
+describe('what the tables hold is left to them', () => {
+  const held = (delivery: RawDelivery, asked: Asked): string =>
+    withTables({ 'alpha.example': { aliases: ['sub.alpha.example'], ...incoming(delivery, mx1) } }).reply(asked);
+  const toAnn: Asked = { recipient: 'ann@alpha.example', sender: ceo };
+
+  test('a domain that is always required', () => {
+    equal(held(always, toAnn), 'DUNNO');
+  });
+
+  test('a list of either side that says *', () => {
+    equal(held({ require_tls: 'specific', recipients: '*' }, toAnn), 'DUNNO');
+    equal(held({ require_tls: 'specific', senders: '*' }, toAnn), 'DUNNO');
+  });
+
+  test('"either": the entries of the own side, but not those of the far side', () => {
+    equal(held({ require_tls: 'specific', recipients: 'ann' }, toAnn), 'DUNNO');
+    equal(held({ require_tls: 'specific', recipients: 'ann', senders: ceo }, toAnn), 'DUNNO');
+    equal(held({ require_tls: 'specific', recipients: 'bob', senders: ceo }, toAnn), `FILTER tlswarden-encrypt:${mx1}`);
+    equal(
+      held({ require_tls: 'specific', recipients: '*@*.alpha.example' }, { recipient: 'x@sub.alpha.example' }),
+      'DUNNO',
+    );
+  });
+
+  test('"both": the entries of the own side only where the far side means everyone', () => {
+    const both: RawDelivery = { require_tls: 'specific', when: 'both' };
+    equal(held({ ...both, recipients: 'ann' }, toAnn), 'DUNNO');
+    equal(held({ ...both, recipients: 'ann', senders: '*' }, toAnn), 'DUNNO');
+    equal(held({ ...both, recipients: 'ann', senders: ceo }, toAnn), `FILTER tlswarden-encrypt:${mx1}`);
+    equal(held({ ...both, recipients: '*', senders: ceo }, toAnn), `FILTER tlswarden-encrypt:${mx1}`);
+  });
+
+  test('the sender’s requirement where the recipient is not hosted here; where it is, that is dynamic', () => {
+    const core = withTables({ 'alpha.example': outgoing(always), 'beta.example': { nexthop: mx1 } });
+    const sender = 'ann@alpha.example';
+    equal(core.reply({ sender, recipient: 'x@remote.example' }), 'DUNNO');
+    equal(core.reply({ sender, recipient: 'x@beta.example' }), `FILTER tlswarden-encrypt:${mx1}`);
+  });
+
+  test('a sender that is routed through another domain stands in no table', () => {
+    const core = withTables({ 'alpha.example': outgoing(always) });
+    const ask = (sender: string): string => core.reply({ sender, recipient: 'x@remote.example' });
+    equal(ask('ann%alpha.example'), 'DUNNO');
+    equal(ask('ann%alpha.example@elsewhere.example'), 'FILTER tlswarden-encrypt:');
+  });
+
+  test('unless another requirement asks for more', () => {
+    const core = withTables({
+      'alpha.example': outgoing({ ...always, level: 'secure' }),
+      'beta.example': incoming(always, mx1),
+      'gamma.example': incoming({ ...always, level: 'secure' }, mx1),
+    });
+    const sender = 'ann@alpha.example';
+    equal(core.reply({ recipient: 'x@beta.example' }), 'DUNNO');
+    equal(core.reply({ sender, recipient: 'x@beta.example' }), `FILTER tlswarden-secure:${mx1}`);
+    equal(core.reply({ sender, recipient: 'x@gamma.example' }), 'DUNNO');
+  });
+
+  test('only while they hold the settings in force for that domain', () => {
+    const core = new Core(
+      { domains: { 'alpha.example': incoming(always, mx1), 'beta.example': incoming(always, mx1) } },
+      { tablesHold: (domain) => domain !== 'alpha.example' },
+    );
+    equal(core.reply({ recipient: 'x@alpha.example' }), `FILTER tlswarden-encrypt:${mx1}`);
+    equal(core.reply({ recipient: 'x@beta.example' }), 'DUNNO');
+    core.deploy(() => true);
+    equal(core.reply({ recipient: 'x@alpha.example' }), 'DUNNO');
+  });
+
+  test('an outgoing requirement is the same by table and by FILTER, whatever others ask of relayhost', () => {
+    const core = withTables(
+      {
+        'alpha.example': outgoing({ ...always, protocols: '>=TLSv1.3' }),
+        'beta.example': incoming({ ...always, protocols: '>=TLSv1.3' }, mx1),
+      },
+      { postfix: { relayhost: mx1 } },
+    );
+    equal(core.reply({ sender: 'a@alpha.example', recipient: 'x@remote.example' }), 'DUNNO');
+  });
+
+  test('an outgoing requirement that names no certificate changes nothing at a next hop that is relayhost too', () => {
+    const core = withTables(
+      {
+        'alpha.example': outgoing({ ...always, protocols: '>=TLSv1.2', enforcement: 'monitor' }),
+        'beta.example': incoming({ ...fromPartner, protocols: '>=TLSv1' }, mx1),
+        'gamma.example': outgoing(always),
+      },
+      { postfix: { relayhost: mx1 } },
+    );
+    equal(core.reply({ sender: ceo, recipient: 'x@beta.example' }), `FILTER tlswarden-encrypt:${mx1}`);
+    const asked = { sender: 'g@gamma.example', recipient: 'x@beta.example' };
+    equal(core.reply(asked), `FILTER tlswarden-encrypt-tls12:${mx1}`);
+  });
+});
+
+describe('never one message, two fates', () => {
+  const domains: Record<string, RawDomain> = {
+    'alpha.example': incoming(fromPartner, mx1),
+    'beta.example': { nexthop: mx1 },
+    'gamma.example': incoming({ ...fromPartner, level: 'secure' }, mx1),
+    'delta.example': { nexthop: '[mx2.example]:25' },
+  };
+  const filter = `FILTER tlswarden-encrypt:${mx1}`;
+  const to = (domain: string, more: Asked = {}): Asked => ({
+    sender: ceo,
+    recipient: `ann@${domain}`,
+    instance: '1f4.6553f100.0.1',
+    ...more,
+  });
+  const data = (count: number, more: Asked = {}): Asked => ({
+    state: 'DATA',
+    sender: ceo,
+    count,
+    instance: '1f4.6553f100.0.1',
+    ...more,
+  });
+
+  test('the first accepted recipient fixes the lane; one with another lane has to come separately', () => {
+    const core = service(domains);
+    equal(core.reply(to('alpha.example')), filter);
+    equal(core.reply(to('alpha.example')), filter);
+    match(core.reply(to('beta.example')), separately);
+    match(core.reply(to('gamma.example')), separately);
+    match(core.reply(to('remote.example')), separately);
+  });
+
+  test('no FILTER is a lane too', () => {
+    const core = service(domains);
+    equal(core.reply(to('beta.example')), 'DUNNO');
+    equal(core.reply(to('delta.example')), 'DUNNO');
+    match(core.reply(to('alpha.example')), separately);
+  });
+
+  test('a recipient that receipt refuses fixes nothing', () => {
+    const core = service({
+      ...domains,
+      'epsilon.example': { nexthop: '[mx3.example]:25', incoming: { receipt: always, delivery: always } },
+    });
+    match(core.reply(to('epsilon.example')), /^550 /);
+    equal(core.reply(to('alpha.example')), filter);
+  });
+
+  test('another message has its own lane', () => {
+    const core = service(domains);
+    equal(core.reply(to('alpha.example')), filter);
+    equal(core.reply(to('beta.example', { instance: '1f4.6553f100.0.2' })), 'DUNNO');
+  });
+
+  test('of a mail program a recipient joins if the lane satisfies its requirement and leads to its next hop', () => {
+    const login = 'ann';
+    const core = service(domains);
+    equal(core.reply(to('gamma.example', { login })), `FILTER tlswarden-secure:${mx1}`);
+    match(core.reply(to('alpha.example', { login })), /^(DUNNO|FILTER tlswarden-secure:\[mx1\.example\]:25)$/);
+    match(core.reply(to('beta.example', { login })), /^(DUNNO|FILTER tlswarden-secure:\[mx1\.example\]:25)$/);
+    match(core.reply(to('delta.example', { login })), separately);
+    equal(core.reply(data(3, { login })), 'DUNNO');
+  });
+
+  test('of a mail program, too, a recipient comes separately if the lane does not do for it', () => {
+    const login = 'ann';
+    const core = service(domains);
+    equal(core.reply(to('alpha.example', { login })), filter);
+    match(core.reply(to('gamma.example', { login })), separately);
+    const plain = service(domains);
+    equal(plain.reply(to('beta.example', { login })), 'DUNNO');
+    match(plain.reply(to('alpha.example', { login })), separately);
+  });
+
+  test('at DATA a single recipient has its FILTER again', () => {
+    const core = service(domains);
+    core.reply(to('alpha.example'));
+    equal(core.reply(data(1, { recipient: 'ann@alpha.example' })), filter);
+    equal(core.reply(data(1, { recipient: 'ann@beta.example', instance: '1f4.6553f100.0.9' })), 'DUNNO');
+  });
+
+  test('at DATA several recipients that are known with one lane go on', () => {
+    const core = service(domains);
+    core.reply(to('alpha.example'));
+    core.reply(to('alpha.example'));
+    equal(core.reply(data(2)), 'DUNNO');
+  });
+
+  test('at DATA several recipients that are not all known have to come again', () => {
+    const core = service(domains);
+    match(core.reply(data(2)), again);
+    core.reply(to('beta.example'));
+    match(core.reply(data(2)), again);
+  });
+
+  test('a restart between two recipients is found out at DATA, even if the number of recipients fits', () => {
+    const core = service(domains);
+    const instance = core.instance(1);
+    core.now += 50;
+    equal(core.reply(to('alpha.example', { instance })), filter);
+    core.restart();
+    core.now += 50;
+    equal(core.reply(to('beta.example', { instance })), 'DUNNO');
+    equal(core.reply(to('beta.example', { instance })), 'DUNNO');
+    match(core.reply(data(2, { instance })), again);
+  });
+
+  test('settings that change between recipient and DATA hold at DATA', () => {
+    const core = service({ 'alpha.example': { nexthop: mx1 } });
+    equal(core.reply(to('alpha.example')), 'DUNNO');
+    core.change({ domains: { 'alpha.example': incoming(always, mx1) } });
+    equal(core.reply(data(1, { recipient: 'ann@alpha.example' })), filter);
+    equal(core.reply(to('alpha.example', { instance: '1f4.6553f100.0.2' })), filter);
+  });
+
+  test('settings that change between two recipients and DATA send the message back', () => {
+    const core = service({ 'alpha.example': { nexthop: mx1 } });
+    equal(core.reply(to('alpha.example')), 'DUNNO');
+    equal(core.reply(to('alpha.example')), 'DUNNO');
+    core.change({ domains: { 'alpha.example': incoming(always, mx1) } });
+    match(core.reply(data(2)), again);
+  });
+});
