@@ -59,7 +59,7 @@ function parseFarWord(entry: string): Pattern | string {
 function parseLocalPart(text: string): LocalPart | undefined {
   const quoted = text.length > 1 && text.startsWith('"') && text.endsWith('"');
   const plain = quoted ? text.slice(1, -1).replace(/\\(.)/gu, '$1') : text;
-  if (plain === '' || plain.length > 255 || /\p{Cc}/u.test(plain)) return undefined;
+  if (plain === '' || plain.length > 255 || /[\p{Cc}\p{Cs}]/u.test(plain)) return undefined;
   if (!quoted && /[\s"<>()[\]\\,;:@*]/u.test(plain)) return undefined;
   return foldLocalPart(plain);
 }

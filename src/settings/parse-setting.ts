@@ -85,20 +85,23 @@ export function parseSetting(
 }
 
 function parseCondition(reader: TableReader, context: SettingContext): Condition | undefined {
-  const requireTls = reader.oneOf('require_tls', ['never', 'always', 'specific']) ?? 'never';
+  const requireTls = reader.oneOf('require_tls', ['never', 'always', 'specific']);
   const when = reader.oneOf('when', ['either', 'both']);
+  // What it was meant to be is not known, and so not what would be wrong with the lists.
+  if (requireTls === undefined && reader.has('require_tls')) return undefined;
   if (requireTls !== 'specific') {
     for (const key of ['senders', 'recipients', 'when']) {
       if (reader.has(key))
-        reader.complain(key, `has a meaning only with require_tls = "specific", not "${requireTls}"`);
+        reader.complain(key, `has a meaning only with require_tls = "specific", not "${requireTls ?? 'never'}"`);
     }
     return requireTls === 'always' ? { kind: 'always' } : undefined;
   }
   const compile = (side: 'own' | 'far'): { people: People; given: boolean } => {
     const key = listName(context.flow, side);
-    const entries = reader.list(key) ?? [];
-    const people = People.compile(entries, side, context.names, (message) => reader.complain(key, message));
-    return { people, given: entries.length > 0 };
+    const entries = reader.list(key);
+    const people = People.compile(entries ?? [], side, context.names, (message) => reader.complain(key, message));
+    // A list that is none has had its complaint.
+    return { people, given: entries === undefined ? reader.has(key) : entries.length > 0 };
   };
   const own = compile('own');
   const far = compile('far');

@@ -40,11 +40,12 @@ export class ComplaintError extends Error {
 
 /** The member of `known` that a misspelt word probably meant (optimal string alignment distance), if one is near enough. */
 export function likelyMeant(word: string, known: readonly string[]): string | undefined {
-  const folded = word.toLowerCase().replaceAll('-', '_');
+  const fold = (text: string): string => text.toLowerCase().replaceAll('-', '_');
+  const folded = fold(word);
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
   for (const candidate of known) {
-    const d = distance(folded, candidate);
+    const d = distance(folded, fold(candidate));
     if (d < bestDistance) {
       best = candidate;
       bestDistance = d;

@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Address } from '../../src/address/address.ts';
+import { parseDomain } from '../../src/address/domain-name.ts';
+
+const read = (text: string, delimiters = '+') => Address.read(text, delimiters);
+const parts = (text: string, delimiters = '+') => {
+  const { local, domain } = read(text, delimiters);
+  return `${local} at ${domain}`;
+};
+
+describe('an address is compared', () => {
+  it('without case, in local part and domain', () => {
+    assert.equal(parts('PayRoll@Example.COM'), 'payroll at example.com');
+  });
+
+  it('with its domain in A-label form, whichever form was received', () => {
+    assert.equal(parts('a@bücher.example'), 'a at xn--bcher-kva.example');
+    assert.equal(parts('a@XN--BCHER-KVA.example'), 'a at xn--bcher-kva.example');
+    assert.equal(parts('a@BÜCHER.Example.'), 'a at xn--bcher-kva.example');
+    assert.equal(parts('a@bu\u0308cher.example'), 'a at xn--bcher-kva.example', 'decomposed');
+  });
+
+  it('without one trailing dot of the domain', () => {
+    assert.equal(parts('a@example.com.'), 'a at example.com');
+    assert.equal(parts('a@example.com..'), 'a at example.com.');
+  });
+
+  it('with a local part beyond ASCII folded as Postfix folds table keys', () => {
+    assert.equal(parts('JÖRG@example.com'), 'jörg at example.com');
+    assert.equal(read('ΣΊΣΥΦΟΣ@example.com').local, read('σίσυφος@example.com').local);
+  });
+
+  it('as Postfix resolves it when it has no @', () => {
+    assert.equal(parts('user%example.com'), 'user at example.com');
+    assert.equal(parts('user%a%example.com'), 'user%a at example.com');
+    assert.equal(parts('example.com!user'), 'user at example.com');
+    assert.equal(parts('user@'), 'user at ');
+    assert.equal(parts('user%example.com@'), 'user at example.com');
+  });
+
+  it('without a source route', () => {
+    assert.equal(parts('@relay.example,@other.example:user@example.com'), 'user at example.com');
+  });
+
+  it('at its last @ when the local part was quoted', () => {
+    assert.equal(parts('a@b@example.com'), 'a@b at example.com');
+    assert.equal(parts('john doe@example.com'), 'john doe at example.com');
+  });
+
+  it('as nobody when it is the null sender', () => {
+    assert.equal(read('').isNull, true);
+    assert.equal(read('').domain, '');
+    assert.equal(read('postmaster').isNull, false);
+  });
+
+  it('as what it is when it is nothing sensible', () => {
+    for (const text of ['@', '@@', '%', '!', ':', '@:', 'a@[192.0.2.1]', 'a@\ud800', '\0@\0', 'a@'.repeat(1000)]) {
+      assert.doesNotThrow(() => [read(text).local, read(text).base, read(text).domain, read(text).routed], text);
+    }
+  });
+
+  for (const name of ['__proto__', 'constructor', 'hasOwnProperty', 'toString', 'prototype']) {
+    it(`as an ordinary one when it is called ${name}`, () => {
+      assert.equal(parts(`${name}@${name}`), `${name.toLowerCase()} at ${name.toLowerCase()}`);
+    });
+  }
+});
+
+describe('the address extension', () => {
+  const base = (local: string, delimiters = '+') => read(`${local}@example.com`, delimiters).base;
+
+  it('is what follows the first delimiter', () => {
+    assert.equal(base('User+Ext'), 'user');
+    assert.equal(base('user+a+b'), 'user');
+    assert.equal(base('user'), undefined);
+  });
+
+  it('begins at the first of several delimiters', () => {
+    assert.equal(base('user-a+b', '+-'), 'user');
+    assert.equal(base('user+a-b', '-+'), 'user');
+    assert.equal(base('user_a', '+-'), undefined);
+  });
+
+  it('does not exist without recipient_delimiter', () => {
+    assert.equal(base('user+ext', ''), undefined);
+  });
+
+  it('never leaves an empty local part, and may be empty itself', () => {
+    assert.equal(base('+ext'), undefined);
+    assert.equal(base('user+'), 'user');
+  });
+
+  it('is not split off the names that Postfix never splits', () => {
+    assert.equal(base('mailer-daemon', '-'), undefined);
+    assert.equal(base('double-bounce', '-'), undefined);
+    assert.equal(base('owner-list', '-'), undefined);
+    assert.equal(base('list-request', '-'), undefined);
+    assert.equal(base('list-requests', '-'), 'list');
+    assert.equal(base('owner-list', '+'), undefined);
+  });
+});
+
+describe('the name of a hosted domain', () => {
+  it('is refused when it is none', () => {
+    for (const text of [
+      '',
+      '.',
+      'a..b',
+      '-a.example',
+      'a-.example',
+      'a b',
+      '*.example',
+      'a@b',
+      '[192.0.2.1]',
+      'a/b',
+      '../a',
+    ]) {
+      assert.equal(parseDomain(text), undefined, text);
+    }
+    assert.equal(parseDomain(`${'a'.repeat(64)}.example`), undefined);
+    assert.equal(parseDomain(`${'a.'.repeat(126)}ab`), undefined);
+  });
+
+  it('is taken in any form of a name that there is', () => {
+    for (const text of ['Example.COM', 'example.com.', 'a', '_tcp.example', '1.example', `${'a.'.repeat(126)}a`]) {
+      assert.notEqual(parseDomain(text), undefined, text);
+    }
+    assert.equal(parseDomain('Müller.Example'), 'xn--mller-kva.example');
+  });
+});
