@@ -1,0 +1,160 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import type { DomainName } from '../../src/address/domain-name.ts';
+import { findParties, requirement } from '../../src/decision/parties.ts';
+import { SettingsDirectory } from './settings-directory.ts';
+
+const ALWAYS = (domain: string) => `[domains."${domain}".incoming.receipt]\nrequire_tls = "always"\n`;
+
+describe('a settings directory', () => {
+  it('holds any number of domains in any number of files', async (t) => {
+    const directory = new SettingsDirectory(t, {
+      'a.toml': ALWAYS('a.example') + ALWAYS('b.example'),
+      'b.toml': ALWAYS('c.example'),
+    });
+    const settings = await directory.source.load();
+    assert.deepEqual(
+      [...settings.domains()].map(({ name, file }) => `${name} ${file}`),
+      ['a.example a.toml', 'b.example a.toml', 'c.example b.toml'],
+    );
+  });
+
+  it('may be empty, and hold files that are no settings', async (t) => {
+    const directory = new SettingsDirectory(t, {
+      README: 'hello',
+      '.hidden.toml': '][',
+      'a.toml~': '][',
+      'b.toml.bak': '][',
+      'empty.toml': '',
+    });
+    assert.equal((await directory.source.load()).size, 0);
+  });
+
+  it('that is not there is an error that names it', async (t) => {
+    const directory = new SettingsDirectory(t);
+    rmSync(directory.path, { recursive: true });
+    assert.match(
+      await directory.complaint(),
+      new RegExp(`^${directory.path}: the settings directory cannot be read: ENOENT`, 'u'),
+    );
+  });
+
+  it('with broken TOML is refused with file and line, and with all that is wrong in other files', async (t) => {
+    const directory = new SettingsDirectory(t, {
+      'a.toml': '[domains\n',
+      'b.toml': 'x = 1\n',
+      'c.toml': ALWAYS('c.example'),
+    });
+    const [first, second, ...others] = (await directory.complaint()).split('\n');
+    assert.match(first ?? '', /^a\.toml:1: /u);
+    assert.match(second ?? '', /^b\.toml: x: unknown key$/u);
+    assert.deepEqual(others, []);
+  });
+
+  it('with a FIFO called x.toml is refused, not waited for', { timeout: 5000 }, async (t) => {
+    const directory = new SettingsDirectory(t);
+    execFileSync('mkfifo', [join(directory.path, 'x.toml')]);
+    assert.equal(await directory.complaint(), 'x.toml: is no regular file');
+  });
+
+  it('with a directory or a device called x.toml is refused', async (t) => {
+    const directory = new SettingsDirectory(t);
+    mkdirSync(join(directory.path, 'x.toml'));
+    symlinkSync('/dev/zero', join(directory.path, 'y.toml'));
+    assert.deepEqual((await directory.complaint()).split('\n'), [
+      'x.toml: is no regular file',
+      'y.toml: is no regular file',
+    ]);
+  });
+
+  it('follows symbolic links, and refuses those that lead nowhere', async (t) => {
+    const elsewhere = new SettingsDirectory(t, { 'real.toml': ALWAYS('a.example') });
+    const directory = new SettingsDirectory(t);
+    symlinkSync(join(elsewhere.path, 'real.toml'), join(directory.path, 'a.toml'));
+    assert.equal((await directory.source.load()).size, 1);
+    symlinkSync('nowhere', join(directory.path, 'b.toml'));
+    symlinkSync('c.toml', join(directory.path, 'c.toml'));
+    const [first, second] = (await directory.complaint()).split('\n');
+    assert.match(first ?? '', /^b\.toml: cannot be read: ENOENT/u);
+    assert.match(second ?? '', /^c\.toml: cannot be read: ELOOP/u);
+  });
+
+  it('with an unreadable file is refused with its name', {
+    skip: process.getuid?.() === 0 && 'root reads everything',
+  }, async (t) => {
+    const directory = new SettingsDirectory(t, { 'a.toml': ALWAYS('a.example') });
+    chmodSync(join(directory.path, 'a.toml'), 0);
+    assert.match(await directory.complaint(), /^a\.toml: cannot be read: EACCES/u);
+  });
+
+  it('with bytes that are no UTF-8 is refused with the name of the file', async (t) => {
+    const directory = new SettingsDirectory(t);
+    execFileSync('sh', ['-c', String.raw`printf '# \377\n' > "$1"`, 'sh', join(directory.path, 'a.toml')]);
+    assert.equal(await directory.complaint(), 'a.toml: is not valid UTF-8');
+  });
+
+  it('takes domains called __proto__ and constructor for what they are', async (t) => {
+    const directory = new SettingsDirectory(t, { 'a.toml': ALWAYS('__proto__') + ALWAYS('constructor') });
+    const settings = await directory.source.load();
+    assert.equal(settings.size, 2);
+    assert.equal(settings.find('constructor' as DomainName)?.name, 'constructor');
+    assert.equal(settings.find('tostring' as DomainName), undefined);
+  });
+
+  it('takes a list of a million entries, and refuses a longer one', async (t) => {
+    const entries = Array.from({ length: 1_000_000 }, (_, i) => `u${i}@far.example`);
+    const head = '[domains."a.example".incoming.receipt]\nrequire_tls = "specific"\n';
+    const directory = new SettingsDirectory(t, { 'a.toml': `${head}senders = "${entries.join(' ')}"\n` });
+    const settings = await directory.source.load();
+    const asks = (sender: string) =>
+      requirement(findParties(settings, sender, 'x@a.example', '+'), 'incoming', 'receipt') !== undefined;
+    assert.equal(asks('U999999@far.example'), true);
+    assert.equal(asks('u1000000@far.example'), false);
+    directory.write('a.toml', `${head}senders = "${entries.join(' ')} one@more.example"\n`);
+    assert.match(
+      await directory.complaint(),
+      /^a\.toml: a\.example: incoming\.receipt\.senders: has 1000001 entries; 1000000 are the most$/u,
+    );
+  });
+
+  it('refuses a huge string', async (t) => {
+    const directory = new SettingsDirectory(t, {
+      'a.toml': `[domains."a.example"]\nnexthop = "${'a'.repeat(17 * 1024 * 1024)}"`,
+    });
+    assert.equal(await directory.complaint(), 'a.toml: a.example: nexthop: is too long');
+  });
+});
+
+describe('a second load', () => {
+  it('gives the same objects for what has not changed', async (t) => {
+    const directory = new SettingsDirectory(t, { 'a.toml': ALWAYS('a.example') + ALWAYS('b.example') });
+    const find = async (name: string) => (await directory.source.load()).find(name as DomainName);
+    const before = await find('a.example');
+    directory.write('a.toml', `${ALWAYS('a.example')}[domains."b.example"]\n`);
+    assert.equal(await find('a.example'), before);
+    assert.equal((await find('b.example'))?.settings.incoming.receipt, undefined);
+  });
+
+  it('sees a file that was renamed into place', async (t) => {
+    const directory = new SettingsDirectory(t, { 'a.toml': ALWAYS('a.example') });
+    await directory.source.load();
+    directory.write('new', ALWAYS('b.example'));
+    renameSync(join(directory.path, 'new'), join(directory.path, 'a.toml'));
+    assert.deepEqual(
+      [...(await directory.source.load()).domains()].map(({ name }) => name),
+      ['b.example'],
+    );
+  });
+
+  it('that fails leaves what was loaded before to be loaded again', async (t) => {
+    const directory = new SettingsDirectory(t, { 'a.toml': ALWAYS('a.example') });
+    const before = (await directory.source.load()).find('a.example' as DomainName);
+    directory.write('b.toml', '][');
+    assert.notEqual(await directory.complaint(), '');
+    rmSync(join(directory.path, 'b.toml'));
+    assert.equal((await directory.source.load()).find('a.example' as DomainName), before);
+  });
+});
