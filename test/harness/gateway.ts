@@ -3,7 +3,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { mkdir, rename, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { attempt, type CommandResult, run } from './command.ts';
@@ -21,6 +21,8 @@ export interface GatewayOptions extends PostfixOptions {
   readonly main?: string;
   /** Whether there are tables; else every delivery requirement is answered by FILTER. */
   readonly tables?: boolean;
+  /** Whether the tables were there long enough, as far as the service can tell, that all of Postfix goes by them. */
+  readonly settled?: boolean;
   /** maps.type. */
   readonly type?: string;
   readonly relayhost?: string;
@@ -57,6 +59,7 @@ export class Gateway {
     for (const [name, text] of Object.entries(options.settings)) await gateway.write(name, text);
     if (options.relayhost !== undefined) await postfix.set({ relayhost: options.relayhost });
     if (options.tables !== false) await gateway.run('maps');
+    if (options.settled === true) await gateway.settle();
     await gateway.serve();
     await gateway.configure();
     await postfix.start();
@@ -105,6 +108,12 @@ export class Gateway {
     const fragments = JSON.parse(await this.run('--json', 'postfix', 'show')) as Fragments;
     await this.postfix.set(Object.fromEntries(fragments['main.cf'].map(({ parameter, value }) => [parameter, value])));
     await this.postfix.setServices(...fragments['master.cf'].map(({ lines }) => lines));
+  }
+
+  /** Makes the tables look old: the service waits for minutes until it leaves to them what they hold. */
+  async settle(): Promise<void> {
+    const old = Date.now() / 1000 - 3_600;
+    await utimes(join(this.mapsDirectory, 'stamp.json'), old, old);
   }
 
   /** Writes one file of the settings, whole. Whoever needs it in force waits for {@link changeSettings} instead. */
