@@ -18,6 +18,7 @@ import { compileExemptClients } from '../settings/exempt-clients.ts';
 import type { Settings } from '../settings/settings.ts';
 import { openSource } from '../source/open-source.ts';
 import { SettingsInForce } from '../source/settings-in-force.ts';
+import { DeployedTables } from '../tables/in-force.ts';
 import { type Complaint, ComplaintError } from '../toml/complaint.ts';
 import { action, CommandFailure, WELL } from './command-context.ts';
 import { untilStopped } from './until-stopped.ts';
@@ -71,10 +72,12 @@ export async function serve(
   const lanes = new Lanes(Date.now());
   const isExempt = compileExemptClients(main.receipt.exemptClients);
   let context: MutableContext | undefined;
+  let tables: DeployedTables | undefined;
 
   const inForce = new SettingsInForce(openSource(main), {
     changed(settings, generation) {
       const delimiters = main.addresses.recipientDelimiter;
+      tables?.update(settings);
       context ??= { settings, generation, delimiters, tables: NO_TABLES, lanes, isExempt };
       context.settings = settings;
       context.generation = generation;
@@ -84,6 +87,13 @@ export async function serve(
       logger.error({ complaints: error.complaints }, 'settings cannot be used; those in force stay');
     },
   });
+
+  const startTables = async (): Promise<void> => {
+    if (main.maps === undefined || context === undefined) return;
+    tables = new DeployedTables(main.maps.directory, context.settings);
+    context.tables = tables;
+    await tables.start();
+  };
 
   const server = new PolicyServer({
     log: logger,
@@ -96,16 +106,18 @@ export async function serve(
     },
   });
   try {
-    const settings = await inForce.start();
+    await inForce.start();
+    await startTables();
     await server.listen(sockets, { allowRemote: main.server.allowRemote });
     logger.info({ listen: server.addresses }, 'ready');
-    ready(settings, server.addresses);
+    if (inForce.settings !== undefined) ready(inForce.settings, server.addresses);
     await untilStopped(() => void inForce.reload());
     logger.info('stopping');
   } catch (error) {
     throw error instanceof ListenError ? new CommandFailure(error.message) : error;
   } finally {
     inForce.stop();
+    tables?.stop();
     await server.stop();
     log.flush();
   }
