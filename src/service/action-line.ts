@@ -13,7 +13,7 @@ const MAX_ACTION_BYTES = 500;
 const MAX_REMEMBERED = 1024;
 
 /** The reply that says nothing: Postfix goes on to its next restriction. */
-export const DUNNO_LINE = 'action=DUNNO\n\n';
+export const DUNNO_LINE: Buffer = Buffer.from('action=DUNNO\n\n');
 
 /** `FILTER transport:[nexthop]`, `WARN text`, or a refusal with an enhanced status code of the same class. */
 const ACTION = /^(?:FILTER [^ :]+:[^ ]*|WARN .+|4\d\d 4\.\d{1,3}\.\d{1,3} .+|5\d\d 5\.\d{1,3}\.\d{1,3} .+)$/;
@@ -21,15 +21,15 @@ const PRINTABLE_ASCII = /^[\x20-\x7e]*$/;
 
 /** Makes reply lines of actions. Bounded in memory, whatever texts it is given. */
 export class ActionLines {
-  readonly #filters = new Map<string, string>();
+  readonly #filters = new Map<string, Buffer>();
 
   /** The whole reply for an action, all ASCII; undefined if the text is not one well-formed action. */
-  lineOf(action: string): string | undefined {
+  lineOf(action: string): Buffer | undefined {
     if (action === 'DUNNO') return DUNNO_LINE;
     const remembered = this.#filters.get(action);
     if (remembered !== undefined) return remembered;
     if (action.length > MAX_ACTION_BYTES || !PRINTABLE_ASCII.test(action) || !ACTION.test(action)) return undefined;
-    const line = `action=${action}\n\n`;
+    const line = Buffer.from(`action=${action}\n\n`, 'latin1');
     if (action.startsWith('FILTER ')) {
       // Next hops change with the settings; forgetting all of them now and then is cheaper than keeping their order.
       if (this.#filters.size >= MAX_REMEMBERED) this.#filters.clear();

@@ -10,15 +10,14 @@
 import type { Socket } from 'node:net';
 import type { PolicyRequest } from '../decision/request.ts';
 import { DUNNO_LINE } from './action-line.ts';
-import { RequestParser } from './request-parser.ts';
+import { RequestParser, type RequestSink } from './request-parser.ts';
 import { REQUEST_TIMEOUT_MS, type Trouble, UNREAD_TIMEOUT_MS } from './trouble.ts';
 
 /** What a connection needs of the server that accepted it. */
 export interface ConnectionHost {
   now(): number;
-  /** The reply line for a request; '' if there is none, and {@link replyTrouble} then says why. Never throws. */
-  reply(request: PolicyRequest): string;
-  readonly replyTrouble: Trouble;
+  /** The reply line for a request, or why there is none. Never throws. */
+  reply(request: PolicyRequest): Buffer | Trouble;
   /** Requests answered, of any type. */
   answered(requests: number): void;
   trouble(trouble: Trouble, connection: Connection): void;
@@ -37,13 +36,21 @@ const TURNS_TO_READ = 2;
 /** Not a moment: clocks begin at 0. */
 const NEVER = -1;
 
-export class Connection {
+const NO_REPLY: Buffer = Buffer.alloc(0);
+
+export class Connection implements RequestSink {
   /** Who is at the other end, for the log: an address and port, or the listener's own path. */
   readonly peer: string;
 
   readonly #socket: Socket;
   readonly #host: ConnectionHost;
   readonly #parser = new RequestParser();
+
+  /** Of the chunk that is being read: how many requests it has ended, the first reply, the others, and the trouble. */
+  #requests = 0;
+  #reply = NO_REPLY;
+  readonly #more: Buffer[] = [];
+  #trouble: Trouble | undefined;
 
   /** When the first byte of the unfinished request came. */
   #requestBegan = NEVER;
@@ -86,7 +93,7 @@ export class Connection {
     }
     // While reading is stopped, the rest of the request may well have arrived.
     if (this.#requestBegan !== NEVER && !this.#paused && now - this.#requestBegan >= REQUEST_TIMEOUT_MS) {
-      this.#trouble('too-slow', '');
+      this.#closeInTrouble('too-slow', NO_REPLY);
     }
   }
 
@@ -117,39 +124,35 @@ export class Connection {
       if (this.#discarded > LINGER_BYTES) this.#socket.destroy();
       return;
     }
-    const parser = this.#parser;
     const host = this.#host;
-    parser.feed(chunk);
-    let replies = '';
-    let requests = 0;
-    for (;;) {
-      const step = parser.next();
-      if (step === 'more') break;
-      let line = DUNNO_LINE;
-      if (step === 'request') {
-        line = host.reply(parser.request);
-        if (line === '') {
-          host.answered(requests);
-          this.#trouble(host.replyTrouble, replies);
-          return;
-        }
-      } else if (step !== 'foreign') {
-        host.answered(requests);
-        this.#trouble(step, replies);
-        return;
-      }
-      replies = requests === 0 ? line : replies + line;
-      requests += 1;
+    const trouble = this.#parser.read(chunk, this) ?? this.#trouble;
+    const requests = this.#requests;
+    const replies = this.#more.length === 0 ? this.#reply : Buffer.concat([this.#reply, ...this.#more.splice(0)]);
+    this.#requests = 0;
+    host.answered(requests);
+    if (trouble !== undefined) {
+      this.#closeInTrouble(trouble, requests === 0 ? NO_REPLY : replies);
+      return;
     }
-    if (!parser.midRequest) this.#requestBegan = NEVER;
+    if (!this.#parser.midRequest) this.#requestBegan = NEVER;
     else if (requests !== 0 || this.#requestBegan === NEVER) this.#requestBegan = host.now();
-    if (requests !== 0) {
-      host.answered(requests);
-      if (!this.#socket.write(replies, 'latin1')) {
-        this.#paused = true;
-        this.#socket.pause();
-      }
+    if (requests !== 0 && !this.#socket.write(replies)) {
+      this.#paused = true;
+      this.#socket.pause();
     }
+  }
+
+  /** The parser has found a request, see {@link RequestSink}. */
+  requested(isAccessPolicy: boolean): boolean {
+    const reply = isAccessPolicy ? this.#host.reply(this.#parser.request) : DUNNO_LINE;
+    if (typeof reply === 'string') {
+      this.#trouble = reply;
+      return false;
+    }
+    if (this.#requests === 0) this.#reply = reply;
+    else this.#more.push(reply);
+    this.#requests += 1;
+    return true;
   }
 
   #drained(): void {
@@ -169,11 +172,12 @@ export class Connection {
   }
 
   /** Writes the replies to the requests before the trouble, and closes. */
-  #trouble(trouble: Trouble, replies: string): void {
+  #closeInTrouble(trouble: Trouble, replies: Buffer): void {
     this.#host.trouble(trouble, this);
     this.#closingSince = this.#host.now();
-    // A close with bytes unread would reset the connection, and the client might lose replies on their way to it.
-    if (replies === '') this.#socket.end();
-    else this.#socket.end(replies, 'latin1');
+    // A close with bytes unread would reset the connection, and the client might lose replies on their way to it: what
+    // it still sends is read and discarded for a while.
+    if (replies.length === 0) this.#socket.end();
+    else this.#socket.end(replies);
   }
 }

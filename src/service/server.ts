@@ -72,8 +72,7 @@ export class PolicyServer {
   #requests = 0;
   readonly #trouble = zeroByTrouble();
 
-  /** Why the handler's last answer was none, and more about it for the log. */
-  #replyTrouble: Trouble = 'no-answer';
+  /** What the handler threw last, for the log. */
   #failure = '';
 
   #stopping: Promise<void> | undefined;
@@ -90,18 +89,14 @@ export class PolicyServer {
       (kind, fields, more) => this.#writeWarning(kind, fields, more),
       () => clock.now(),
     );
-    const server = this;
     this.#host = {
       now: () => clock.now(),
-      reply: (request) => server.#reply(request),
-      get replyTrouble(): Trouble {
-        return server.#replyTrouble;
-      },
+      reply: (request) => this.#reply(request),
       answered: (requests) => {
-        server.#requests += requests;
+        this.#requests += requests;
       },
-      trouble: (trouble, connection) => server.#countTrouble(trouble, connection),
-      closed: (connection) => server.#closed(connection),
+      trouble: (trouble, connection) => this.#countTrouble(trouble, connection),
+      closed: (connection) => this.#closed(connection),
     };
     // Deadlines are looked at after the loop has polled once more: when the process was stalled, what has come in the
     // meantime is read before anybody is called slow.
@@ -200,25 +195,16 @@ export class PolicyServer {
     if (this.#connections.size === 0) this.#allClosed?.();
   }
 
-  #reply(request: PolicyRequest): string {
+  #reply(request: PolicyRequest): Buffer | Trouble {
     let action: string | undefined;
     try {
       action = this.#handler(request);
     } catch (error) {
-      this.#replyTrouble = 'handler-failed';
       this.#failure = describeFailure(error);
-      return '';
+      return 'handler-failed';
     }
-    if (action === undefined) {
-      this.#replyTrouble = 'no-answer';
-      return '';
-    }
-    const line = this.#lines.lineOf(action);
-    if (line === undefined) {
-      this.#replyTrouble = 'bad-action';
-      return '';
-    }
-    return line;
+    if (action === undefined) return 'no-answer';
+    return this.#lines.lineOf(action) ?? 'bad-action';
   }
 
   #countTrouble(trouble: Trouble, connection: Connection): void {
