@@ -12,6 +12,7 @@ import { addDomains } from './commands/domains.ts';
 import { addExplain } from './commands/explain.ts';
 import { addMaps } from './commands/maps.ts';
 import { addPostfix } from './commands/postfix.ts';
+import { addProbe } from './commands/probe.ts';
 import { addServe } from './commands/serve.ts';
 import { DEFAULT_PATH } from './main-file/main-file.ts';
 
@@ -62,6 +63,7 @@ addPostfix(program);
 addCheck(program);
 addDomains(program);
 addExplain(program);
+addProbe(program);
 addCompletion(program);
 
 try {

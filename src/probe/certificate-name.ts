@@ -22,7 +22,8 @@ export function namesOf({ names, commonNames }: Names): readonly string[] {
 }
 
 function matchesPattern(pattern: string, name: string): boolean {
-  if (!pattern.startsWith('*.')) return pattern === name;
+  if (pattern === name) return true;
+  if (!pattern.startsWith('*.')) return false;
   const rest = pattern.slice(1);
   // A star stands for one whole label, and not for all of a top-level domain.
   if (rest.includes('*') || rest.indexOf('.', 1) < 0 || !name.endsWith(rest)) return false;

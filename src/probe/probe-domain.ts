@@ -22,6 +22,8 @@ const MAX_DOMAINS = 8;
 
 export interface ProbeTarget {
   readonly domain: DomainName;
+  /** The hosted domain of which it is the name or an alias, if it is one: under that name settings are made. */
+  readonly owner: DomainName | undefined;
   /** {@link BY_MX}: the domain's own MX records. */
   readonly nexthop: NextHop;
   /** Who said where the mail goes. */
@@ -45,8 +47,8 @@ export interface ProberOptions {
   readonly resolver: Resolver;
   readonly authorities: Authorities;
   readonly manners: SessionManners;
-  /** Called before an address is probed. */
-  looking?(address: string, host: string): void;
+  /** Called when an address has been looked at; `all` grows while names are looked up. */
+  progress?(done: number, all: number): void;
 }
 
 /** Whether TLS could be required of mail to the domain: every host was reached and can do it. */
@@ -60,6 +62,7 @@ export class Prober {
   readonly #terms: TlsTerms;
   readonly #connections = new Limiter(MAX_CONNECTIONS);
   readonly #domains = new Limiter(MAX_DOMAINS);
+  #done = 0;
   readonly #sights = new Map<string, Promise<AddressSight>>();
 
   constructor(options: ProberOptions) {
@@ -84,7 +87,7 @@ export class Prober {
       hosts,
       verdict,
       settingVerdict: setting === undefined ? undefined : judgeDomain(hosts, way, setting).levels?.[setting.level],
-      suggestion: suggest(verdict, { domain, nexthop: nexthopToSet, setting }),
+      suggestion: suggest(verdict, { domain: target.owner ?? domain, nexthop: nexthopToSet, setting }),
     };
   }
 
@@ -95,7 +98,7 @@ export class Prober {
 
   async #lookAt(address: string, host: HostFound, way: Way): Promise<AddressSeen> {
     const endpoint = { address, port: way.port };
-    const sight = await this.#sight(endpoint, host.name);
+    const sight = await this.#sight(endpoint);
     const { tlsa } = host;
     if (tlsa.outcome !== 'found' || sight.outcome !== 'tls') return { address, sight, dane: undefined };
     const names = way.mxSecure === undefined ? [] : [way.destination];
@@ -105,13 +108,15 @@ export class Prober {
     return { address, sight, dane };
   }
 
-  #sight(endpoint: Endpoint, host: string): Promise<AddressSight> {
+  #sight(endpoint: Endpoint): Promise<AddressSight> {
     const key = `${endpoint.address} ${endpoint.port}`;
     const known = this.#sights.get(key);
     if (known !== undefined) return known;
-    const sight = this.#connections.run(() => {
-      this.#options.looking?.(endpoint.address, host);
-      return probeAddress(endpoint, this.#terms, this.#options.manners);
+    const sight = this.#connections.run(async () => {
+      const seen = await probeAddress(endpoint, this.#terms, this.#options.manners);
+      this.#done += 1;
+      this.#options.progress?.(this.#done, this.#sights.size);
+      return seen;
     });
     this.#sights.set(key, sight);
     return sight;

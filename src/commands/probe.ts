@@ -1,0 +1,167 @@
+/**
+ * `tlswarden probe`: what TLS the servers of domains can do, and which level could be required of them. It connects as a
+ * mail server would, sends no mail, and changes nothing.
+ */
+import { existsSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { hostname } from 'node:os';
+import { type Command, Option } from 'commander';
+import { parseDomain } from '../address/domain-name.ts';
+import { DEFAULT_PATH } from '../main-file/main-file.ts';
+import { type Authorities, readAuthorities, systemAuthorities } from '../probe/authorities.ts';
+import { DnsClient, type ResolverAddress, systemResolvers } from '../probe/dns-client.ts';
+import { probeDocument } from '../probe/probe-document.ts';
+import { couldRequire, Prober, type ProbeTarget } from '../probe/probe-domain.ts';
+import { wordProbe } from '../probe/word-probe.ts';
+import { BY_MX, type NextHop, parseNextHop } from '../settings/next-hop.ts';
+import type { Settings } from '../settings/settings.ts';
+import { openSource } from '../source/open-source.ts';
+import { action, type CommandContext, FAILED, UsageError, WELL } from './command-context.ts';
+import { domainArgument } from './domains/find-domain.ts';
+import { Progress } from './progress.ts';
+
+const HELP = `
+Before TLS is required of mail to a domain: whether its servers could do it. Each address of each host is asked for
+STARTTLS, once for every protocol version; no mail is sent. A hosted domain is probed where its settings send its mail,
+any other by its MX records; so domains that are not hosted yet can be probed too. Levels are judged as Postfix 3.6 and
+later does. Certificates are held against the system's authorities; what Postfix trusts, smtp_tls_CAfile and
+smtp_tls_CApath say. Level dane-only depends on the resolver: it has to validate DNSSEC and to be worth its word.
+
+Examples:
+  $ tlswarden probe example.com
+  example.com, by its MX records
+    mx.provider.example (MX 10)
+      192.0.2.1 offers STARTTLS: TLSv1.3, TLS_AES_256_GCM_SHA384, 256 bits
+        protocols    TLSv1.3 TLSv1.2; not TLSv1.1 TLSv1
+        certificate  for mx.provider.example
+                     issued by Let's Encrypt, R11; trusted
+                     expires in 43 days (2026-03-01)
+        SHA-256      5B:39:…
+        public key   C0:1A:…
+        TLSA         none
+        encrypt      works
+        fingerprint  works
+        dane-only    does not work: it has no TLSA records
+        verify       works
+        secure       does not work: its certificate is for mx.provider.example, not for example.com or …
+    Strongest that works: level verify, TLSv1.3 or newer
+
+    tlswarden domains set example.com incoming.delivery require_tls=always level=verify
+
+  A customer's server before it becomes the next hop:
+  $ tlswarden probe example.com --nexthop '[mail.customer.example]:25'
+
+Exit status: 0 if TLS could be required of every domain (level encrypt); 1 if not, or if a host was not reached; 2 wrong
+usage or settings.`;
+
+const DEFAULT_TIMEOUT_S = 10;
+const MAX_TIMEOUT_S = 600;
+/** One name server's time for one answer; there may be others. */
+const MAX_DNS_MS = 5_000;
+
+interface Options {
+  readonly nexthop?: string;
+  readonly ca?: string;
+  readonly resolver?: string;
+  readonly timeout: string;
+}
+
+export function addProbe(program: Command): void {
+  program
+    .command('probe')
+    .argument('<domains...>', 'the domains; they need not be hosted')
+    .option('--nexthop <nexthop>', 'where to look, such as [mx.example.com]:25, instead of settings and MX records')
+    .option('--ca <file>', "trust the authorities of this file (PEM) instead of the system's")
+    .option('--resolver <address>', 'ask this name server instead of those of /etc/resolv.conf')
+    .addOption(
+      new Option('--timeout <seconds>', 'how long each step with a server may last').default(String(DEFAULT_TIMEOUT_S)),
+    )
+    .summary('whether the servers of domains can do TLS, and which level could be required')
+    .description(
+      'Connects to the next hop or the MX hosts of domains, and says of each host what TLS it does, and which level ' +
+        'could be required of mail to the domain.',
+    )
+    .addHelpText('after', HELP)
+    .action(action(probe));
+}
+
+async function probe(
+  context: CommandContext,
+  names: readonly string[],
+  options: Options,
+): Promise<typeof WELL | typeof FAILED> {
+  const domains = [...new Set(names.map(domainArgument))];
+  const nexthop = parseNextHopOption(options.nexthop);
+  const timeoutMs = parseTimeout(options.timeout);
+  const resolvers = options.resolver === undefined ? await systemResolvers() : [parseResolver(options.resolver)];
+  const authorities = await findAuthorities(options.ca);
+  const settings = await loadSettings(context);
+  const progress = new Progress('probing addresses');
+  const prober = new Prober({
+    resolver: new DnsClient(resolvers, Math.min(timeoutMs, MAX_DNS_MS)),
+    authorities,
+    manners: { helo: helo(), timeoutMs },
+    progress: progress.show,
+  });
+  const targets = domains.map((domain): ProbeTarget => {
+    const hosted = settings?.find(domain);
+    const own = hosted?.nexthop ?? BY_MX;
+    return {
+      domain,
+      owner: hosted?.name,
+      nexthop: nexthop ?? own,
+      from: nexthop !== undefined ? 'option' : own === BY_MX ? 'mx' : 'settings',
+      setting: hosted?.settings.incoming.delivery,
+    };
+  });
+  const probes = await Promise.all(targets.map((target) => prober.probe(target))).finally(() => progress.end());
+  const now = Date.now();
+  if (context.json) context.printJson(probeDocument(probes, authorities.source, now));
+  else context.print(probes.map((one) => wordProbe(one, now)).join('\n\n'));
+  return probes.every(couldRequire) ? WELL : FAILED;
+}
+
+function parseNextHopOption(text: string | undefined): NextHop | undefined {
+  if (text === undefined) return undefined;
+  const nexthop = parseNextHop(text);
+  if (nexthop === undefined || nexthop === BY_MX) {
+    throw new UsageError(`--nexthop "${text}" is no next hop; write "[host]:port"`);
+  }
+  return nexthop;
+}
+
+function parseTimeout(text: string): number {
+  const seconds = /^\d+(?:\.\d+)?$/u.test(text) ? Number(text) : 0;
+  if (seconds > 0 && seconds <= MAX_TIMEOUT_S) return seconds * 1_000;
+  throw new UsageError(`--timeout "${text}" is no number of seconds up to ${MAX_TIMEOUT_S}`);
+}
+
+function parseResolver(text: string): ResolverAddress {
+  const [, bracketed, bare, port = '53'] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/u.exec(text) ?? [];
+  const address = bracketed ?? bare ?? text;
+  if (isIP(address) === 0 || Number(port) < 1 || Number(port) > 65535) {
+    throw new UsageError(`--resolver "${text}" is no address, nor address:port`);
+  }
+  return { address, port: Number(port) };
+}
+
+async function findAuthorities(file: string | undefined): Promise<Authorities> {
+  if (file === undefined) return await systemAuthorities();
+  try {
+    return await readAuthorities(file);
+  } catch (error) {
+    throw new UsageError(`--ca: ${(error as Error).message}`);
+  }
+}
+
+/** A machine that only wants to look at domains needs no main file. One that has it uses it, or hears what is wrong. */
+async function loadSettings(context: CommandContext): Promise<Settings | undefined> {
+  if (context.configPath === DEFAULT_PATH && !existsSync(DEFAULT_PATH)) return undefined;
+  return await openSource(await context.readMain()).load();
+}
+
+/** RFC 5321 section 4.1.1.1: a name of this host, or, without one that looks like a name, an address literal. */
+function helo(): string {
+  const name = parseDomain(hostname());
+  return name?.includes('.') ? name : '[127.0.0.1]';
+}
