@@ -1,0 +1,303 @@
+import assert from 'node:assert/strict';
+import { chmodSync, chownSync, lstatSync, readFileSync, statSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import type { DomainName } from '../../src/address/domain-name.ts';
+import { sameValue } from '../../src/settings/domain-record.ts';
+import { RejectedChange } from '../../src/source/settings-store.ts';
+import { ComplaintError } from '../../src/toml/complaint.ts';
+import type { Table } from '../../src/toml/table-reader.ts';
+import { complaintOf, SettingsDirectory } from './settings-directory.ts';
+
+const name = (text: string) => text as DomainName;
+const change = (domain: string, table: Table | undefined) => () => new Map([[name(domain), table]]);
+const always: Table = { incoming: { receipt: { require_tls: 'always' } } };
+
+const BY_HAND = `# Customers of the old gateway.
+
+[domains."a.example"] # since 2019
+aliases = ["a2.example"]
+
+# Legal wants this.
+[domains."a.example".incoming.receipt]
+require_tls = "specific"   # not always!
+senders = "boss@x.example" # the boss
+# recipients come later
+
+# The bank.
+[domains."B.example".incoming.delivery]
+require_tls = "always"
+[domains."B.example"]
+nexthop = "[mx.b.example]:25"
+
+
+[domains."c.example".outgoing.receipt]
+# nothing yet
+[domains."c.example".incoming.receipt]
+require_tls = "always"
+# the end`;
+
+describe('a change in a file written by hand', () => {
+  it('replaces the value that changes, and no other byte', async (t) => {
+    const directory = new SettingsDirectory(t, { 'hand.toml': BY_HAND });
+    const receipt = { require_tls: 'specific', senders: ['boss@x.example', 'cfo@x.example'] };
+    await directory.store.change(change('a.example', { aliases: ['a2.example'], incoming: { receipt } }));
+    assert.equal(
+      directory.read('hand.toml'),
+      BY_HAND.replace('"boss@x.example" #', '["boss@x.example", "cfo@x.example"] #'),
+    );
+    assert.deepEqual(directory.names(), ['hand.toml']);
+  });
+
+  it('adds keys behind those that stand there, and tables behind those of the domain', async (t) => {
+    const directory = new SettingsDirectory(t, { 'hand.toml': BY_HAND });
+    const table = {
+      nexthop: '[mx.b.example]:25',
+      aliases: ['b2.example'],
+      incoming: { delivery: { require_tls: 'always', level: 'secure' } },
+      outgoing: { receipt: { require_tls: 'always' } },
+    };
+    await directory.store.change(change('b.example', table));
+    const expected = BY_HAND.replace('[domains."B.example"]\n', 'level = "secure"\n[domains."B.example"]\n').replace(
+      '25"\n',
+      '25"\naliases = ["b2.example"]\n\n[domains."B.example".outgoing.receipt]\nrequire_tls = "always"\n',
+    );
+    assert.equal(directory.read('hand.toml'), expected);
+  });
+
+  it('takes out a setting or a domain, and leaves the comments of others', async (t) => {
+    const directory = new SettingsDirectory(t, { 'hand.toml': BY_HAND });
+    await directory.store.change(change('b.example', undefined));
+    const without = BY_HAND.replace(/\[domains\."B[\s\S]*?25"\n\n\n/u, '');
+    assert.equal(directory.read('hand.toml'), without);
+    await directory.store.change(change('c.example', { incoming: { receipt: { require_tls: 'always' } } }));
+    assert.equal(directory.read('hand.toml'), without.replace('[domains."c.example".outgoing.receipt]\n', ''));
+  });
+
+  it('keeps a domain hosted whose last setting goes', async (t) => {
+    const directory = new SettingsDirectory(t, { 'hand.toml': BY_HAND });
+    await directory.store.change(change('c.example', {}));
+    assert.match(directory.read('hand.toml'), /\n\[domains\."c\.example"\]\n/u);
+    assert.equal((await directory.source.load()).size, 3);
+  });
+
+  it('keeps CRLF line ends, and copes with a last line that has none', async (t) => {
+    const directory = new SettingsDirectory(t, {
+      'hand.toml': '[domains."a.example"]\r\n[domains."a.example".incoming.receipt]',
+    });
+    await directory.store.change(change('a.example', { aliases: ['b.example'], ...always }));
+    assert.equal(
+      directory.read('hand.toml'),
+      '[domains."a.example"]\r\naliases = ["b.example"]\r\n[domains."a.example".incoming.receipt]\r\nrequire_tls = "always"\r\n',
+    );
+  });
+
+  for (const [form, text] of [
+    ['an inline table for the domain', '[domains]\n"a.example" = { nexthop = "x" }\n'],
+    ['an inline table for a flow', '[domains."a.example"]\nincoming = { receipt = { require_tls = "never" } }\n'],
+    ['an inline table for a hop', '[domains."a.example".incoming]\nreceipt = { require_tls = "never" }\n'],
+    ['dotted keys', '[domains."a.example"]\nincoming.receipt.require_tls = "never"\n'],
+    ['dotted keys under [domains]', '[domains]\n"a.example".nexthop = "x"\n'],
+    ['dotted keys at the top', 'domains."a.example".nexthop = "x"\n'],
+  ] as const) {
+    it(`refuses to rewrite ${form}, and says where it stands`, async (t) => {
+      const directory = new SettingsDirectory(t, { 'hand.toml': `# mine\n${text}` });
+      const complaint = await complaintOf(() => directory.store.change(change('a.example', always)));
+      assert.match(complaint, /^hand\.toml:[23]: a\.example: is written in a form that cannot be changed/u);
+      assert.equal(directory.read('hand.toml'), `# mine\n${text}`);
+      // Others in the same file can be changed all the same.
+      if (!text.startsWith('domains')) {
+        directory.write('hand.toml', `${directory.read('hand.toml')}\n[domains."other.example"]\n`);
+        await directory.store.change(change('other.example', always));
+        assert.equal((await directory.source.load()).size, 2);
+      }
+    });
+  }
+});
+
+describe('a new domain', () => {
+  it('gets a file of its own', async (t) => {
+    const directory = new SettingsDirectory(t);
+    await directory.store.change(change('a.example', always));
+    assert.equal(directory.read('a.example.toml'), '[domains."a.example".incoming.receipt]\nrequire_tls = "always"\n');
+  });
+
+  it('joins what stands in a file of that name already', async (t) => {
+    const directory = new SettingsDirectory(t, { 'a.example.toml': '# others\n[domains."b.example"]\n' });
+    await directory.store.change(change('a.example', always));
+    assert.match(
+      directory.read('a.example.toml'),
+      /^# others\n\[domains\."b\.example"\]\n\n\[domains\."a\.example"\.incoming/u,
+    );
+  });
+
+  it('may have the longest name there is', async (t) => {
+    const directory = new SettingsDirectory(t);
+    const longest = [...Array.from({ length: 3 }, () => 'a'.repeat(63)), 'a'.repeat(61)].join('.');
+    await directory.store.change(change(longest, always));
+    await directory.store.change(change(`b${longest.slice(1)}`, always));
+    assert.equal((await directory.source.load()).size, 2);
+    await directory.store.change(change(longest, undefined));
+    assert.equal((await directory.source.load()).size, 1);
+  });
+
+  it('takes its file with it when it goes', async (t) => {
+    const directory = new SettingsDirectory(t);
+    await directory.store.change(change('a.example', always));
+    await directory.store.change(change('a.example', undefined));
+    assert.deepEqual(directory.names(), []);
+  });
+});
+
+describe('a change', () => {
+  it('is validated with all that stands in other files, and nothing is written if that is wrong', async (t) => {
+    const directory = new SettingsDirectory(t, { 'a.toml': '[domains."a.example"]\naliases = "x.example"\n' });
+    const attempt = directory.store.change(
+      () =>
+        new Map([
+          [name('b.example'), always],
+          [name('c.example'), { aliases: ['x.example'] }],
+        ]),
+    );
+    await assert.rejects(
+      attempt,
+      (error) =>
+        error instanceof RejectedChange && /c\.example: aliases: "x\.example" stands already/u.test(error.message),
+    );
+    assert.deepEqual(directory.names(), ['a.toml']);
+  });
+
+  it('is refused while another file is broken', async (t) => {
+    const directory = new SettingsDirectory(t, { 'a.toml': '][' });
+    await assert.rejects(directory.store.change(change('b.example', always)), ComplaintError);
+    assert.deepEqual(directory.names(), ['a.toml']);
+  });
+
+  it('may mend the very mistake that stands there', async (t) => {
+    const directory = new SettingsDirectory(t, {
+      'a.toml': '[domains."a.example".incoming.receipt]\nrequire_tls = "alway"\n',
+    });
+    await directory.store.change(change('a.example', always));
+    assert.equal((await directory.source.load()).size, 1);
+  });
+
+  it('of nothing writes nothing', async (t) => {
+    const directory = new SettingsDirectory(t, { 'hand.toml': BY_HAND });
+    const before = statSync(join(directory.path, 'hand.toml')).mtimeMs;
+    assert.equal(await directory.store.change(change('c.example', { outgoing: { receipt: {} }, ...always })), 0);
+    assert.equal(statSync(join(directory.path, 'hand.toml')).mtimeMs, before);
+  });
+
+  it('keeps mode and owner of a file, and gives a new one what its directory grants', async (t) => {
+    const directory = new SettingsDirectory(t, { 'a.example.toml': '[domains."a.example"]\n' });
+    const path = join(directory.path, 'a.example.toml');
+    chmodSync(path, 0o640);
+    const isRoot = process.getuid?.() === 0;
+    if (isRoot) chownSync(path, 1234, 2345);
+    chmodSync(directory.path, 0o755);
+    await directory.store.change(
+      () =>
+        new Map([
+          [name('a.example'), always],
+          [name('b.example'), always],
+        ]),
+    );
+    const { mode, uid, gid } = statSync(path);
+    assert.equal(mode & 0o777, 0o640);
+    if (isRoot) assert.deepEqual([uid, gid], [1234, 2345]);
+    assert.equal(statSync(join(directory.path, 'b.example.toml')).mode & 0o777, 0o644);
+  });
+
+  it('goes through a symbolic link, which stays one', async (t) => {
+    const elsewhere = new SettingsDirectory(t, { 'real.toml': '[domains."a.example"]\n' });
+    const directory = new SettingsDirectory(t);
+    symlinkSync(join(elsewhere.path, 'real.toml'), join(directory.path, 'a.toml'));
+    await directory.store.change(change('a.example', always));
+    assert.equal(lstatSync(join(directory.path, 'a.toml')).isSymbolicLink(), true);
+    assert.match(readFileSync(join(elsewhere.path, 'real.toml'), 'utf8'), /require_tls/u);
+    assert.deepEqual(elsewhere.names(), ['real.toml']);
+  });
+
+  it('clears away what a writer left that was killed', async (t) => {
+    const directory = new SettingsDirectory(t, { '.tlswarden-17-0.tmp': 'half' });
+    await directory.store.change(change('a.example', always));
+    assert.deepEqual(directory.names(), ['a.example.toml']);
+  });
+
+  it('waits for another that is under way', async (t) => {
+    const directory = new SettingsDirectory(t);
+    const domains = Array.from({ length: 8 }, (_, i) => `d${i}.example`);
+    const addAlias = (domain: string) =>
+      directory.store.change((present) => {
+        const aliases = (present.get(name('all.example'))?.table['aliases'] ?? []) as readonly string[];
+        return new Map([[name('all.example'), { aliases: [...aliases, domain] }]]);
+      });
+    await Promise.all(domains.map(addAlias));
+    const found = (await directory.source.load()).find(name('all.example'))?.aliases;
+    assert.deepEqual([...(found ?? [])].sort(), domains);
+  });
+});
+
+describe('whatever is changed', () => {
+  const hop = fc.record(
+    {
+      require_tls: fc.constantFrom('never', 'always'),
+      enforcement: fc.constantFrom('enforce', 'monitor'),
+    },
+    { requiredKeys: [] },
+  );
+  const flow = fc.record({ receipt: hop, delivery: hop }, { requiredKeys: [] });
+  const table = (domain: string) =>
+    fc.record(
+      {
+        aliases: fc
+          .uniqueArray(fc.constantFrom('x', 'y', 'z'), { maxLength: 3 })
+          .map((all) => all.map((one) => `${one}.${domain}`)),
+        nexthop: fc.constantFrom('[mx.example]:25', ''),
+        incoming: flow,
+        outgoing: flow,
+      },
+      { requiredKeys: [] },
+    );
+  const domains = ['a.example', 'b.example', 'c.example', 'd.example'];
+  const step = fc
+    .constantFrom(...domains)
+    .chain((domain) => fc.tuple(fc.constant(domain), fc.option(table(domain), { nil: undefined, freq: 4 })));
+
+  it('the file then says just that, and keeps every comment outside of what was removed', async (t) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 8 }), async (steps) => {
+        const directory = new SettingsDirectory({ after: (body) => t.after(body) }, { 'hand.toml': BY_HAND });
+        const expected = new Map(
+          [...(await directory.store.read()).domains].map(([domain, { table }]) => [String(domain), table]),
+        );
+        for (const [domain, wanted] of steps) {
+          await directory.store.change(change(domain, wanted));
+          if (wanted === undefined) expected.delete(domain);
+          else expected.set(domain, wanted);
+          const { domains: stored } = await directory.store.read();
+          assert.deepEqual([...stored.keys()].sort(), [...expected.keys()].sort());
+          for (const { name, table } of stored.values()) {
+            assert.ok(
+              sameValue(pruned(table), pruned(expected.get(name) ?? {})),
+              JSON.stringify([table, expected.get(name)]),
+            );
+          }
+        }
+        const text = directory.read('hand.toml');
+        for (const comment of ['# Customers of the old gateway.', '# Legal wants this.', '# The bank.', '# the end']) {
+          assert.ok(text.includes(comment), comment);
+        }
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  /** Without flows that hold no setting, which say nothing. */
+  function pruned(table: Table): Table {
+    const isEmpty = (value: unknown) =>
+      typeof value === 'object' && !Array.isArray(value) && Object.keys(value ?? {}).length === 0;
+    return Object.fromEntries(Object.entries(table).filter(([, value]) => !isEmpty(value)));
+  }
+});
