@@ -21,7 +21,7 @@ export function wordProbe(probe: DomainProbe, now: number): string {
   const lines = [wordTarget(probe)];
   for (const host of hosts) lines.push(...wordHost(host, way, now).map((line) => INDENT + line));
   if (way.skipped > 0) lines.push(`${INDENT}(${way.skipped} more MX hosts were not looked at)`);
-  lines.push(...wordVerdict(probe).map((line) => INDENT + line));
+  lines.push(...wordVerdict(probe).map((line) => (line === '' ? '' : INDENT + line)));
   return lines.join('\n');
 }
 
