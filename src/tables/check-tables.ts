@@ -6,7 +6,7 @@ import { stat } from 'node:fs/promises';
 import type { Settings } from '../settings/settings.ts';
 import { linksOf, linkTarget, MapsDirectory } from './maps-directory.ts';
 import { compiledSuffix } from './postmap.ts';
-import { digestLines, renderTables } from './render.ts';
+import { render } from './render.ts';
 import { CURRENT_LINK, DOMAINS_FILE, type Stamp, type TableStamp } from './stamp.ts';
 import type { Table } from './table.ts';
 import { digestOfFile, stampOf } from './text-file.ts';
@@ -37,9 +37,9 @@ export async function checkTables(settings: Settings, options: TablesOptions): P
   const reasons = stamp === undefined ? ['there is no valid stamp.json'] : stampReasons(settings, options, stamp);
   if (stamp !== undefined && reasons.length === 0) {
     const keep = await directory.policiesKept();
-    const tables = renderTables(settings, { exemptClients: options.exemptClients, keep });
+    const { tables, domains } = render(settings, { exemptClients: options.exemptClients, keep });
     reasons.push(...(await fileReasons(directory, tables, stamp, suffix)));
-    reasons.push(...(await textReasons(directory, DOMAINS_FILE, stampOf(digestLines(settings)))));
+    reasons.push(...(await textReasons(directory, DOMAINS_FILE, stampOf(domains()))));
   }
   return { current: reasons.length === 0, reasons };
 }
@@ -65,7 +65,7 @@ async function fileReasons(
     if ((await linkTarget(directory.file(name))) !== target) reasons.push(`${name} is no link to ${target}`);
   }
   for (const table of tables) {
-    const wanted = stampOf(table.lines());
+    const wanted = stampOf(table.text());
     if (wanted.sha256 !== stamp.tables[table.name]?.sha256) reasons.push(`${table.name} would have another content`);
     reasons.push(...(await textReasons(directory, table.name, wanted)));
     if (table.kind === 'indexed' && suffix !== undefined && (await isStale(directory, table.name, suffix))) {

@@ -8,7 +8,7 @@ import type { Settings } from '../settings/settings.ts';
 import type { TablesOptions } from './check-tables.ts';
 import { MapsDirectory } from './maps-directory.ts';
 import { compiledSuffix } from './postmap.ts';
-import { renderTables } from './render.ts';
+import { render } from './render.ts';
 import { CURRENT_LINK } from './stamp.ts';
 import type { Table } from './table.ts';
 import { errorCode, TablesError, wordSystemError } from './tables-error.ts';
@@ -23,7 +23,7 @@ export interface DiffLine {
 export async function* diffTables(settings: Settings, options: TablesOptions): AsyncGenerator<DiffLine> {
   compiledSuffix(options.type, options.directory);
   const directory = new MapsDirectory(options.directory);
-  const tables = renderTables(settings, {
+  const { tables } = render(settings, {
     exemptClients: options.exemptClients,
     keep: await directory.policiesKept(),
   });
@@ -51,7 +51,9 @@ async function* diffTable(table: Table, path: string): AsyncGenerator<DiffLine> 
 }
 
 function* linesOfTable(table: Table): Generator<string, undefined> {
-  for (const chunk of table.lines()) yield* chunk;
+  for (const { text } of table.text()) {
+    if (text !== '') yield* text.slice(0, -1).split('\n');
+  }
   return undefined;
 }
 

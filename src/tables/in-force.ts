@@ -9,6 +9,7 @@ import type { DomainName } from '../address/domain-name.ts';
 import type { TablesInForce } from '../decision/delivery.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import type { Settings } from '../settings/settings.ts';
+import { readDigest } from './domains-file.ts';
 import { HeldDomains, type Observation, SETTLE_MS } from './held-domains.ts';
 import { contentOf, MapsDirectory } from './maps-directory.ts';
 import { DOMAINS_FILE, parseStamp, stampFile } from './stamp.ts';
@@ -111,10 +112,7 @@ export class DeployedTables implements TablesInForce {
       for await (const part of stream) {
         const lines = (rest + part).split('\n');
         rest = lines.pop() ?? '';
-        for (const line of lines) {
-          const space = line.indexOf(' ');
-          if (!line.startsWith('#')) digests.set(line.slice(0, space) as DomainName, Number(line.slice(space + 1)));
-        }
+        for (const line of lines) readDigest(line, digests);
         if (this.#stopped) return;
       }
     } catch {

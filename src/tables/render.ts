@@ -11,10 +11,12 @@ import { BY_MX } from '../settings/next-hop.ts';
 import type { TableKeys } from '../settings/people.ts';
 import type { DeliverySetting } from '../settings/setting.ts';
 import { DEFAULT_TERMS, type NextHopTerms, type Settings } from '../settings/settings.ts';
+import { formatDigest } from './domains-file.ts';
 import { cidrNetwork } from './network.ts';
 import { policyEntry, requiredEntry, termsByKey } from './policy-entry.ts';
 import {
   BOUNCE_FILTER,
+  type Chunk,
   RECEIPT_ACCESS,
   RECEIPT_CLASS,
   RECEIPT_CLIENTS,
@@ -26,8 +28,8 @@ import {
 } from './table.ts';
 import { plainTransport, transportsInUse } from './transports-in-use.ts';
 
-/** Lines handed on at once: enough that it costs nothing, few enough to be no load on memory. */
-const CHUNK = 4096;
+/** Characters handed on at once: enough that it costs nothing, few enough to be no load on memory. */
+const CHUNK = 256 * 1024;
 
 /** What the tables hold besides the settings of domains. */
 export interface RenderOptions {
@@ -43,25 +45,35 @@ type Emit = (line: string) => void;
 /** The entries that one name of a domain has in one table. */
 type Entries = (emit: Emit, form: string, domain: HostedDomain) => void;
 
-/** All tables, also the empty ones: main.cf refers to them from the start. */
-export function renderTables(settings: Settings, options: RenderOptions): readonly Table[] {
+/** All that a generation holds. */
+export interface Rendering {
+  /** All tables, also the empty ones: main.cf refers to them from the start. */
+  readonly tables: readonly Table[];
+  /** `name tableDigest` of each domain that has any entry, for the service to compare. */
+  readonly domains: Table['text'];
+}
+
+export function render(settings: Settings, options: RenderOptions): Rendering {
   const names = tableNames(settings);
   const domains = names.map((name) => settings.find(foldDomain(name)));
   const terms = termsByKey(settings);
-  const indexed = (name: string, entries: Entries): Table => ({
-    name,
-    kind: 'indexed',
-    lines: () => entriesOfAll(names, domains, entries),
-  });
-  return [
+  const text = (entries: Entries) => (): Iterable<Chunk> => entriesOfAll(names, domains, entries);
+  const indexed = (name: string, entries: Entries): Table => ({ name, kind: 'indexed', text: text(entries) });
+  const tables: readonly Table[] = [
+    // The one that is largest in most installations comes first: it is compiled while the others are rendered.
+    indexed(RECEIPT_ACCESS, (emit, form, domain) => receiptEntries(emit, settings, form, domain)),
     indexed(TRANSPORT, (emit, form, domain) => transportEntries(emit, settings, form, domain)),
     indexed(TLS_POLICY, (emit, form, domain) => policyEntries(emit, settings, form, domain, terms)),
     indexed(SENDER_TRANSPORT, (emit, form, domain) => senderEntries(emit, settings, form, domain)),
-    indexed(RECEIPT_ACCESS, (emit, form, domain) => receiptEntries(emit, settings, form, domain)),
     ...requiredTables(settings, terms, options.keep ?? []),
-    { name: RECEIPT_CLIENTS, kind: 'cidr', lines: () => [clientLines(options.exemptClients)] },
-    { name: BOUNCE_FILTER, kind: 'regexp', lines: () => [BOUNCE_LINES] },
+    { name: RECEIPT_CLIENTS, kind: 'cidr', text: () => [chunkOf(clientLines(options.exemptClients))] },
+    { name: BOUNCE_FILTER, kind: 'regexp', text: () => [chunkOf(BOUNCE_LINES)] },
   ];
+  return { tables, domains: text(digestEntry) };
+}
+
+function digestEntry(emit: Emit, form: string, { name, tableDigest }: HostedDomain): void {
+  if (form === name && tableDigest !== 0) emit(formatDigest(name, tableDigest));
 }
 
 /** The names of all hosted domains and their aliases, in the forms in which Postfix looks them up, sorted. */
@@ -82,18 +94,28 @@ function* entriesOfAll(
   names: readonly string[],
   domains: readonly (HostedDomain | undefined)[],
   entries: Entries,
-): Iterable<readonly string[]> {
-  let chunk: string[] = [];
-  const emit: Emit = (line) => void chunk.push(line);
+): Iterable<Chunk> {
+  let text = '';
+  let lines = 0;
+  const emit: Emit = (line) => {
+    text += line;
+    text += '\n';
+    lines += 1;
+  };
   for (let i = 0; i < names.length; i++) {
     const domain = domains[i];
     if (domain !== undefined) entries(emit, names[i] as string, domain);
-    if (chunk.length >= CHUNK) {
-      yield chunk;
-      chunk = [];
+    if (text.length >= CHUNK) {
+      yield { text, lines };
+      text = '';
+      lines = 0;
     }
   }
-  yield chunk;
+  yield { text, lines };
+}
+
+function chunkOf(lines: readonly string[]): Chunk {
+  return { text: lines.map((line) => `${line}\n`).join(''), lines: lines.length };
 }
 
 /** Whether the tls_policy table says all that this domain asks of delivery: then its mail keeps Postfix's own route. */
@@ -175,21 +197,25 @@ function requiredTables(
   return ordered.map(([, transport]) => ({
     name: requiredTableName(transport),
     kind: 'indexed',
-    lines: () => requiredEntries(transport, terms),
+    text: () => requiredEntries(transport, [...terms]),
   }));
 }
 
-function* requiredEntries(transport: Transport, terms: ReadonlyMap<string, NextHopTerms>): Iterable<readonly string[]> {
-  let chunk: string[] = [];
-  for (const [key, asked] of terms) {
-    const entry = requiredEntry(transport, asked);
-    if (entry !== undefined) chunk.push(`${key} ${entry}`);
-    if (chunk.length >= CHUNK) {
-      yield chunk;
-      chunk = [];
+/** Next hops that give one chunk. */
+const STRIDE = 4096;
+
+function* requiredEntries(
+  transport: Transport,
+  terms: readonly (readonly [key: string, terms: NextHopTerms])[],
+): Iterable<Chunk> {
+  for (let i = 0; i < terms.length; i += STRIDE) {
+    const lines: string[] = [];
+    for (const [key, asked] of terms.slice(i, i + STRIDE)) {
+      const entry = requiredEntry(transport, asked);
+      if (entry !== undefined) lines.push(`${key} ${entry}`);
     }
+    yield chunkOf(lines);
   }
-  yield chunk;
 }
 
 /** The first match counts, so the exempt ones stand first; IPv4 and IPv6 networks do not match each other. */
@@ -207,13 +233,3 @@ const BOUNCE_LINES: readonly string[] = [
   '/^4\\.7\\.5 (client TLS configuration problem|TLSA lookup error.*)$/ 4.7.5 $1',
   '/^4\\.7\\.([45])( .*)?$/ 5.7.$1$2',
 ];
-
-/** The lines of `domains`: what the tables hold of each domain, for the service to compare. Sorted by name. */
-export function* digestLines(settings: Settings): Iterable<readonly string[]> {
-  const names: DomainName[] = [];
-  for (const domain of settings.domains()) if (domain.tableDigest !== 0) names.push(domain.name);
-  names.sort();
-  for (let i = 0; i < names.length; i += CHUNK) {
-    yield names.slice(i, i + CHUNK).map((name) => `${name} ${settings.find(name)?.tableDigest}`);
-  }
-}

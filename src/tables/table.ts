@@ -11,11 +11,17 @@ import { CIPHER_GRADES, LEVELS, TLS_VERSIONS } from '../settings/level.ts';
  */
 export type TableKind = 'indexed' | 'cidr' | 'regexp';
 
+/** Some thousand lines, each with its end. */
+export interface Chunk {
+  readonly text: string;
+  readonly lines: number;
+}
+
 export interface Table {
   readonly name: string;
   readonly kind: TableKind;
-  /** The lines, without line ends, some thousand at a time; in one order for the same settings. Each call begins anew. */
-  readonly lines: () => Iterable<readonly string[]>;
+  /** The lines, in one order for the same settings. Each call begins anew. */
+  readonly text: () => Iterable<Chunk>;
 }
 
 export const TLS_POLICY = 'tls_policy';

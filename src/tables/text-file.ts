@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open, rename } from 'node:fs/promises';
 import type { TableStamp } from './stamp.ts';
+import type { Chunk } from './table.ts';
 
 /** The first line of every table's text: whoever opens one should know. */
 const HEADER = '# Written by tlswarden. It is written anew whenever the settings change.\n';
@@ -14,30 +15,26 @@ const HEADER = '# Written by tlswarden. It is written anew whenever the settings
 const BLOCK = 256 * 1024;
 
 /** The stamp that these lines would get, without writing them. */
-export function stampOf(chunks: Iterable<readonly string[]>): TableStamp {
+export function stampOf(chunks: Iterable<Chunk>): TableStamp {
   const hash = createHash('sha256').update(HEADER);
   let lines = 0;
   for (const chunk of chunks) {
-    hash.update(textOfChunk(chunk));
-    lines += chunk.length;
+    hash.update(chunk.text);
+    lines += chunk.lines;
   }
   return { lines, sha256: hash.digest('hex') };
 }
 
-function textOfChunk(chunk: readonly string[]): string {
-  return chunk.length === 0 ? '' : `${chunk.join('\n')}\n`;
-}
-
 /** Writes a new file of these lines below {@link HEADER}; one that exists is an error. */
-export async function writeLines(path: string, chunks: Iterable<readonly string[]>): Promise<TableStamp> {
+export async function writeLines(path: string, chunks: Iterable<Chunk>): Promise<TableStamp> {
   const hash = createHash('sha256').update(HEADER);
   let lines = 0;
   await writeNew(path, async (file) => {
     await file.appendFile(HEADER);
     for (const chunk of chunks) {
-      const bytes = Buffer.from(textOfChunk(chunk));
+      const bytes = Buffer.from(chunk.text);
       hash.update(bytes);
-      lines += chunk.length;
+      lines += chunk.lines;
       await file.appendFile(bytes);
     }
   });

@@ -11,7 +11,7 @@ import { checkTables, type TablesOptions } from './check-tables.ts';
 import { BUILDING, linksOf, MapsDirectory, NEW_STAMP } from './maps-directory.ts';
 import { reloadPostfix } from './postfix-reload.ts';
 import { compiledSuffix, postmap } from './postmap.ts';
-import { digestLines, renderTables } from './render.ts';
+import { type Rendering, render } from './render.ts';
 import { DOMAINS_FILE, formatStamp, STAMP_FORMAT, type Stamp, stampFile, type TableStamp } from './stamp.ts';
 import type { Table } from './table.ts';
 import { TablesError, wordSystemError } from './tables-error.ts';
@@ -73,10 +73,11 @@ async function replaceTables(
   const before = await directory.stamp();
   const wasInForce = (await directory.current()) !== undefined;
   const keep = await directory.policiesKept();
-  const tables = renderTables(settings, { exemptClients: options.exemptClients, keep });
+  const rendering = render(settings, { exemptClients: options.exemptClients, keep });
+  const { tables } = rendering;
   let stamp: Stamp;
   try {
-    const stamps = await build(settings, tables, options, directory, lockFd, progress);
+    const stamps = await build(rendering, options, directory, lockFd, progress);
     stamp = stampFor(settings, options, stamps);
     await directory.swap(stamp.generation, linksOf(tables, compiledSuffix(options.type, options.directory)));
   } catch (error) {
@@ -117,8 +118,7 @@ function stampFor(settings: Settings, options: TablesOptions, tables: Readonly<R
 
 /** Builds a generation in {@link BUILDING}: texts one after the other, compiled by several postmaps meanwhile. */
 async function build(
-  settings: Settings,
-  tables: readonly Table[],
+  { tables, domains }: Rendering,
   options: TablesOptions,
   directory: MapsDirectory,
   lockFd: number,
@@ -134,7 +134,7 @@ async function build(
     await chmod(directory.file(BUILDING), 0o755);
     for (const table of tables) {
       const file = directory.file(BUILDING, table.name);
-      const stamp = await writeLines(file, table.lines());
+      const stamp = await writeLines(file, table.text());
       stamps[table.name] = stamp;
       progress({ kind: 'written', table: table.name, lines: stamp.lines, of });
       if (table.kind !== 'indexed' || suffix === undefined) done += 1;
@@ -146,7 +146,7 @@ async function build(
         });
       }
     }
-    await writeLines(directory.file(BUILDING, DOMAINS_FILE), digestLines(settings));
+    await writeLines(directory.file(BUILDING, DOMAINS_FILE), domains());
   } catch (error) {
     await compilers.stop();
     throw error;
