@@ -116,7 +116,9 @@ class DomainEditor {
     const kept: Block[] = [];
     for (const block of this.#blocks) {
       const pairs = wanted.get(block.path.join('.'));
-      const stays = pairs !== undefined || (block.path.length === 1 && isTable(after?.[block.path[0] ?? '']));
+      // A header of the domain or flow by itself says little, but somebody wrote it, perhaps with a comment.
+      const [flow, hop] = block.path;
+      const stays = pairs !== undefined || (hop === undefined && isTable(flow === undefined ? after : after?.[flow]));
       if (!stays) {
         this.#remove(block);
         continue;
