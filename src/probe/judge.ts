@@ -100,6 +100,9 @@ function judgeTls(
     const why = `its TLS is too weak to authenticate it: on Postfix's terms for that it ${sight.weakness}`;
     return { ...everyLevel(no(why)), encrypt: YES };
   }
+  if (certificate.weakKey !== undefined) {
+    return { ...everyLevel(no(`its certificate ${certificate.weakKey}`)), encrypt: YES };
+  }
   return {
     encrypt: YES,
     fingerprint: judgeFingerprint(certificate, asked.fingerprints),

@@ -107,6 +107,7 @@ function certificateDocument(certificate: CertificateSeen, now: number): unknown
     issuer: certificate.issuer,
     trusted: certificate.distrust === undefined,
     distrust: certificate.distrust ?? null,
+    weakKey: certificate.weakKey ?? null,
     notBefore: isoMoment(certificate.notBefore),
     notAfter: isoMoment(certificate.notAfter),
     daysLeft: Number.isNaN(certificate.notAfter) ? null : daysUntil(certificate.notAfter, now),

@@ -2,7 +2,7 @@
  * From what OpenSSL holds of the server's certificate to what was seen of it. No I/O, no judgement but OpenSSL's own on
  * the chain, put into words.
  */
-import { createHash, type X509Certificate } from 'node:crypto';
+import { createHash, type KeyObject, type X509Certificate } from 'node:crypto';
 import { printable } from './printable.ts';
 import type { CertificateSeen } from './sight.ts';
 
@@ -21,8 +21,20 @@ export function readCertificate(certificate: X509Certificate, verifyError: strin
     notAfter: Date.parse(certificate.validTo),
     fingerprint: certificate.fingerprint256,
     publicKeyFingerprint: colonForm(createHash('sha256').update(publicKey).digest('hex')),
+    weakKey: weakKey(certificate.publicKey),
     distrust: verifyError === undefined ? undefined : wordVerifyError(verifyError),
   };
+}
+
+/** 80 bits of security, as OpenSSL counts them (SSL_CTX_set_security_level(3)). */
+const LEAST_MODULUS = 1024;
+const WEAK_CURVES = /^(?:secp1[0-5]\d|sect1[0-5]\d|prime1[0-5]\d)/u;
+
+function weakKey(key: KeyObject): string | undefined {
+  const { modulusLength, namedCurve } = key.asymmetricKeyDetails ?? {};
+  if (modulusLength !== undefined && modulusLength < LEAST_MODULUS) return `has a key of only ${modulusLength} bits`;
+  if (namedCurve !== undefined && WEAK_CURVES.test(namedCurve)) return `has a key on the weak curve ${namedCurve}`;
+  return undefined;
 }
 
 /** Postfix's form of a digest: `AB:CD:…`. */

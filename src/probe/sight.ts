@@ -19,6 +19,8 @@ export interface CertificateSeen {
   /** SHA-256 in Postfix's colon form, of the certificate and of its public key. */
   readonly fingerprint: string;
   readonly publicKeyFingerprint: string;
+  /** What is wrong with a key that OpenSSL's security level 1 refuses, half a sentence; undefined: nothing. */
+  readonly weakKey: string | undefined;
   /** Why the chain is not trusted, half a sentence; undefined: it is. */
   readonly distrust: string | undefined;
 }

@@ -10,9 +10,11 @@ import { readAuthorities } from '../../src/probe/authorities.ts';
 import { DnsClient } from '../../src/probe/dns-client.ts';
 import { judgeDomain, NOTHING_ELSE } from '../../src/probe/judge.ts';
 import { Prober } from '../../src/probe/probe-domain.ts';
+import { readCertificate } from '../../src/probe/read-certificate.ts';
 import { LEVELS } from '../../src/settings/level.ts';
 import { BY_MX } from '../../src/settings/next-hop.ts';
 import { Authority, type Certificate, selfSignedCertificate } from '../harness/certificates.ts';
+import { run } from '../harness/command.ts';
 import { Destination, type DestinationOptions } from '../harness/destination.ts';
 import { NameServer } from '../harness/name-server.ts';
 import { Postfix } from '../harness/postfix.ts';
@@ -43,6 +45,8 @@ test('a level works by probe just where Postfix delivers by it', { timeout: 120_
   const old = await issue('mx.old.example', '*.old.example');
   const anchored = await issue('mx.anchored.example');
   const stray = await issue('stray.example');
+  // OpenSSL's security level 1, which Postfix asks for where it authenticates, has no use for such a key.
+  const toy = await toyCertificate(workspace, 'mx.toy.example');
   const withChain = (certificate: Certificate): Certificate => ({ ...certificate, cert: certificate.cert + ca });
   const kinds: readonly Kind[] = [
     { name: 'all', options: { certificate: all }, pinned: all },
@@ -52,6 +56,7 @@ test('a level works by probe just where Postfix delivers by it', { timeout: 120_
     { name: 'old', options: { certificate: old, minVersion: 'TLSv1', maxVersion: 'TLSv1' }, pinned: old },
     { name: 'anchored', options: { certificate: withChain(anchored) }, tlsa: [`2 0 1 ${anchor}`] },
     { name: 'stray', options: { certificate: withChain(stray) }, tlsa: [`2 0 1 ${anchor}`] },
+    { name: 'toy', options: { certificate: toy }, pinned: toy, tlsa: [toy.tlsa] },
     { name: 'plain', options: {} },
   ];
 
@@ -115,3 +120,24 @@ test('a level works by probe just where Postfix delivers by it', { timeout: 120_
   }
   assert.equal(agreed, kinds.length * LEVELS.length);
 });
+
+/** Self-signed, with an RSA key that is far too short. */
+async function toyCertificate(workspace: Workspace, name: string): Promise<Certificate> {
+  const certificateFile = workspace.path('toy.pem');
+  const keyFile = workspace.path('toy.key');
+  await run('openssl', [
+    ...['req', '-x509', '-newkey', 'rsa:768', '-nodes', '-batch', '-days', '7', '-subj', `/CN=${name}`],
+    ...['-addext', `subjectAltName=DNS:${name}`, '-keyout', keyFile, '-out', certificateFile],
+  ]);
+  const cert = await readFile(certificateFile, 'utf8');
+  const { fingerprint, publicKeyFingerprint } = readCertificate(new X509Certificate(cert), undefined);
+  return {
+    certificateFile,
+    keyFile,
+    cert,
+    key: await readFile(keyFile, 'utf8'),
+    certificateFingerprint: fingerprint,
+    publicKeyFingerprint,
+    tlsa: `3 1 1 ${publicKeyFingerprint.replaceAll(':', '').toLowerCase()}`,
+  };
+}

@@ -15,6 +15,7 @@ const certificate: CertificateSeen = {
   notAfter: 4_000_000_000_000,
   fingerprint: 'AB:CD',
   publicKeyFingerprint: 'EF:01',
+  weakKey: undefined,
   distrust: undefined,
 };
 const works: VersionSeen = { outcome: 'works', cipher: 'CIPHER', bits: 256 };
@@ -79,6 +80,10 @@ describe('which levels would work', () => {
 
   test('TLS that is too weak to authenticate by works for encrypt alone', () => {
     assert.deepEqual(levelsOf(tls({}, { weakness: 'fails' })), ['encrypt']);
+  });
+
+  test('a certificate with a toy key works for encrypt alone', () => {
+    assert.deepEqual(levelsOf(tls({ weakKey: 'has a key of only 768 bits' })), ['encrypt']);
   });
 
   test('a minimum version that the host does not reach lets nothing work', () => {

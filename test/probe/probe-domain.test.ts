@@ -16,7 +16,7 @@ import { Destination } from '../harness/destination.ts';
 import { onFreeLoopbackAddress } from '../harness/loopback.ts';
 import { NameServer } from '../harness/name-server.ts';
 import { Workspace } from '../harness/workspace.ts';
-import { scripted, startScriptedServer } from './scripted-server.ts';
+import { scripted, startScriptedServer, upgrading } from './scripted-server.ts';
 
 /** Long enough for a busy machine; short, for a server that is meant to hang. */
 const PATIENT_MS = 20_000;
@@ -271,6 +271,41 @@ describe('a server that', () => {
       assert.equal(probe.verdict.complete, outcome === 'broken');
     });
   }
+
+  test('says nothing once TLS is spoken is said to do so', async (t) => {
+    const net = await Internet.of(t);
+    const { cert, key } = await net.authority.issue(['mx1.example.com']);
+    net.hosts(
+      (
+        await startScriptedServer(
+          net.workspace,
+          upgrading({ cert, key }, () => {}),
+        )
+      ).address,
+    );
+    const sight = onlySight(await net.probe({}, IMPATIENT_MS));
+    assert.equal(sight.outcome, 'broken');
+    assert.match(reasonOf(sight), /^shakes hands, but over TLS says nothing within .* after EHLO$/);
+  });
+
+  test('shows no certificate works for encrypt alone', async (t) => {
+    const net = await Internet.of(t);
+    const anonymous = { ciphers: 'aNULL:@SECLEVEL=0', maxVersion: 'TLSv1.2' } as const;
+    const serve = upgrading(anonymous, scripted({ connect: '', EHLO: '250 x\r\n', QUIT: '221 bye\r\n' }));
+    net.hosts((await startScriptedServer(net.workspace, serve)).address);
+    const probe = await net.probe();
+    assert.deepEqual(working(probe), ['encrypt']);
+    assert.equal(whyNot(probe, 'verify'), 'it shows no certificate');
+  });
+
+  test('says in plaintext what belongs into TLS is not heard', async (t) => {
+    const net = await Internet.of(t);
+    const { cert, key } = await net.authority.issue(['mx1.example.com']);
+    const inside = scripted({ connect: '', EHLO: '250 x\r\n', QUIT: '221 bye\r\n' });
+    const serve = upgrading({ cert, key }, inside, '220 go on\r\n554 go away\r\n');
+    net.hosts((await startScriptedServer(net.workspace, serve)).address);
+    assert.deepEqual(working(await net.probe()), ['encrypt', 'fingerprint', 'verify', 'secure']);
+  });
 
   test('nobody runs is said to refuse the connection', async (t) => {
     const net = await Internet.of(t);

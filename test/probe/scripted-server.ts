@@ -2,6 +2,7 @@
 // a destination never does: to hang, to send garbage, to break off.
 
 import { createServer, type Socket } from 'node:net';
+import { createSecureContext, type SecureContextOptions, TLSSocket } from 'node:tls';
 import { onFreeLoopbackAddress } from '../harness/loopback.ts';
 import type { Workspace } from '../harness/workspace.ts';
 
@@ -45,6 +46,27 @@ export async function startScriptedServer(
     get connections() {
       return connections;
     },
+  };
+}
+
+/** A session up to and with STARTTLS, in which TLS is then spoken on these terms; `serve` gets what is inside. */
+export function upgrading(
+  context: SecureContextOptions,
+  serve: (socket: Socket) => void,
+  go = '220 go on\r\n',
+): (socket: Socket) => void {
+  const greet = scripted({ connect: '220 x\r\n', EHLO: '250-x\r\n250 STARTTLS\r\n', STARTTLS: '' });
+  return (socket) => {
+    greet(socket);
+    const onData = (piece: Buffer): void => {
+      if (!piece.toString('latin1').toUpperCase().startsWith('STARTTLS')) return;
+      socket.removeAllListeners('data');
+      socket.write(go);
+      const secure = new TLSSocket(socket, { isServer: true, secureContext: createSecureContext(context) });
+      secure.on('error', () => {});
+      serve(secure);
+    };
+    socket.on('data', onData);
   };
 }
 
