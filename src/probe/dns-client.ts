@@ -103,7 +103,8 @@ function askUdp<T extends RecordType>(
       }
     });
     // Connected, the socket takes answers from that server only.
-    socket.connect(server.port, server.address, () => socket.send(question));
+    socket.once('connect', () => socket.send(question));
+    socket.connect(server.port, server.address);
   });
 }
 

@@ -46,6 +46,7 @@ export type SessionResult =
 /** Errors of this machine's own: it has no addresses of the family, or no way out. */
 const OURS: readonly string[] = ['ENETUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT'];
 const MAX_CHAIN = 20;
+const MAX_UNREAD = 16;
 const MAX_GOODBYE_MS = 3_000;
 
 /** The step did not end in time, or the connection did; the message continues "the server …". */
@@ -256,6 +257,7 @@ class Session {
       if (this.#ended !== undefined) return;
       try {
         this.#replies.push(...this.#reader.push(piece));
+        if (this.#replies.length > MAX_UNREAD) throw new ReplyTrouble('sends replies without end');
         this.#wake();
       } catch (error) {
         end(error as Error);

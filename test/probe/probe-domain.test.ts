@@ -247,6 +247,17 @@ describe('a server that', () => {
       /does not shake hands within/,
     ],
     [
+      'closes the connection after STARTTLS',
+      (socket) => {
+        scripted({ connect: '220 x\r\n', EHLO: '250-x\r\n250 STARTTLS\r\n', STARTTLS: '220 go on\r\n' })(socket);
+        socket.on('data', (piece: Buffer) => {
+          if (piece.toString('latin1').startsWith('STARTTLS')) socket.end();
+        });
+      },
+      'broken',
+      /^offers STARTTLS, but closes the connection in the TLS handshake$/,
+    ],
+    [
       'answers the handshake in plaintext',
       (socket) => {
         scripted({ connect: '220 x\r\n', EHLO: '250-x\r\n250 STARTTLS\r\n', STARTTLS: '220 go on\r\n' })(socket);
