@@ -9,7 +9,7 @@ import { type DomainName, parseDomain } from '../address/domain-name.ts';
 import { sameValue } from '../settings/domain-record.ts';
 import { type DomainContext, parseHostedDomain } from '../settings/hosted-domain.ts';
 import type { NextHop } from '../settings/next-hop.ts';
-import { SettingsBuilder } from '../settings/settings.ts';
+import { SettingsBuilder } from '../settings/settings-builder.ts';
 import { type Complaint, ComplaintError } from '../toml/complaint.ts';
 import { parseToml, readToml } from '../toml/read-toml.ts';
 import { isTable, type Table } from '../toml/table-reader.ts';

@@ -7,7 +7,8 @@ import { Lanes } from '../../src/decision/lanes.ts';
 import type { PolicyRequest } from '../../src/decision/request.ts';
 import { parseMainFile } from '../../src/main-file/main-file.ts';
 import { parseHostedDomain } from '../../src/settings/hosted-domain.ts';
-import { type Settings, SettingsBuilder } from '../../src/settings/settings.ts';
+import type { Settings } from '../../src/settings/settings.ts';
+import { SettingsBuilder } from '../../src/settings/settings-builder.ts';
 import { type Complaint, ComplaintError } from '../../src/toml/complaint.ts';
 import {
   type Answer,

@@ -4,7 +4,8 @@
 import { type Defaults, NO_DEFAULTS, parseDefaults, parseHostedDomain } from '../../src/settings/hosted-domain.ts';
 import { BY_MX, parseNextHop } from '../../src/settings/next-hop.ts';
 import { SettingPool } from '../../src/settings/parse-setting.ts';
-import { Settings, SettingsBuilder } from '../../src/settings/settings.ts';
+import { Settings } from '../../src/settings/settings.ts';
+import { SettingsBuilder } from '../../src/settings/settings-builder.ts';
 import { domainTables } from '../../src/source/domain-tables.ts';
 import { type Complaint, wordComplaint } from '../../src/toml/complaint.ts';
 import { parseToml } from '../../src/toml/read-toml.ts';
