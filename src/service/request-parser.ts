@@ -353,7 +353,7 @@ export class RequestParser {
               recipientEnd = lineEnd;
               continue;
             }
-            if (length >= RECIPIENT_COUNT && view.getInt32(line + 8) === NT_C && view.getInt32(line + 12) === UNT_) {
+            if (length >= RECIPIENT_COUNT && view.getInt32(line + 7) === NT_C && view.getInt32(line + 12) === UNT_) {
               recipientCount = count(bytes, line + RECIPIENT_COUNT, lineEnd);
               continue;
             }
