@@ -229,9 +229,12 @@ class Session {
   async #reply(when: string, mostMs = Number.POSITIVE_INFINITY): Promise<Reply> {
     const timeoutMs = Math.min(this.#manners.timeoutMs, mostMs);
     let late = false;
+    // What has arrived while this process was busy is not late.
     const timer = setTimeout(() => {
-      late = true;
-      this.#wake();
+      setImmediate(() => {
+        late = true;
+        this.#wake();
+      });
     }, timeoutMs);
     try {
       for (;;) {

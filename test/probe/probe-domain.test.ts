@@ -20,7 +20,7 @@ import { scripted, startScriptedServer, upgrading } from './scripted-server.ts';
 
 /** Long enough for a busy machine; short, for a server that is meant to hang. */
 const PATIENT_MS = 20_000;
-const IMPATIENT_MS = 250;
+const IMPATIENT_MS = 1_000;
 
 /** A test's own internet: one authority, one name server. */
 class Internet {
@@ -221,7 +221,12 @@ describe('a server that', () => {
       'refused',
       /^sends a line without end$/,
     ],
-    ['sends a reply without end', (socket) => flood(socket, '', '220-x\r\n'), 'refused', /^sends a reply without end$/],
+    [
+      'sends a reply without end',
+      (socket) => flood(socket, '', '220-x\r\n'.repeat(100)),
+      'refused',
+      /^sends a reply without end$/,
+    ],
     [
       'does not know EHLO',
       scripted({ connect: '220 x\r\n', EHLO: '502 no\r\n' }),
