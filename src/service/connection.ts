@@ -10,6 +10,7 @@
 import type { Socket } from 'node:net';
 import type { PolicyRequest } from '../decision/request.ts';
 import { DUNNO_LINE } from './action-line.ts';
+import { readFrom } from './read-buffer.ts';
 import { RequestParser, type RequestSink } from './request-parser.ts';
 import { REQUEST_TIMEOUT_MS, type Trouble, UNREAD_TIMEOUT_MS } from './trouble.ts';
 
@@ -64,11 +65,11 @@ export class Connection implements RequestSink {
   /** The server stops: to be closed when what has arrived is answered. */
   #finishing = false;
 
-  constructor(socket: Socket, host: ConnectionHost, peer: string) {
+  constructor(accepted: Socket, host: ConnectionHost, peer: string) {
+    const socket = readFrom(accepted, (bytes, view, length) => this.#read(bytes, view, length));
     this.#socket = socket;
     this.#host = host;
     this.peer = peer;
-    socket.on('data', (chunk: Buffer) => this.#read(chunk));
     socket.on('drain', () => this.#drained());
     socket.on('end', () => this.#ended());
     // A reset or a broken pipe ends this connection and nothing else; Node destroys the socket by itself.
@@ -118,14 +119,14 @@ export class Connection implements RequestSink {
     setImmediate(() => this.#finishAfter(turns - 1));
   }
 
-  #read(chunk: Buffer): void {
+  #read(bytes: Buffer, view: DataView, length: number): void {
     if (this.#closingSince !== NEVER) {
-      this.#discarded += chunk.length;
+      this.#discarded += length;
       if (this.#discarded > LINGER_BYTES) this.#socket.destroy();
       return;
     }
     const host = this.#host;
-    const trouble = this.#parser.read(chunk, this) ?? this.#trouble;
+    const trouble = this.#parser.read(bytes, view, length, this) ?? this.#trouble;
     const requests = this.#requests;
     const replies = this.#more.length === 0 ? this.#reply : Buffer.concat([this.#reply, ...this.#more.splice(0)]);
     this.#requests = 0;

@@ -16,6 +16,7 @@
  */
 
 import type { PolicyRequest } from '../decision/request.ts';
+import { viewOf } from './read-buffer.ts';
 import { MAX_REQUEST_ATTRIBUTES, MAX_REQUEST_BYTES, type RequestTrouble } from './trouble.ts';
 
 /** Who takes the requests that the parser finds, in order. */
@@ -123,12 +124,6 @@ const V1_3 = word('v1.3');
 /** A number of more digits than this is garbage. */
 const MAX_DIGITS = 9;
 
-/**
- * The four texts of a request are cut out of one string, which costs half of making each by itself, unless they lie
- * further apart than this: each of them may hold on to that string for as long as it lives.
- */
-const MAX_SPAN = 1024;
-
 const NOTHING = Buffer.alloc(0);
 
 /**
@@ -166,27 +161,32 @@ export class RequestParser {
     return this.#began !== 0;
   }
 
-  /** Reads the next chunk of the connection and gives the sink all requests that it ends. */
-  read(chunk: Buffer, sink: RequestSink): RequestTrouble | undefined {
+  /**
+   * Reads the connection's next bytes, the first `length` of `bytes`, of which `view` is a view, and gives the sink all
+   * requests that they end. It keeps neither.
+   */
+  read(bytes: Buffer, view: DataView, length: number, sink: RequestSink): RequestTrouble | undefined {
     let at = 0;
     if (this.#splitLength !== 0) {
+      const chunk = bytes.subarray(0, length);
       const lineEnd = chunk.indexOf(LF);
-      at = lineEnd < 0 ? chunk.length : lineEnd + 1;
+      at = lineEnd < 0 ? length : lineEnd + 1;
       if (at - this.#began > MAX_REQUEST_BYTES) return 'too-large';
       this.#keep(chunk, 0, at);
       if (lineEnd < 0) {
-        this.#began -= at;
+        this.#began -= length;
         return chunk.includes(NUL) ? 'nul' : undefined;
       }
-      const line = this.#split.subarray(0, this.#splitLength);
+      const split = this.#split;
+      const splitLength = this.#splitLength;
       this.#split = NOTHING;
       this.#splitLength = 0;
-      const trouble = this.#parse(line, 0, sink);
+      const trouble = this.#parse(split, viewOf(split), 0, splitLength, sink);
       if (trouble !== undefined) return trouble;
     }
-    const trouble = this.#parse(chunk, at, sink);
+    const trouble = this.#parse(bytes, view, at, length, sink);
     if (trouble !== undefined) return trouble;
-    this.#began -= chunk.length;
+    this.#began -= length;
     return -this.#began >= MAX_REQUEST_BYTES ? 'too-large' : undefined;
   }
 
@@ -204,11 +204,9 @@ export class RequestParser {
     this.#splitLength = length;
   }
 
-  /** Reads `bytes` from the beginning of a line to the end, and keeps the line that is not whole there. */
-  #parse(bytes: Buffer, from: number, sink: RequestSink): RequestTrouble | undefined {
+  /** Reads [from, end), which begins with a line, and keeps the line that is not whole at its end. */
+  #parse(bytes: Buffer, view: DataView, from: number, end: number, sink: RequestSink): RequestTrouble | undefined {
     const { request } = this;
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    const end = bytes.length;
     const lastWord = end - 4;
     // Whether an earlier chunk held a part of the request; what that part said is in `request`.
     let continued = this.#attributes !== 0;
@@ -231,12 +229,15 @@ export class RequestParser {
     let instanceEnd = 0;
     let at = from;
     let next = from;
+    /** Has a high bit somewhere if a byte of the texts has one. */
+    let bits = 0;
 
     while (at < end) {
       // Four bytes at a time up to one that is LF or below: the borrow shows in the high bit of each byte that is, and
       // perhaps of bytes above it.
       while (at <= lastWord) {
         const four = view.getInt32(at, true);
+        bits |= four;
         const low = (four - ABOVE_LF) & ~four & HIGH_BITS;
         if (low !== 0) {
           at += (31 - Math.clz32(low & -low)) >> 3;
@@ -248,6 +249,7 @@ export class RequestParser {
       const byte = bytes[at] as number;
       if (byte !== LF) {
         if (byte === NUL) return 'nul';
+        bits |= byte;
         at += 1;
         continue;
       }
@@ -268,24 +270,20 @@ export class RequestParser {
           request.encryptionKeysize = encryptionKeysize;
           request.authenticated = authenticated;
           request.policyContext = policyContext;
-          const first = Math.min(clientAt, senderAt, recipientAt, instanceAt);
-          const last = Math.max(clientEnd, senderEnd, recipientEnd, instanceEnd);
-          // Decoded as one, every byte one character: then each character is where its byte was.
-          const span = first !== 0 && last - first <= MAX_SPAN ? bytes.toString('utf8', first, last) : '';
-          if (first !== 0 && span.length === last - first) {
-            request.clientAddress = span.substring(clientAt - first, clientEnd - first);
-            request.sender = span.substring(senderAt - first, senderEnd - first);
-            request.recipient = span.substring(recipientAt - first, recipientEnd - first);
-            request.instance = span.substring(instanceAt - first, instanceEnd - first);
-          } else {
-            if (clientEnd !== 0 || !continued) request.clientAddress = bytes.toString('utf8', clientAt, clientEnd);
-            if (senderEnd !== 0 || !continued) request.sender = bytes.toString('utf8', senderAt, senderEnd);
-            if (recipientEnd !== 0 || !continued) request.recipient = bytes.toString('utf8', recipientAt, recipientEnd);
-            if (instanceEnd !== 0 || !continued) request.instance = bytes.toString('utf8', instanceAt, instanceEnd);
+          if (clientEnd !== 0 || !continued) {
+            request.clientAddress = text(bytes, clientAt, clientEnd, bits, request.clientAddress);
+          }
+          if (senderEnd !== 0 || !continued) request.sender = text(bytes, senderAt, senderEnd, bits, request.sender);
+          if (recipientEnd !== 0 || !continued) {
+            request.recipient = text(bytes, recipientAt, recipientEnd, bits, request.recipient);
+          }
+          if (instanceEnd !== 0 || !continued) {
+            request.instance = text(bytes, instanceAt, instanceEnd, bits, request.instance);
           }
         }
         if (!sink.requested(isAccessPolicy)) return undefined;
         continued = false;
+        bits = 0;
         attributes = 0;
         isAccessPolicy = false;
         protocolState = 'other';
@@ -420,10 +418,10 @@ export class RequestParser {
       request.encryptionKeysize = encryptionKeysize;
       request.authenticated = authenticated;
       request.policyContext = policyContext;
-      if (clientEnd !== 0 || !continued) request.clientAddress = bytes.toString('utf8', clientAt, clientEnd);
-      if (senderEnd !== 0 || !continued) request.sender = bytes.toString('utf8', senderAt, senderEnd);
-      if (recipientEnd !== 0 || !continued) request.recipient = bytes.toString('utf8', recipientAt, recipientEnd);
-      if (instanceEnd !== 0 || !continued) request.instance = bytes.toString('utf8', instanceAt, instanceEnd);
+      if (clientEnd !== 0 || !continued) request.clientAddress = text(bytes, clientAt, clientEnd, bits, '');
+      if (senderEnd !== 0 || !continued) request.sender = text(bytes, senderAt, senderEnd, bits, '');
+      if (recipientEnd !== 0 || !continued) request.recipient = text(bytes, recipientAt, recipientEnd, bits, '');
+      if (instanceEnd !== 0 || !continued) request.instance = text(bytes, instanceAt, instanceEnd, bits, '');
     }
     if (next < end) this.#keep(bytes, next, end);
     return undefined;
@@ -439,6 +437,26 @@ function isSmtpdAccessPolicy(view: DataView, start: number, end: number): boolea
     view.getInt32(start + 12) === _POL &&
     view.getInt32(start + 15) === LICY
   );
+}
+
+/**
+ * [start, end) as a string of its own, UTF-8, invalid sequences as U+FFFD. `bits` has a high bit if any of the bytes
+ * does. The requests of one message follow each other on one connection, with the same client, sender and instance, and
+ * at DATA mostly the same recipient: then `previous` is it, which spares the string and its hash.
+ */
+function text(bytes: Buffer, start: number, end: number, bits: number, previous: string): string {
+  if (start === end) return '';
+  if ((bits & HIGH_BITS) !== 0) return bytes.toString('utf8', start, end);
+  return isText(bytes, start, end, previous) ? previous : bytes.toString('latin1', start, end);
+}
+
+/** Whether [start, end), all of it ASCII, is `text`. */
+function isText(bytes: Buffer, start: number, end: number, text: string): boolean {
+  if (end - start !== text.length) return false;
+  for (let index = 0; index < text.length; index += 1) {
+    if (bytes[start + index] !== text.charCodeAt(index)) return false;
+  }
+  return true;
 }
 
 /** A count of at most nine digits; anything else is 0, which promises neither recipients nor cipher strength. */
