@@ -7,6 +7,7 @@ import { type DomainName, parseDomain } from '../address/domain-name.ts';
 import { formatPair, formatTable, recordTables, sameValue } from '../settings/domain-record.ts';
 import { FLOWS, HOPS } from '../settings/setting.ts';
 import { type Complaint, ComplaintError } from '../toml/complaint.ts';
+import { editList } from '../toml/edit-list.ts';
 import { formatValue } from '../toml/format-toml.ts';
 import { type Statement, scanToml } from '../toml/scan-toml.ts';
 import { isTable, type Table } from '../toml/table-reader.ts';
@@ -138,7 +139,7 @@ class DomainEditor {
       const key = pair.path[0] ?? '';
       if (!Object.hasOwn(after, key)) this.#splice(pair.start, pair.end, '');
       else if (!sameValue(before[key], after[key])) {
-        this.#splice(pair.valueStart, pair.valueEnd, formatValue(after[key], pair.valueStart - pair.start));
+        this.#splice(pair.valueStart, pair.valueEnd, this.#newValue(pair, before[key], after[key]));
       }
     }
     const present = new Set(block.pairs.map((pair) => pair.path[0]));
@@ -146,6 +147,12 @@ class DomainEditor {
     if (added.length === 0) return;
     const at = endOf(block);
     this.#splice(at, at, this.#onNewLine(at, added.map(([key, value]) => `${formatPair(key, value)}\n`).join('')));
+  }
+
+  #newValue(pair: Statement, before: unknown, after: unknown): string {
+    const written = this.#text.slice(pair.valueStart, pair.valueEnd);
+    const edited = Array.isArray(before) && Array.isArray(after) ? editList(written, before, after) : undefined;
+    return edited ?? formatValue(after, pair.valueStart - pair.start);
   }
 
   #remove(block: Block): void {

@@ -50,6 +50,25 @@ describe('a change in a file written by hand', () => {
     assert.deepEqual(directory.names(), ['hand.toml']);
   });
 
+  it('takes lines out of a list and adds some, and leaves the comments of the others', async (t) => {
+    const list = (...lines: readonly string[]) => `[domains."a.example"]\naliases = [ # ours\n${lines.join('\n')}\n]\n`;
+    const directory = new SettingsDirectory(t, {
+      'hand.toml': list(
+        '    "b.example", # old',
+        '    # from the merger:',
+        "    'c.example'  , # soon gone",
+        '    "d.example" # new',
+      ),
+    });
+    await directory.store.change(change('a.example', { aliases: ['b.example', 'd.example', 'e.example'] }));
+    assert.equal(
+      directory.read('hand.toml'),
+      list('    "b.example", # old', '    # from the merger:', '    "d.example", # new', '    "e.example",'),
+    );
+    await directory.store.change(change('a.example', { aliases: ['e.example', 'b.example'] }));
+    assert.equal(directory.read('hand.toml'), '[domains."a.example"]\naliases = ["e.example", "b.example"]\n');
+  });
+
   it('adds keys behind those that stand there, and tables behind those of the domain', async (t) => {
     const directory = new SettingsDirectory(t, { 'hand.toml': BY_HAND });
     const table = {

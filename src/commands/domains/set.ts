@@ -19,8 +19,8 @@ Examples:
   $ tlswarden domains set example.com incoming.receipt require_tls=always
 
   Ask for TLS from the bank, and for whatever payroll gets; deliver to the customer's server over TLS only:
-  $ tlswarden domains set example.com incoming.receipt require_tls=specific senders=*@bank.example recipients=payroll \\
-      incoming.delivery require_tls=always level=secure nexthop=[mx1.example.com]:25
+  $ tlswarden domains set example.com incoming.receipt require_tls=specific 'senders=*@bank.example' recipients=payroll \\
+      incoming.delivery require_tls=always level=secure 'nexthop=[mx1.example.com]:25'
 
   One more sender:
   $ tlswarden domains set example.com incoming.receipt senders+=ceo@partner.example
