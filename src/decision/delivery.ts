@@ -3,6 +3,7 @@
  * tables in force give, and the lane that makes up the difference. This is the one place that tells static requirements
  * from dynamic ones; the table writer uses the same {@link DeliverySetting.tableKeys}.
  */
+import type { DomainName } from '../address/domain-name.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import type { NextHop } from '../settings/next-hop.ts';
 import { tableHolds } from '../settings/people.ts';
@@ -93,10 +94,21 @@ function tableRoute(settings: Settings, parties: Parties, tables: TablesInForce)
   const flow = incoming ? 'incoming' : 'outgoing';
   const setting = domain?.settings[flow].delivery;
   if (domain === undefined || setting === undefined) return undefined;
-  if (!incoming && parties.senderIsRouted) return undefined;
   const own = incoming ? parties.recipient : parties.sender;
   if (!tableHolds(setting.tableIndex, own) || !tables.holds(domain)) return undefined;
+  if (!incoming && (parties.senderIsRouted || isBelowHosted(settings, parties.recipient.domain))) return undefined;
   return staticRoute(settings, domain, flow);
+}
+
+/**
+ * Whether a name that is not hosted is below one that is. Where that stands in relay_domains, Postfix relays such names
+ * as its own (parent_domain_matches_subdomains), and asks sender_dependent_default_transport_maps for none of them.
+ */
+function isBelowHosted(settings: Settings, name: DomainName): boolean {
+  for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
+    if (settings.find(name.slice(dot + 1) as DomainName) !== undefined) return true;
+  }
+  return false;
 }
 
 /** The route that is asked for, whoever sees to it. */

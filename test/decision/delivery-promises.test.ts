@@ -117,6 +117,14 @@ describe('what the tables hold is left to them', () => {
     equal(core.reply({ sender, recipient: 'x@beta.example' }), `FILTER tlswarden-encrypt:${mx1}`);
   });
 
+  test('a name below a hosted domain is nobody’s: Postfix relays it without asking the table of senders', () => {
+    const core = withTables({ 'alpha.example': outgoing(always), 'beta.example': { nexthop: mx1 } });
+    const ask = (recipient: string): string => core.reply({ sender: 'ann@alpha.example', recipient });
+    equal(ask('x@remote.example'), 'DUNNO');
+    equal(ask('x@sub.beta.example'), 'FILTER tlswarden-encrypt:');
+    equal(ask('x@a.sub.beta.example'), 'FILTER tlswarden-encrypt:');
+  });
+
   test('a sender that is routed through another domain stands in no table', () => {
     const core = withTables({ 'alpha.example': outgoing(always) });
     const ask = (sender: string): string => core.reply({ sender, recipient: 'x@remote.example' });

@@ -424,6 +424,11 @@ export function deliveryAsked(settings: RawSettings, sender: Address, recipient:
   return together(settings, recipient, requirements);
 }
 
+function isBelowHosted(settings: RawSettings, name: string): boolean {
+  const labels = name.split('.');
+  return labels.some((_, at) => at > 0 && hostedDomain(settings, labels.slice(at).join('.')) !== undefined);
+}
+
 /** Whether the tables that Postfix reads hold the settings in force for a domain (its key in the settings). */
 export type TablesHold = (domain: string) => boolean;
 
@@ -438,12 +443,18 @@ export function deliveryByTables(
     return undefined;
   }
   const home = hostedDomain(settings, recipient.domain);
-  // sender_dependent_default_transport_maps is asked only for recipients that are not hosted here.
+  if (home === undefined && isBelowHosted(settings, recipient.domain)) {
+    // Postfix takes names below a relay domain for relay domains: sender_dependent_default_transport_maps is not asked.
+    return undefined;
+  }
   const [flow, domain, party] =
     home !== undefined
       ? (['incoming', home, recipient] as const)
       : (['outgoing', sender === null ? undefined : hostedDomain(settings, sender.domain), sender] as const);
-  if (domain === undefined || !tablesHold(domain.key) || (flow === 'outgoing' && party?.routed)) {
+  if (domain === undefined || !tablesHold(domain.key)) {
+    return undefined;
+  }
+  if (flow === 'outgoing' && party?.routed === true) {
     return undefined;
   }
   const setting = deliverySetting(settings, domain, flow);

@@ -5,6 +5,9 @@ import { domainToASCII, domainToUnicode } from 'node:url';
 import type { Level, RawDelivery, RawDomain, RawFlow, RawFlows, RawReceipt, RawSettings, Version } from './oracle.ts';
 import type { Random } from './prng.ts';
 
+/** Ways to write an address that ordinary mail programs do not use. */
+export type StrangeKind = 'user%site' | 'site!user' | 'user%site@elsewhere' | 'user';
+
 /** The names that scenarios are made of. */
 export interface World {
   /** Names that may be hosted, as domains of their own or as aliases; those that are not are just other domains. */
@@ -26,8 +29,9 @@ export interface World {
   readonly outgoingMinimums: readonly Version[];
   /** Attributes that domains behind a next hop ('' is by MX) must agree on. */
   readonly certificates: (nexthop: string, level: Level) => Pick<RawDelivery, 'certificate_names' | 'fingerprints'>;
-  /** Of a hundred messages, so many have an address that is written without @, or routed by the sender. */
+  /** Of a hundred addresses, so many are written without @, or routed by the sender. */
   readonly strangeAddresses: number;
+  readonly strangeKinds: readonly StrangeKind[];
 }
 
 const someFingerprint = Array.from({ length: 32 }, (_, at) => (at + 160).toString(16).toUpperCase()).join(':');
@@ -62,6 +66,7 @@ export const paperWorld: World = {
   outgoingMinimums: ['TLSv1.2', 'TLSv1.3'],
   certificates: (_nexthop, level) => (level === 'fingerprint' ? { fingerprints: [someFingerprint] } : {}),
   strangeAddresses: 6,
+  strangeKinds: ['user%site', 'site!user', 'user%site@elsewhere', 'user'],
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -285,14 +290,14 @@ export function randomAddress(random: Random, world: World, settings: RawSetting
   const local = spelledCase(random, extended);
   const domain = spelledDomain(random, random.percent(4) ? `mail.${pureDomain}` : pureDomain);
   if (random.percent(world.strangeAddresses)) {
-    switch (random.integer(1, 4)) {
-      case 1:
+    switch (random.pick(world.strangeKinds)) {
+      case 'user%site':
         return `${local}%${domain}`;
-      case 2:
+      case 'site!user':
         return `${domain}!${local}`;
-      case 3:
+      case 'user%site@elsewhere':
         return `${local}%${domain}@${random.pick(world.unhosted)}`;
-      default:
+      case 'user':
         return local;
     }
   }
