@@ -37,6 +37,7 @@ for (const tables of [true, false]) {
       await site.server('mx.outside.example', { certificateNames: [], mxOf: ['outside.example'] });
       await site.start({
         tables,
+        settled: tables,
         domains: {
           'hosted.example': inside,
           'plain.example': inside,
