@@ -38,19 +38,24 @@ export function suggest(verdict: DomainVerdict, context: SuggestionContext): Sug
     `level=${level}`,
     ...(fingerprints.length === 0 ? [] : [`fingerprints=${fingerprints.join(',')}`]),
     ...(minProtocol === undefined ? [] : [`protocols=>=${minProtocol}`]),
-    ...clearing(level, context.setting),
+    ...clearing(level, minimumVersion, context.setting),
   ];
   const command = ['tlswarden domains set', context.domain, ...words.map(quote)].join(' ');
   return { level, minProtocol, fingerprints, command };
 }
 
-/** Keys that stand there and that the new level has no use for. */
-function clearing(level: Level, setting: DeliverySetting | undefined): readonly string[] {
+/** Keys that stand there and that the new level has no use for, or that would be in its way. */
+function clearing(level: Level, minimumVersion: TlsVersion, setting: DeliverySetting | undefined): readonly string[] {
   if (setting === undefined) return [];
+  const minimum = versionRank(setting.minProtocol);
+  // More than the hosts can, or less than they need to be allowed.
+  const unfit = minimum > versionRank(minimumVersion) || minimum < versionRank(DEFAULT_VERSION);
+  const byDefault = versionRank(minimumVersion) >= versionRank(DEFAULT_VERSION);
   const named = level === 'verify' || level === 'secure';
   return [
     ...(setting.certificateNames.length > 0 && !named ? ['certificate_names='] : []),
     ...(setting.fingerprints.length > 0 && level !== 'fingerprint' ? ['fingerprints='] : []),
+    ...(unfit && byDefault ? ['protocols='] : []),
   ];
 }
 

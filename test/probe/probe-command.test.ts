@@ -1,10 +1,11 @@
 // `tlswarden probe` as one types it.
 
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { Authority, type Certificate } from '../harness/certificates.ts';
-import { attempt, type CommandResult } from '../harness/command.ts';
+import { Authority, type Certificate, selfSignedCertificate } from '../harness/certificates.ts';
+import { attempt, type CommandResult, run } from '../harness/command.ts';
 import { Destination } from '../harness/destination.ts';
 import { NameServer } from '../harness/name-server.ts';
 import { Workspace } from '../harness/workspace.ts';
@@ -158,6 +159,27 @@ describe('tlswarden probe', () => {
     const { stdout: overridden } = await site.probe('example.net', '--nexthop', site.server.nexthop);
     assert.match(overridden, /^example\.net, by --nexthop/);
     assert.match(overridden, new RegExp(`${site.server.address.replaceAll('.', '\\.')} offers STARTTLS`));
+  });
+
+  test('prints a command that makes the setting, and the setting then works', async (t) => {
+    const site = await siteOf(t);
+    const own = await selfSignedCertificate(site.workspace, ['mx1.example.com']);
+    const [old, pinned] = await Promise.all([
+      Destination.start(site.workspace, { certificate: own, minVersion: 'TLSv1', maxVersion: 'TLSv1' }),
+      Destination.start(site.workspace, { certificate: own }),
+    ]);
+    for (const { nexthop } of [old, pinned, site.server]) {
+      const { stdout } = await site.probe('example.com', '--nexthop', nexthop);
+      const command = /^ {2}tlswarden (domains set .*)$/mu.exec(stdout)?.[1];
+      assert.ok(command !== undefined, stdout);
+      const config = site.workspace.path('tlswarden.toml');
+      await run('sh', ['-c', `"$0" "$1" --config "$2" ${command}`, process.execPath, main, config]);
+      const after = await site.probe('example.com');
+      const settings = await readFile(site.workspace.path('domains.d', 'example.toml'), 'utf8');
+      assert.equal(/TLSv1"/u.test(settings), nexthop === old.nexthop, settings);
+      assert.match(after.stdout, /Its incoming\.delivery as it is set, level \S+, works\./);
+      assert.ok(after.stdout.includes(nexthop));
+    }
   });
 
   test('lets no server write to the terminal', async (t) => {
