@@ -79,7 +79,7 @@ function decideLane(
   const { settings, lanes } = context;
   const own = ownLane(settings, parties, context.tables);
   let message = lanes.find(request.instance);
-  if (message === undefined) message = lanes.begin(request.instance, own, context.generation, now);
+  if (message === undefined) message = lanes.begin(request.instance, own, parties, context.generation, now);
   else if (!fits(settings, parties, message.lane, own, request.authenticated)) {
     return { kind: 'separate', reply: SEPARATE_REPLY, monitored };
   }
@@ -97,9 +97,11 @@ function fits(settings: Settings, parties: Parties, lane: Lane, own: Lane, authe
 function decideData(context: DecisionContext, request: PolicyRequest, now: number): Decision {
   if (request.policyContext === 'receipt') return PASS;
   const message = context.lanes.find(request.instance);
-  return request.recipientCount > 1
-    ? decideDataOfMany(context, request, message)
-    : decideDataOfOne(context, request, message, now);
+  if (request.recipientCount > 1) return decideDataOfMany(context, request, message);
+  const decision = decideDataOfOne(context, request, message, now);
+  // Most messages have one recipient. Forgotten here they never grow old, which the garbage collector would pay for.
+  if (message?.recipients === 1 && message.isWhole) context.lanes.end(request.instance);
+  return decision;
 }
 
 function decideDataOfMany(context: DecisionContext, request: PolicyRequest, message: Message | undefined): Decision {

@@ -63,6 +63,7 @@ function enforced(parties: Parties, flow: 'incoming' | 'outgoing'): DeliverySett
 
 /** All that the requirements of this sender and recipient ask together, or undefined if there is none. */
 export function requiredTerms(parties: Parties): DeliveryTerms | undefined {
+  if (parties.recipientDomain === undefined && parties.senderDomain === undefined) return undefined;
   const incoming = enforced(parties, 'incoming');
   const outgoing = enforced(parties, 'outgoing');
   if (incoming === undefined || outgoing === undefined) return incoming ?? outgoing;

@@ -1,13 +1,11 @@
 /**
  * Never one message, two fates (contract section 7): remembers, for messages under way, which lane the first accepted
- * recipient fixed. Bounded in number and time; it has no clock of its own and keeps no addresses.
+ * recipient fixed. Bounded in number and time; it has no clock of its own.
  *
  * A message of which nothing is known may have been seen before this memory began (another process) or have been
  * dropped from it to stay within bounds. Postfix's `instance` tells when a message began, so such messages are known
  * for what they are.
  */
-import type { DomainName } from '../address/domain-name.ts';
-import type { HostedDomain } from '../settings/hosted-domain.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { Lane } from './delivery.ts';
 import type { Parties } from './parties.ts';
@@ -16,8 +14,8 @@ import type { Parties } from './parties.ts';
 export const LANES_CAPACITY = 100_000;
 /** How long a message is remembered after its last recipient; more than smtpd_timeout allows between commands. */
 export const LANES_LIFETIME_MS = 3_600_000;
-/** Hosted domains remembered of one message; with more, a change of settings counts as a change of one of them. */
-const MAX_DOMAINS = 16;
+/** Recipients' domains remembered of one message besides the first; with more, any change of settings concerns it. */
+const MAX_OTHERS = 16;
 
 /** What is remembered of one message. */
 export interface Message {
@@ -28,9 +26,9 @@ export interface Message {
   recipients: number;
   /** {@link Lanes.remember}'s generation: which settings the recipients were judged by. */
   readonly generation: number;
-  /** The domains whose settings were looked at, by name: whether a change of settings concerns this message. */
-  readonly names: DomainName[];
-  readonly domains: (HostedDomain | undefined)[];
+  /** Of whom the settings were looked at: the first recipient, and those of other domains after it. */
+  readonly first: Parties;
+  others: Parties[] | undefined;
   touchedAt: number;
 }
 
@@ -57,9 +55,9 @@ export class Lanes {
   }
 
   /** The first accepted recipient of a message fixes its lane. */
-  begin(instance: string, lane: Lane, generation: number, now: number): Message {
+  begin(instance: string, lane: Lane, first: Parties, generation: number, now: number): Message {
     const isWhole = !this.mayHaveHistory(instance, now);
-    const message: Message = { lane, isWhole, recipients: 0, generation, names: [], domains: [], touchedAt: now };
+    const message: Message = { lane, isWhole, recipients: 0, generation, first, others: undefined, touchedAt: now };
     if (instance === '') return message;
     this.#evict(now);
     this.#messages.set(instance, message);
@@ -69,20 +67,25 @@ export class Lanes {
   /** One more recipient is let into the message's lane. */
   admit(instance: string, message: Message, parties: Parties, now: number): void {
     message.recipients += 1;
-    message.touchedAt = now;
-    note(message, parties.sender.domain, parties.senderDomain);
-    note(message, parties.recipient.domain, parties.recipientDomain);
     if (instance === '' || message.recipients === 1) return;
+    message.touchedAt = now;
+    note(message, parties);
     // Last touched, last to go: a Map keeps the order of insertion.
     this.#messages.delete(instance);
     this.#messages.set(instance, message);
   }
 
+  /** The message has come to its end, and what is known of it could be found out again. */
+  end(instance: string): void {
+    this.#messages.delete(instance);
+  }
+
   /** Whether the recipients that were let in may be judged otherwise by the settings in force now. */
   isOutdated(message: Message, settings: Settings, generation: number): boolean {
     if (message.generation === generation) return false;
-    if (message.names.length > MAX_DOMAINS) return true;
-    return message.names.some((name, i) => settings.find(name) !== message.domains[i]);
+    const { first, others = [] } = message;
+    if (others.length === MAX_OTHERS) return true;
+    return isChanged(first, settings) || others.some((parties) => isChanged(parties, settings));
   }
 
   /** Whether a message that is not remembered may have recipients that were answered before. */
@@ -101,10 +104,19 @@ export class Lanes {
   }
 }
 
-function note(message: Message, name: DomainName, domain: HostedDomain | undefined): void {
-  if (message.names.length > MAX_DOMAINS || message.names.includes(name)) return;
-  message.names.push(name);
-  message.domains.push(domain);
+function note(message: Message, parties: Parties): void {
+  const { domain } = parties.recipient;
+  message.others ??= [];
+  const { first, others } = message;
+  if (domain === first.recipient.domain || others.length === MAX_OTHERS) return;
+  if (!others.some(({ recipient }) => recipient.domain === domain)) others.push(parties);
+}
+
+function isChanged(parties: Parties, settings: Settings): boolean {
+  return (
+    settings.find(parties.recipient.domain) !== parties.recipientDomain ||
+    settings.find(parties.sender.domain) !== parties.senderDomain
+  );
 }
 
 /**
