@@ -292,9 +292,10 @@ export function randomAddress(random: Random, world: World, settings: RawSetting
   if (random.percent(world.strangeAddresses)) {
     switch (random.pick(world.strangeKinds)) {
       case 'user%site':
-        return `${local}%${domain}`;
+        // With a trailing dot Postfix takes it for a mailbox of its own.
+        return `${local}%${domain.replace(/\.$/, '')}`;
       case 'site!user':
-        return `${domain}!${local}`;
+        return `${domain.replace(/\.$/, '')}!${local}`;
       case 'user%site@elsewhere':
         return `${local}%${domain}@${random.pick(world.unhosted)}`;
       case 'user':
