@@ -8,7 +8,7 @@
  * itself is used, with its 'data' events, which behaves the same and costs more.
  */
 
-import { Socket, type SocketConstructorOpts } from 'node:net';
+import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net';
 
 /** As much as Node reads at once. */
 const READ_BYTES = 65_536;
@@ -32,7 +32,7 @@ export function readFrom(accepted: Socket, reader: BytesReader): Socket {
     accepted.on('data', (chunk: Buffer) => reader(chunk, viewOf(chunk), chunk.length));
     return accepted;
   }
-  const options: SocketConstructorOpts & { readonly handle: object } = {
+  const options: SocketConstructorOpts & { readonly handle: object; readonly onread: OnReadOpts } = {
     handle,
     allowHalfOpen: accepted.allowHalfOpen,
     onread: {

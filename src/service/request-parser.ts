@@ -73,7 +73,7 @@ const ATE_ = word('ate=');
 const RECI = word('reci');
 const PIEN = word('pien');
 const ENT_ = word('ent=');
-const NT_C = word('nt_c');
+const T_CO = word('t_co');
 const UNT_ = word('unt=');
 
 const REQU = word('requ');
@@ -351,7 +351,7 @@ export class RequestParser {
               recipientEnd = lineEnd;
               continue;
             }
-            if (length >= RECIPIENT_COUNT && view.getInt32(line + 7) === NT_C && view.getInt32(line + 12) === UNT_) {
+            if (length >= RECIPIENT_COUNT && view.getInt32(line + 8) === T_CO && view.getInt32(line + 12) === UNT_) {
               recipientCount = count(bytes, line + RECIPIENT_COUNT, lineEnd);
               continue;
             }
