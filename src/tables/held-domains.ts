@@ -91,7 +91,10 @@ export class HeldDomains {
     this.#forget(now);
   }
 
-  /** Whether Postfix's tables, whichever it may be using, hold this domain as the settings in force have it. */
+  /**
+   * Whether Postfix's tables, whichever it may be using, hold this domain as the settings in force have it. Of a domain
+   * that asks nothing of the tables (tableDigest 0) the answer means nothing.
+   */
   holds(domain: HostedDomain, now: number): boolean {
     const { name, tableDigest } = domain;
     let after: TableSet | undefined;

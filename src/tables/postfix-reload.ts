@@ -3,29 +3,36 @@
  * cidr, regexp) it reads once. It starts and stops nothing.
  */
 import { execFile } from 'node:child_process';
+import { join } from 'node:path';
 import { lastLines } from './postmap.ts';
 import { errorCode, TablesError } from './tables-error.ts';
 
 /** Reloads the Postfix of this configuration if it runs; tells whether it did. */
 export async function reloadPostfix(configDirectory: string): Promise<boolean> {
-  const status = await postfix(configDirectory, 'status');
-  if (status.failed && status.stderr.includes('not running')) return false;
-  const done = status.failed ? status : await postfix(configDirectory, 'reload');
-  if (done.failed) {
+  if (!(await mayRun(configDirectory))) return false;
+  const { failed, output } = await run('postfix', ['-c', configDirectory, 'reload']);
+  if (failed) {
     throw new TablesError(
       'reload',
       configDirectory,
-      `the tables are written, but Postfix was not told: ${done.stderr}`,
+      `the tables are written, but Postfix could not be told: ${output}`,
     );
   }
   return true;
 }
 
-function postfix(configDirectory: string, command: string): Promise<{ failed: boolean; stderr: string }> {
+/** False only if master(8) says so itself: its lock is free. `postfix status` tells trouble from "not running" to a terminal only. */
+async function mayRun(configDirectory: string): Promise<boolean> {
+  const daemons = await run('postconf', ['-c', configDirectory, '-xh', 'daemon_directory']);
+  if (daemons.failed) return true;
+  return (await run(join(daemons.output, 'master'), ['-c', configDirectory, '-t'])).failed;
+}
+
+function run(program: string, args: readonly string[]): Promise<{ failed: boolean; output: string }> {
   return new Promise((resolve) => {
-    execFile('postfix', ['-c', configDirectory, command], (error, stdout, stderr) => {
-      const missing = errorCode(error) === 'ENOENT' ? 'postfix was not found in PATH' : undefined;
-      resolve({ failed: error !== null, stderr: missing ?? lastLines(stderr + stdout) });
+    execFile(program, args, (error, stdout, stderr) => {
+      const missing = errorCode(error) === 'ENOENT' ? `${program} was not found` : undefined;
+      resolve({ failed: error !== null, output: missing ?? lastLines(stderr + stdout) });
     });
   });
 }
