@@ -6,7 +6,7 @@ import type { MainFile } from '../main-file/main-file.ts';
 import type { People } from '../settings/people.ts';
 import { FLOWS, type Flow, HOPS, type Hop, listName, type Setting } from '../settings/setting.ts';
 import type { Settings } from '../settings/settings.ts';
-import { openSource } from '../source/open-source.ts';
+import { loadSettings } from '../source/open-source.ts';
 import type { Complaint, Place } from '../toml/complaint.ts';
 import { action, WELL } from './command-context.ts';
 import { placeComplaints } from './place-complaints.ts';
@@ -57,7 +57,7 @@ export function addCheck(program: Command): void {
     .action(
       action(async (context) => {
         const main = await context.readMain();
-        const settings = await openSource(main).load();
+        const settings = await loadSettings(main);
         const counts = count(settings);
         const { source } = main.settings;
         const directory = source.kind === 'directory' ? source.path : undefined;

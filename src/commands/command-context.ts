@@ -4,6 +4,7 @@
  */
 import type { Command } from 'commander';
 import { DEFAULT_PATH, type MainFile, readMainFile } from '../main-file/main-file.ts';
+import { RedisTrouble } from '../redis/redis-link.ts';
 import type { DomainContext } from '../settings/hosted-domain.ts';
 import { BY_MX } from '../settings/next-hop.ts';
 import { DirectoryStore } from '../source/directory-store.ts';
@@ -104,7 +105,10 @@ export class CommandContext {
       return MISUSED;
     }
     const expected =
-      error instanceof CommandFailure || error instanceof LockError || (error instanceof Error && 'syscall' in error);
+      error instanceof CommandFailure ||
+      error instanceof LockError ||
+      error instanceof RedisTrouble ||
+      (error instanceof Error && 'syscall' in error);
     const message = expected ? error.message : `this is a defect of tlswarden: ${(error as Error)?.stack ?? error}`;
     this.complain([{ message }], 'failure');
     return FAILED;

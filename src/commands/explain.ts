@@ -7,7 +7,7 @@ import { explain, type Session } from '../explain/explain.ts';
 import { readTables } from '../explain/read-tables.ts';
 import { wordExplanation } from '../explain/word-explanation.ts';
 import { TLS_VERSIONS } from '../settings/level.ts';
-import { openSource } from '../source/open-source.ts';
+import { loadSettings } from '../source/open-source.ts';
 import { likelyMeant } from '../toml/complaint.ts';
 import { action, UsageError, WELL } from './command-context.ts';
 
@@ -61,7 +61,7 @@ export function addExplain(program: Command): void {
       action(async (context, sender: string, recipient: string, options: Options) => {
         const session = options.tls === undefined ? undefined : parseSession(options.tls);
         const main = await context.readMain();
-        const settings = await openSource(main).load();
+        const settings = await loadSettings(main);
         const explanation = await explain({
           main,
           settings,

@@ -8,7 +8,7 @@ import { defaultDatabaseType } from '../fragments/postconf.ts';
 import { openLog } from '../log/logger.ts';
 import type { MainFile } from '../main-file/main-file.ts';
 import type { Settings } from '../settings/settings.ts';
-import { openSource } from '../source/open-source.ts';
+import { loadSettings, openSource } from '../source/open-source.ts';
 import { SettingsInForce } from '../source/settings-in-force.ts';
 import { checkTables, type TablesOptions } from '../tables/check-tables.ts';
 import { diffTables } from '../tables/diff-tables.ts';
@@ -28,6 +28,9 @@ import { untilStopped } from './until-stopped.ts';
 
 /** How long `--watch` waits before it tries again what failed: a full disk, a broken postmap. */
 const RETRY_MS = 10_000;
+
+/** Changes that follow one another so closely become one set of tables. */
+const QUIET_MS = 200;
 
 interface MapsFlags {
   readonly check?: boolean;
@@ -61,7 +64,7 @@ async function maps(context: CommandContext, flags: MapsFlags): Promise<ExitStat
   const main = await context.readMain();
   const options = await tablesOptions(main);
   if (flags.watch === true) return watch(main, options);
-  const settings = await openSource(main).load();
+  const settings = await loadSettings(main);
   try {
     if (flags.check === true) return await check(context, settings, options);
     if (flags.diff === true) return await diff(context, settings, options);
@@ -137,14 +140,14 @@ function wordWritten(written: TablesWritten, directory: string): string {
 async function watch(main: MainFile, options: TablesOptions): Promise<ExitStatus> {
   const log = openLog(main.log.level);
   const writer = new TablesWriter(log.logger, options);
-  const inForce = new SettingsInForce(openSource(main), {
+  const inForce = new SettingsInForce(openSource(main, { log: log.logger, keepsSnapshot: false, quietMs: QUIET_MS }), {
     changed: (settings) => writer.want(settings),
     failed: (error) => log.logger.error({ complaints: error.complaints }, 'settings cannot be used; the tables stay'),
   });
   try {
     await inForce.start();
     log.logger.info({ directory: options.directory }, 'watching');
-    await untilStopped(() => void inForce.reload());
+    await untilStopped(() => void inForce.refresh());
     log.logger.info('stopping');
     return WELL;
   } finally {

@@ -8,7 +8,7 @@ import { PostconfError } from '../fragments/postconf.ts';
 import { readPresentConfiguration } from '../fragments/present-configuration.ts';
 import { wordFragments } from '../fragments/word-fragments.ts';
 import type { MainFile } from '../main-file/main-file.ts';
-import { openSource } from '../source/open-source.ts';
+import { loadSettings } from '../source/open-source.ts';
 import { action, type CommandContext, CommandFailure, type ExitStatus, WELL } from './command-context.ts';
 import { tablesOptions } from './maps.ts';
 
@@ -38,7 +38,7 @@ async function show(context: CommandContext): Promise<ExitStatus> {
 
 /** The fragments for this host. Throws {@link CommandFailure} if postconf does not answer. */
 async function readFragments(main: MainFile): Promise<Fragments> {
-  const settings = await openSource(main).load();
+  const settings = await loadSettings(main);
   try {
     const context: FragmentContext = {
       policyService: policyServiceOf(main),

@@ -15,7 +15,7 @@ import { couldRequire, Prober, type ProbeTarget } from '../probe/probe-domain.ts
 import { wordProbe } from '../probe/word-probe.ts';
 import { BY_MX, type NextHop, parseNextHop } from '../settings/next-hop.ts';
 import type { Settings } from '../settings/settings.ts';
-import { openSource } from '../source/open-source.ts';
+import { loadSettings } from '../source/open-source.ts';
 import { action, type CommandContext, FAILED, UsageError, WELL } from './command-context.ts';
 import { domainArgument } from './domains/find-domain.ts';
 import { Progress } from './progress.ts';
@@ -95,7 +95,7 @@ async function probe(
   const timeoutMs = parseTimeout(options.timeout);
   const resolvers = options.resolver === undefined ? await systemResolvers() : [parseResolver(options.resolver)];
   const authorities = await findAuthorities(options.ca);
-  const settings = await loadSettings(context);
+  const settings = await settingsOf(context);
   const progress = new Progress('probing addresses');
   const prober = new Prober({
     resolver: new DnsClient(resolvers, Math.min(timeoutMs, MAX_DNS_MS)),
@@ -155,9 +155,9 @@ async function findAuthorities(file: string | undefined): Promise<Authorities> {
 }
 
 /** A machine that only wants to look at domains needs no main file. One that has it uses it, or hears what is wrong. */
-async function loadSettings(context: CommandContext): Promise<Settings | undefined> {
+async function settingsOf(context: CommandContext): Promise<Settings | undefined> {
   if (context.configPath === DEFAULT_PATH && !existsSync(DEFAULT_PATH)) return undefined;
-  return await openSource(await context.readMain()).load();
+  return await loadSettings(await context.readMain());
 }
 
 /** RFC 5321 section 4.1.1.1: a name of this host, or, without one that looks like a name, an address literal. */

@@ -4,6 +4,8 @@
  */
 import { isIP } from 'node:net';
 import { dirname, resolve } from 'node:path';
+import { isRedisUrl, parseRedisUrl, type RedisAddress } from '../redis/redis-address.ts';
+import { findUrlSecret, type UrlSecret } from '../redis/redis-url-secret.ts';
 import { type Defaults, parseDefaults } from '../settings/hosted-domain.ts';
 import { BY_MX, type NextHop, parseNextHop } from '../settings/next-hop.ts';
 import { SettingPool } from '../settings/parse-setting.ts';
@@ -20,7 +22,7 @@ export type MapType = (typeof MAP_TYPES)[number];
 /** Where the settings live. */
 export type SourceAddress =
   | { readonly kind: 'directory'; readonly path: string }
-  | { readonly kind: 'redis'; readonly url: string };
+  | { readonly kind: 'redis'; readonly address: RedisAddress };
 
 export interface MainFile {
   readonly path: string;
@@ -49,11 +51,20 @@ const SECTIONS = ['server', 'log', 'settings', 'addresses', 'receipt', 'maps', '
 /** Reads the main file; throws {@link ComplaintError} with everything that is wrong. */
 export async function readMainFile(path: string): Promise<MainFile> {
   const { table } = await readToml(path, path);
-  return parseMainFile(table, path);
+  return parseMainFile(table, path, await redisUrl());
+}
+
+/** The URL of Redis that takes the place of one in the main file. */
+async function redisUrl(): Promise<UrlSecret | undefined> {
+  try {
+    return await findUrlSecret(process.env);
+  } catch (error) {
+    throw new ComplaintError([{ message: `the URL of Redis cannot be read: ${(error as Error).message}` }]);
+  }
 }
 
 /** Checks what stands in the main file at `path`, against which relative paths are resolved. */
-export function parseMainFile(table: unknown, path: string): MainFile {
+export function parseMainFile(table: unknown, path: string, secret?: UrlSecret): MainFile {
   const complaints: Complaint[] = [];
   const top = new TableReader(table, { file: path }, SECTIONS, complaints);
   const base = dirname(resolve(path));
@@ -83,7 +94,7 @@ export function parseMainFile(table: unknown, path: string): MainFile {
     },
     log: { level: log.oneOf('level', LOG_LEVELS) ?? 'info' },
     settings: {
-      source: parseSource(settings, base),
+      source: parseSource(settings, base, secret, complaints),
       snapshot: snapshot === undefined ? undefined : resolve(base, snapshot),
     },
     addresses: { recipientDelimiter: parseDelimiter(addresses) },
@@ -98,14 +109,26 @@ export function parseMainFile(table: unknown, path: string): MainFile {
   return main;
 }
 
-function parseSource(settings: TableReader, base: string): SourceAddress {
+/** What is wrong with a URL is said without it: a password may stand in it. */
+function parseSource(
+  settings: TableReader,
+  base: string,
+  secret: UrlSecret | undefined,
+  complaints: Complaint[],
+): SourceAddress {
   const text = settings.string('source') ?? 'domains.d';
-  const scheme = /^([a-z][a-z0-9+.-]*):\/\//iu.exec(text)?.[1]?.toLowerCase();
-  if (scheme === undefined) return { kind: 'directory', path: resolve(base, text) };
-  if (scheme !== 'redis' && scheme !== 'rediss') {
-    settings.complain('source', `"${scheme}://" is no source; write a directory, redis:// or rediss://`);
+  if (isRedisUrl(text)) {
+    const address = parseRedisUrl(secret?.url ?? text, base);
+    if (!('problem' in address)) return { kind: 'redis', address };
+    if (secret === undefined) settings.complain('source', address.problem);
+    else complaints.push({ message: `${secret.place} ${address.problem}` });
+  } else {
+    const scheme = /^([a-z][a-z0-9+.-]*):\/\//iu.exec(text)?.[1]?.toLowerCase();
+    if (scheme !== undefined) {
+      settings.complain('source', `"${scheme}://" is no source; write a directory, redis:// or rediss://`);
+    }
   }
-  return { kind: 'redis', url: text };
+  return { kind: 'directory', path: resolve(base, text) };
 }
 
 function parseDelimiter(addresses: TableReader): string {

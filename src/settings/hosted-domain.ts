@@ -94,6 +94,13 @@ export function parseHostedDomain(
   return { name, aliases, nexthop: context.pool.shareText(nexthop), settings, file, tableDigest: digest };
 }
 
+/** The object that stood for the domain before, if nothing about it changed: what was decided by it still holds. */
+export function reuseDomain(before: HostedDomain | undefined, now: HostedDomain): HostedDomain {
+  if (before === undefined || before.name !== now.name || before.file !== now.file) return now;
+  if (before.settings !== now.settings || before.nexthop !== now.nexthop) return now;
+  return before.aliases.join(' ') === now.aliases.join(' ') ? before : now;
+}
+
 function parseAliases(reader: TableReader, name: DomainName): readonly DomainName[] {
   const written = reader.list('aliases') ?? [];
   if (written.length === 0) return NO_ALIASES;

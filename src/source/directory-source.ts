@@ -6,8 +6,7 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { HostedDomain } from '../settings/hosted-domain.ts';
-import { type DomainContext, parseHostedDomain } from '../settings/hosted-domain.ts';
+import { type DomainContext, type HostedDomain, parseHostedDomain, reuseDomain } from '../settings/hosted-domain.ts';
 import type { NextHop } from '../settings/next-hop.ts';
 import type { Settings } from '../settings/settings.ts';
 import { SettingsBuilder } from '../settings/settings-builder.ts';
@@ -37,22 +36,28 @@ export class DirectorySource {
   readonly path: string;
   readonly #options: DirectorySourceOptions;
   #files = new Map<string, LoadedFile>();
+  #settings: Settings | undefined;
 
   constructor(options: DirectorySourceOptions) {
     this.path = options.path;
     this.#options = options;
   }
 
-  /** The settings as they stand on disk now. Throws {@link ComplaintError} with all that is wrong in any file. */
+  /**
+   * The settings as they stand on disk now: the same object as before if no file has changed. Throws
+   * {@link ComplaintError} with all that is wrong in any file.
+   */
   async load(): Promise<Settings> {
     const complaints: Complaint[] = [];
     const files = new Map<string, LoadedFile>();
-    const builder = new SettingsBuilder(this.#options.relayhost, complaints);
-    let sliceEnd = performance.now() + SLICE_MS;
     for (const name of await listFiles(this.path)) {
       const file = await this.#loadFile(name, complaints);
-      if (file === undefined) continue;
-      files.set(name, file);
+      if (file !== undefined) files.set(name, file);
+    }
+    if (this.#settings !== undefined && complaints.length === 0 && this.#isUnchanged(files)) return this.#settings;
+    const builder = new SettingsBuilder(this.#options.relayhost, complaints);
+    let sliceEnd = performance.now() + SLICE_MS;
+    for (const file of files.values()) {
       for (const domain of file.domains) {
         builder.add(domain);
         if (performance.now() > sliceEnd) {
@@ -64,7 +69,14 @@ export class DirectorySource {
     const settings = builder.finish();
     if (settings === undefined) throw new ComplaintError(complaints);
     this.#files = files;
+    this.#settings = settings;
     return settings;
+  }
+
+  #isUnchanged(files: ReadonlyMap<string, LoadedFile>): boolean {
+    if (files.size !== this.#files.size) return false;
+    for (const [name, file] of files) if (this.#files.get(name) !== file) return false;
+    return true;
   }
 
   /** Calls back, once for a burst, when a file may have changed. Returns what ends it. */
@@ -122,7 +134,7 @@ export class DirectorySource {
     let sliceEnd = performance.now() + SLICE_MS;
     for (const [domainName, value] of Object.entries(table)) {
       const domain = parseHostedDomain(domainName, value, name, this.#options.context, complaints);
-      if (domain !== undefined) domains.push(reuse(before.get(domain.name), domain));
+      if (domain !== undefined) domains.push(reuseDomain(before.get(domain.name), domain));
       if (performance.now() > sliceEnd) {
         await new Promise(setImmediate);
         sliceEnd = performance.now() + SLICE_MS;
@@ -130,12 +142,6 @@ export class DirectorySource {
     }
     return domains;
   }
-}
-
-/** The object that stood for the domain before, if nothing about it changed: what was decided by it still holds. */
-function reuse(before: HostedDomain | undefined, now: HostedDomain): HostedDomain {
-  if (before === undefined || before.settings !== now.settings || before.nexthop !== now.nexthop) return now;
-  return before.aliases.join(' ') === now.aliases.join(' ') ? before : now;
 }
 
 /** The names of the settings files, sorted, so that a load depends on nothing but their content. */

@@ -7,10 +7,15 @@ import { ComplaintError } from '../toml/complaint.ts';
 
 /** Where settings come from, as far as the service and the table writer need to know. */
 export interface SettingsSource {
-  /** All settings as they stand now; throws {@link ComplaintError} if they cannot be used. */
-  load(): Promise<Settings>;
+  /**
+   * All settings as they stand now, the same object if nothing changed; throws {@link ComplaintError} if they cannot be
+   * used. undefined: there are none yet, and {@link watch} tells when there are.
+   */
+  load(): Promise<Settings | undefined>;
   /** Calls back when they may have changed, until the returned function is called. */
   watch(changed: () => void): () => void;
+  /** Has a source that follows changes load everything again, if it ever went by something else. */
+  refresh?(): void;
 }
 
 export interface SettingsEvents {
@@ -25,6 +30,8 @@ export class SettingsInForce {
   readonly #events: SettingsEvents;
   #settings: Settings | undefined;
   #generation = 0;
+  /** Whether the last load failed. */
+  #failing = false;
   #loading: Promise<boolean> | undefined;
   #again: Promise<boolean> | undefined;
   #stopWatching: (() => void) | undefined;
@@ -46,11 +53,16 @@ export class SettingsInForce {
   }
 
   /** Loads for the first time; throws what is wrong. Then follows changes until {@link stop}. */
-  async start(): Promise<Settings> {
-    const settings = await this.#source.load();
-    this.#adopt(settings);
+  async start(): Promise<Settings | undefined> {
+    this.#adopt(await this.#source.load());
     this.#stopWatching = this.#source.watch(() => void this.reload());
-    return settings;
+    return this.#settings;
+  }
+
+  /** Loads again at somebody's wish, also what has been followed change by change. */
+  async refresh(): Promise<boolean> {
+    this.#source.refresh?.();
+    return await this.reload();
   }
 
   stop(): void {
@@ -83,6 +95,7 @@ export class SettingsInForce {
       return true;
     } catch (error) {
       this.reloadErrors += 1;
+      this.#failing = true;
       this.#events.failed(
         error instanceof ComplaintError ? error : new ComplaintError([{ message: (error as Error).message }]),
       );
@@ -90,7 +103,9 @@ export class SettingsInForce {
     }
   }
 
-  #adopt(settings: Settings): void {
+  #adopt(settings: Settings | undefined): void {
+    if (settings === undefined || (settings === this.#settings && !this.#failing)) return;
+    this.#failing = false;
     this.#settings = settings;
     this.#generation += 1;
     this.#events.changed(settings, this.#generation);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { inspect } from 'node:util';
 import { parseMainFile } from '../../src/main-file/main-file.ts';
 import { ComplaintError } from '../../src/toml/complaint.ts';
 import { parseToml } from '../../src/toml/read-toml.ts';
@@ -44,11 +45,13 @@ describe('the main file', () => {
     assert.equal(main.postfix.configDirectory, '/p');
   });
 
-  it('names Redis by URL', () => {
-    assert.deepEqual(parse('[settings]\nsource = "rediss://a:b@c/0"').settings.source, {
-      kind: 'redis',
-      url: 'rediss://a:b@c/0',
-    });
+  it('names Redis by URL, and says nothing of what is secret in it', () => {
+    const { source } = parse('[settings]\nsource = "rediss://panel:s3cret@c.example/1"').settings;
+    assert.ok(source.kind === 'redis');
+    assert.deepEqual(source.address.credentials(), { username: 'panel', password: 's3cret' });
+    assert.equal(source.address.name, 'rediss://c.example:6379/1');
+    assert.equal(JSON.stringify(source), '{"kind":"redis","address":"rediss://c.example:6379/1"}');
+    assert.ok(!inspect(source, { depth: 9, showHidden: true }).includes('s3cret'));
   });
 
   it('takes an empty recipient_delimiter and a set of them', () => {

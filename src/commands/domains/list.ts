@@ -4,7 +4,7 @@
 import type { Command } from 'commander';
 import type { HostedDomain } from '../../settings/hosted-domain.ts';
 import { FLOWS, type Flow, HOPS, type Hop, type Setting } from '../../settings/setting.ts';
-import { openSource } from '../../source/open-source.ts';
+import { loadSettings } from '../../source/open-source.ts';
 import { action, openStore, WELL } from '../command-context.ts';
 
 const HELP = `
@@ -41,7 +41,7 @@ export function addList(domains: Command): void {
           );
           return WELL;
         }
-        const settings = await openSource(main).load();
+        const settings = await loadSettings(main);
         const sorted = [...settings.domains()].sort((a, b) => (a.name < b.name ? -1 : 1));
         if (context.json) for (const domain of sorted) context.print(JSON.stringify(summary(domain)));
         else context.print(table(sorted, process.stdout.isTTY));

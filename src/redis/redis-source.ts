@@ -1,0 +1,358 @@
+/**
+ * The settings in Redis, for those who decide by them: loaded whole, then followed by the stream of changes, for as long
+ * as the process lives. Redis may go and come back as it likes: what is in force stays in force until something newer is
+ * here whole. It never writes to Redis.
+ */
+import { setImmediate } from 'node:timers/promises';
+import type { Settings } from '../settings/settings.ts';
+import type { SettingsSource } from '../source/settings-in-force.ts';
+import { Backoff } from './backoff.ts';
+import type { ChangeEntry, Position } from './layout.ts';
+import type { RedisAddress } from './redis-address.ts';
+import { RedisLink, RedisTrouble } from './redis-link.ts';
+import { adoptedEpoch, allRecords, entriesAfter, lastEntry, recordCount, recordsOf } from './redis-reading.ts';
+import { type ReplicaOptions, SettingsReplica } from './settings-replica.ts';
+import { SnapshotKeeper } from './snapshot-keeper.ts';
+
+/** How long Redis is asked to wait for a change before it says that there is none. */
+const WAIT_MS = 2_000;
+/** How long the event loop is kept at once. */
+const SLICE_MS = 5;
+/** How long a start waits for Redis before it goes by the snapshot, or by nothing. */
+const START_MS = 10_000;
+
+/** What is told of; a pino logger is one. */
+export interface SourceLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface RedisSourceOptions extends ReplicaOptions {
+  readonly address: RedisAddress;
+  readonly snapshot: string | undefined;
+  /** Whether this process keeps the snapshot; others only start from it. */
+  readonly keepsSnapshot: boolean;
+  readonly log: SourceLog;
+  /** How long it must be quiet before changes are told: many in a burst become one. */
+  readonly quietMs?: number;
+}
+
+/** The stream does not go on where these settings stand: they have to be loaded again. */
+class BrokenStream extends Error {}
+
+export class RedisSource implements SettingsSource {
+  readonly #options: RedisSourceOptions;
+  readonly #snapshot: SnapshotKeeper | undefined;
+  readonly #stopping = new AbortController();
+  #replica: SettingsReplica | undefined;
+  #running: Promise<void> | undefined;
+  #link: RedisLink | undefined;
+  #changed: (() => void) | undefined;
+  #quiet: NodeJS.Timeout | undefined;
+  #quietSince = 0;
+  /** What was told last, so that a state is told once and not with every attempt. */
+  #told = '';
+  /** The first session has come to something, be it a failure. */
+  #firstIsOver: () => void = () => {};
+  #loadAgain = false;
+  #given: Settings | undefined;
+
+  constructor(options: RedisSourceOptions) {
+    this.#options = options;
+    const { snapshot, log } = options;
+    if (snapshot !== undefined) this.#snapshot = new SnapshotKeeper(snapshot, log, options.keepsSnapshot);
+  }
+
+  /** undefined: there are none yet, neither in Redis nor on disk; {@link watch} tells when there are. */
+  async load(): Promise<Settings | undefined> {
+    if (this.#running === undefined) await this.#start();
+    this.#given = this.#replica?.settings;
+    return this.#given;
+  }
+
+  watch(changed: () => void): () => void {
+    this.#changed = changed;
+    // What came between load() and this.
+    if (this.#replica?.settings !== this.#given) this.#notify();
+    return () => this.#stop();
+  }
+
+  /** Has everything loaded again, as it stands in Redis now. */
+  refresh(): void {
+    this.#loadAgain = true;
+  }
+
+  async #start(): Promise<void> {
+    const first = new Promise<void>((resolve) => {
+      this.#firstIsOver = resolve;
+    });
+    this.#replica = await this.#snapshot?.load((position) => new SettingsReplica(this.#options, position));
+    this.#running = this.#run();
+    const patience = new AbortController();
+    const late = this.#replica === undefined ? first : Promise.race([first, pause(START_MS, patience.signal)]);
+    await late.finally(() => patience.abort());
+  }
+
+  #stop(): void {
+    this.#changed = undefined;
+    clearTimeout(this.#quiet);
+    this.#stopping.abort();
+    this.#link?.close();
+    this.#snapshot?.stop();
+  }
+
+  get #isStopping(): boolean {
+    return this.#stopping.signal.aborted;
+  }
+
+  async #run(): Promise<void> {
+    const backoff = new Backoff();
+    while (!this.#isStopping) {
+      try {
+        this.#link = await RedisLink.open(this.#options.address);
+        await this.#follow(this.#link, backoff);
+      } catch (error) {
+        if (this.#isStopping) return;
+        this.#fail(error as Error);
+      } finally {
+        this.#link?.close();
+        this.#link = undefined;
+        this.#firstIsOver();
+      }
+      await pause(backoff.next(), this.#stopping.signal);
+    }
+  }
+
+  /** Follows the stream until the link is lost. Throws why it was. */
+  async #follow(link: RedisLink, backoff: Backoff): Promise<void> {
+    while (!this.#isStopping) {
+      const last = await lastEntry(link);
+      if (last === undefined) await this.#waitForBeginning(link);
+      else if (this.#replica === undefined) await this.#load(link, last);
+      else if (this.#replica.position.epoch !== last.epoch && (await adoptedEpoch(link)) !== last.epoch) {
+        await this.#refuseStranger(last.epoch);
+      } else if (this.#replica.position.epoch !== last.epoch || this.#loadAgain) await this.#load(link, last);
+      else {
+        try {
+          await this.#catchUp(link, this.#replica, last);
+        } catch (error) {
+          if (!(error instanceof BrokenStream)) throw error;
+          this.#options.log.warn(
+            { reason: error.message },
+            'settings do not go on from here; loading all of them again',
+          );
+          this.#loadAgain = true;
+        }
+      }
+      backoff.reset();
+    }
+  }
+
+  /** Nobody ever wrote settings here, or they are lost: not what "there are none" looks like, which has a stream too. */
+  async #waitForBeginning(link: RedisLink): Promise<void> {
+    const fields = { redis: this.#options.address.name };
+    if (this.#replica === undefined) {
+      this.#tell('warn', fields, 'Redis holds no settings yet: connections are closed without a reply until it does');
+    } else {
+      this.#tell(
+        'error',
+        fields,
+        'Redis holds no settings any more; those in force stay. Bring its data back, or have "tlswarden domains adopt" say that it is meant to be so',
+      );
+    }
+    this.#firstIsOver();
+    await entriesAfter(link, '0-0', WAIT_MS);
+  }
+
+  /** Another data set than the one that the settings in force are from. */
+  async #refuseStranger(epoch: string): Promise<void> {
+    this.#tell(
+      'error',
+      { redis: this.#options.address.name, epoch },
+      'Redis holds settings that did not come from those in force, as after a loss of data; those in force stay. If Redis is right, run "tlswarden domains adopt"',
+    );
+    this.#firstIsOver();
+    await pause(WAIT_MS, this.#stopping.signal);
+  }
+
+  /** Loads everything and swaps at the end, when all of it is of one moment. */
+  async #load(link: RedisLink, last: ChangeEntry): Promise<void> {
+    const began = performance.now();
+    const replica = new SettingsReplica(this.#options, positionOf(last), this.#replica?.settings);
+    const spool = await this.#snapshot?.begin();
+    try {
+      let sliceEnd = performance.now() + SLICE_MS;
+      for await (const records of allRecords(link)) {
+        for (const [name, record] of records) {
+          replica.put(name, record);
+          if (performance.now() < sliceEnd) continue;
+          await setImmediate();
+          sliceEnd = performance.now() + SLICE_MS;
+        }
+        if (spool !== undefined) {
+          for (const [name, record] of records) if (!replica.isRefused(name)) await spool.add(name, record);
+        }
+        if (this.#isStopping) throw new RedisTrouble('stopping');
+      }
+      await spool?.finish(replica.position);
+    } catch (error) {
+      await spool?.abandon();
+      throw error;
+    }
+    // What changed meanwhile makes of the many moments of the scan one.
+    for (;;) {
+      const entries = await entriesAfter(link, replica.position.id, 0);
+      await this.#applyAll(link, replica, entries);
+      if (entries.length > 0) continue;
+      const count = await recordCount(link, replica.position);
+      if (count === replica.recordCount) break;
+      if (count !== undefined) throw new RedisTrouble(`${count} records, of which ${replica.recordCount} were found`);
+    }
+    this.#replica = replica;
+    this.#loadAgain = false;
+    const ms = Math.round(performance.now() - began);
+    this.#tell('info', { domains: replica.settings.size, ms }, 'settings loaded from Redis', replica.position.epoch);
+    this.#complain(replica, 0);
+    this.#notify();
+    this.#firstIsOver();
+  }
+
+  /** Goes on from where the settings stand. Returns when they have to be looked at anew. */
+  async #catchUp(link: RedisLink, replica: SettingsReplica, last: ChangeEntry): Promise<void> {
+    const { position } = replica;
+    if (last.seq <= position.seq && last.id !== position.id) {
+      throw new BrokenStream('Redis is behind what was read of it');
+    }
+    if (last.id === position.id) {
+      this.#tell('info', { domains: replica.settings.size }, 'following changes in Redis', position.epoch);
+      this.#firstIsOver();
+    }
+    const { recordCount: known } = replica;
+    const entries = await entriesAfter(link, position.id, WAIT_MS);
+    if (this.#isStopping) return;
+    if (entries.length === 0) {
+      const count = await recordCount(link, replica.position);
+      if (count !== undefined && count !== known) {
+        throw new BrokenStream(`Redis holds ${count} records and not ${known}: somebody changed them by hand`);
+      }
+      return;
+    }
+    await this.#applyAll(link, replica, entries);
+    this.#notify();
+  }
+
+  async #applyAll(link: RedisLink, replica: SettingsReplica, entries: readonly ChangeEntry[]): Promise<void> {
+    const refused = replica.complaints.length;
+    let sliceEnd = performance.now() + SLICE_MS;
+    for (const entry of entries) {
+      const { epoch, seq } = replica.position;
+      if (entry.epoch !== epoch || entry.seq !== seq + 1) throw new BrokenStream(`entry ${seq + 1} is missing`);
+      const records = entry.records ?? (await recordsOf(link, entry.names));
+      const changes = entry.names.map((name, i) => [name, records[i] ?? null] as const);
+      replica.apply(changes);
+      replica.position = positionOf(entry);
+      if (replica === this.#replica || this.#snapshot !== undefined) {
+        this.#snapshot?.changed(
+          changes.filter(([name]) => !replica.isRefused(name)),
+          replica.position,
+        );
+      }
+      if (performance.now() < sliceEnd) continue;
+      if (replica === this.#replica) this.#notify();
+      await setImmediate();
+      sliceEnd = performance.now() + SLICE_MS;
+    }
+    if (replica === this.#replica) this.#complain(replica, refused);
+  }
+
+  #complain(replica: SettingsReplica, known: number): void {
+    const { complaints } = replica;
+    if (complaints.length <= known) return;
+    this.#options.log.error(
+      { complaints: complaints.slice(known, known + 100), count: complaints.length },
+      'records in Redis cannot be used; the last good settings of these domains stay',
+    );
+  }
+
+  #fail(error: Error): void {
+    if (!(error instanceof RedisTrouble || error instanceof BrokenStream)) {
+      this.#tell('error', { error: error.stack }, 'following Redis failed: a bug in tlswarden');
+      return;
+    }
+    const consequence =
+      this.#replica === undefined ? 'no settings: connections are closed without a reply' : 'those in force stay';
+    this.#tell('warn', { error: error.message }, `settings cannot be read from Redis; ${consequence}`);
+  }
+
+  /** Logs what has changed since it was last logged. */
+  #tell(level: 'info' | 'warn' | 'error', fields: object, message: string, key = ''): void {
+    if (this.#told === `${message} ${key}`) return;
+    this.#told = `${message} ${key}`;
+    this.#options.log[level](fields, message);
+  }
+
+  #notify(): void {
+    const { quietMs = 0 } = this.#options;
+    if (quietMs === 0) {
+      this.#changed?.();
+      return;
+    }
+    const now = performance.now();
+    if (this.#quiet === undefined) this.#quietSince = now;
+    clearTimeout(this.#quiet);
+    // A burst that does not end is told of all the same.
+    const wait = Math.max(0, Math.min(quietMs, this.#quietSince + 10 * quietMs - now));
+    this.#quiet = setTimeout(() => {
+      this.#quiet = undefined;
+      this.#changed?.();
+    }, wait);
+  }
+}
+
+function positionOf({ epoch, id, seq }: Position): Position {
+  return { epoch, id, seq };
+}
+
+/** Waits, unless told to stop. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) {
+      resolve();
+      return;
+    }
+    const end = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener('abort', end);
+  });
+}
+
+/** All settings as they stand in Redis now, for a command that reads them once. Throws {@link RedisTrouble}. */
+export async function loadOnce(address: RedisAddress, options: ReplicaOptions): Promise<SettingsReplica> {
+  const link = await RedisLink.open(address);
+  try {
+    const last = await lastEntry(link);
+    if (last === undefined) {
+      throw new RedisTrouble(
+        `${address.name} holds no settings yet; begin with "tlswarden domains import" or "tlswarden domains set"`,
+      );
+    }
+    const replica = new SettingsReplica(options, positionOf(last));
+    for await (const records of allRecords(link)) for (const [name, record] of records) replica.put(name, record);
+    for (;;) {
+      const entries = await entriesAfter(link, replica.position.id, 0);
+      for (const entry of entries) {
+        const records = entry.records ?? (await recordsOf(link, entry.names));
+        replica.apply(entry.names.map((name, i) => [name, records[i] ?? null]));
+        replica.position = positionOf(entry);
+      }
+      if (entries.length === 0) return replica;
+    }
+  } finally {
+    link.close();
+  }
+}

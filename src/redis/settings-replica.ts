@@ -1,0 +1,134 @@
+/**
+ * The settings of Redis as this process holds them: compiled, kept up by the stream, and the place in the stream at which
+ * they stand. A record that cannot be used leaves its domain as it was and is complained of. No I/O.
+ */
+import { type DomainName, parseDomain } from '../address/domain-name.ts';
+import { type DomainContext, type HostedDomain, parseHostedDomain, reuseDomain } from '../settings/hosted-domain.ts';
+import type { NextHop } from '../settings/next-hop.ts';
+import type { Settings } from '../settings/settings.ts';
+import { type DomainChange, SettingsOwner } from '../settings/settings-owner.ts';
+import type { Complaint } from '../toml/complaint.ts';
+import { type Position, parseRecordJson } from './layout.ts';
+
+export interface ReplicaOptions {
+  readonly relayhost: NextHop;
+  readonly context: DomainContext;
+  /** What complaints call the place where the domains stand: the address of Redis. */
+  readonly place: string;
+}
+
+/** A record that is not in force. */
+interface Refused {
+  /** Read, but it cannot be beside other domains; undefined: it cannot be read. */
+  readonly domain: HostedDomain | undefined;
+  readonly complaints: readonly Complaint[];
+}
+
+export class SettingsReplica {
+  readonly #options: ReplicaOptions;
+  readonly #owner: SettingsOwner;
+  readonly #previous: Settings | undefined;
+  readonly #refused = new Map<string, Refused>();
+  position: Position;
+
+  /** `previous`: the settings that these will replace; of a domain without a usable record they are kept. */
+  constructor(options: ReplicaOptions, position: Position, previous?: Settings) {
+    this.#options = options;
+    this.#owner = new SettingsOwner(options.relayhost);
+    this.#previous = previous;
+    this.position = position;
+  }
+
+  /** The newest version. */
+  get settings(): Settings {
+    return this.#owner.settings;
+  }
+
+  /** How many records Redis holds, as far as is known here. */
+  get recordCount(): number {
+    let count = this.#owner.size;
+    for (const name of this.#refused.keys()) if (this.#owner.find(name as DomainName)?.name !== name) count += 1;
+    return count;
+  }
+
+  /** Why records are not in force. */
+  get complaints(): readonly Complaint[] {
+    return [...this.#refused.values()].flatMap(({ complaints }) => complaints);
+  }
+
+  /** Whether this record is not in force. */
+  isRefused(name: string): boolean {
+    return this.#refused.has(name);
+  }
+
+  /** Takes one record, while the settings are loaded. */
+  put(name: string, record: string): void {
+    const parsed = this.#parse(name, record);
+    if (parsed.domain === undefined) {
+      this.#refuse(name, parsed);
+      return;
+    }
+    const present = this.#owner.find(parsed.domain.name);
+    if (present === undefined) {
+      const complaints = this.#owner.add(parsed.domain);
+      if (complaints.length > 0) this.#refuse(name, { domain: parsed.domain, complaints });
+      return;
+    }
+    this.#applyAll([[name, parsed]]);
+  }
+
+  /** Makes one change of any number of domains: null takes a domain away. */
+  apply(changes: readonly (readonly [name: string, record: string | null])[]): void {
+    this.#applyAll(changes.map(([name, record]) => [name, record === null ? null : this.#parse(name, record)]));
+    this.#retry();
+  }
+
+  #applyAll(changes: readonly (readonly [name: string, parsed: Refused | null])[]): void {
+    const possible: DomainChange[] = [];
+    for (const [name, parsed] of changes) {
+      this.#refused.delete(name);
+      if (parsed === null) possible.push({ name: name as DomainName, domain: undefined });
+      else if (parsed.domain === undefined) this.#refuse(name, parsed);
+      else possible.push({ name: parsed.domain.name, domain: parsed.domain });
+    }
+    for (const { change, complaints } of this.#owner.apply(possible)) {
+      this.#refuse(change.name, { domain: change.domain, complaints });
+    }
+  }
+
+  /** What could not be beside other domains may be possible now. */
+  #retry(): void {
+    for (const [name, { domain }] of this.#refused) {
+      if (domain === undefined) continue;
+      const [refused] = this.#owner.apply([{ name: domain.name, domain }]);
+      if (refused === undefined) this.#refused.delete(name);
+      else this.#refused.set(name, { domain, complaints: refused.complaints });
+    }
+  }
+
+  /** The last settings of the domain that could be used go on. */
+  #refuse(name: string, refused: Refused): void {
+    this.#refused.set(name, refused);
+    const kept = this.#previous?.find(name as DomainName);
+    if (kept?.name === name && this.#owner.find(kept.name) === undefined) this.#owner.add(kept);
+  }
+
+  #parse(name: string, record: string): Refused {
+    const { place, context } = this.#options;
+    const table = parseRecordJson(name, record);
+    if (typeof table === 'string') {
+      return { domain: undefined, complaints: [{ file: place, domain: name, message: table }] };
+    }
+    const complaints: Complaint[] = [];
+    const parsed = parseHostedDomain(name, table, place, context, complaints);
+    if (parsed !== undefined && parsed.name !== name) {
+      const message = `the key of its record must be ${parseDomain(name)}`;
+      return { domain: undefined, complaints: [{ file: place, domain: name, message }] };
+    }
+    if (parsed === undefined) return { domain: undefined, complaints };
+    return {
+      domain: reuseDomain(this.#owner.find(parsed.name) ?? this.#previous?.find(parsed.name), parsed),
+      complaints,
+    };
+  }
+}

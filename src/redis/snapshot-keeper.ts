@@ -1,0 +1,148 @@
+/**
+ * Keeps the snapshot on disk as new as is reasonable: written whole with a full load, renewed some seconds after changes.
+ * A snapshot that cannot be written is told and tried again; nobody waits for it.
+ */
+import { nameInRecord, type Position } from './layout.ts';
+import type { SourceLog } from './redis-source.ts';
+import type { SettingsReplica } from './settings-replica.ts';
+import { readSnapshot, renewSnapshot, SnapshotDamaged, SnapshotWriter } from './snapshot.ts';
+
+/** The shortest time between two writes. */
+const LEAST_MS = 3_000;
+/** A write that takes long is made so much more rarely. */
+const REST_FACTOR = 20;
+
+/** A full load on its way to disk. */
+export interface Spool {
+  add(name: string, record: string): Promise<void>;
+  finish(position: Position): Promise<void>;
+  abandon(): Promise<void>;
+}
+
+export class SnapshotKeeper {
+  readonly #path: string;
+  readonly #log: SourceLog;
+  readonly #isKept: boolean;
+  #changes = new Map<string, string | null>();
+  #position: Position | undefined;
+  #writing: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #restMs = LEAST_MS;
+  #isOnDisk = false;
+  #isStopped = false;
+
+  constructor(path: string, log: SourceLog, isKept: boolean) {
+    this.#path = path;
+    this.#log = log;
+    this.#isKept = isKept;
+  }
+
+  /** The settings in the snapshot; undefined if there is none that can be used. */
+  async load(begin: (position: Position) => SettingsReplica): Promise<SettingsReplica | undefined> {
+    const began = performance.now();
+    const replica = begin({ epoch: '', id: '', seq: 0 });
+    try {
+      const position = await readSnapshot(this.#path, (record) => {
+        const name = nameInRecord(record);
+        if (name !== undefined) replica.put(name, record);
+      });
+      if (position === undefined) return undefined;
+      replica.position = position;
+      this.#isOnDisk = true;
+      const ms = Math.round(performance.now() - began);
+      this.#log.info({ snapshot: this.#path, domains: replica.settings.size, ms }, 'settings loaded from the snapshot');
+      if (replica.complaints.length > 0) {
+        this.#log.error({ complaints: replica.complaints.slice(0, 100) }, 'records in the snapshot cannot be used');
+      }
+      return replica;
+    } catch (error) {
+      const reason = (error as Error).message;
+      if (error instanceof SnapshotDamaged) {
+        this.#log.error({ snapshot: this.#path, reason }, 'the snapshot is damaged and is not used');
+      } else this.#log.error({ snapshot: this.#path, reason }, 'the snapshot cannot be read and is not used');
+      return undefined;
+    }
+  }
+
+  /** Begins a snapshot of a full load. undefined: none is kept, or it cannot be written now. */
+  async begin(): Promise<Spool | undefined> {
+    if (!this.#isKept) return undefined;
+    this.#isOnDisk = false;
+    this.#changes.clear();
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    await this.#writing;
+    let writer: SnapshotWriter;
+    try {
+      writer = await SnapshotWriter.begin(this.#path);
+    } catch (error) {
+      this.#fail(error as Error);
+      return undefined;
+    }
+    let failed = false;
+    const attempt = async (body: () => Promise<void>): Promise<void> => {
+      if (failed) return;
+      try {
+        await body();
+      } catch (error) {
+        failed = true;
+        await writer.abandon();
+        this.#fail(error as Error);
+      }
+    };
+    return {
+      add: (name, record) => attempt(async () => (nameInRecord(record) === name ? writer.add(record) : undefined)),
+      finish: (position) =>
+        attempt(async () => {
+          await writer.finish(position);
+          this.#isOnDisk = true;
+        }),
+      abandon: () => writer.abandon(),
+    };
+  }
+
+  /** These records changed, up to this place in the stream. */
+  changed(changes: readonly (readonly [name: string, record: string | null])[], position: Position): void {
+    if (!this.#isKept || !this.#isOnDisk) return;
+    for (const [name, record] of changes) this.#changes.set(name, record);
+    this.#position = position;
+    this.#schedule();
+  }
+
+  /** Writes no more. */
+  stop(): void {
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  #schedule(): void {
+    if (this.#timer !== undefined || this.#writing !== undefined || this.#isStopped) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#writing = this.#write().finally(() => {
+        this.#writing = undefined;
+        if (this.#changes.size > 0) this.#schedule();
+      });
+    }, this.#restMs);
+    this.#timer.unref();
+  }
+
+  async #write(): Promise<void> {
+    if (this.#position === undefined || !this.#isOnDisk) return;
+    const changes = this.#changes;
+    this.#changes = new Map();
+    const began = performance.now();
+    try {
+      await renewSnapshot(this.#path, changes, this.#position);
+    } catch (error) {
+      // They are still to be written, beneath what has changed since.
+      this.#changes = new Map([...changes, ...this.#changes]);
+      this.#fail(error as Error);
+    }
+    this.#restMs = Math.max(LEAST_MS, REST_FACTOR * (performance.now() - began));
+  }
+
+  #fail(error: Error): void {
+    this.#log.error({ snapshot: this.#path, reason: error.message }, 'the snapshot cannot be written');
+  }
+}
