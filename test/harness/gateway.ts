@@ -27,6 +27,8 @@ export interface GatewayOptions extends PostfixOptions {
   readonly type?: string;
   readonly relayhost?: string;
   readonly exemptClients?: readonly string[];
+  /** Where the service listens, in place of the gateway's port: unix:/path. */
+  readonly listen?: string;
 }
 
 /** What `postfix show --json` prints. */
@@ -41,6 +43,7 @@ export class Gateway {
   readonly port: number;
   #service: ChildProcess | undefined;
   #log = '';
+  #watcher: ChildProcess | undefined;
 
   private constructor(postfix: Postfix, directory: string, port: number) {
     this.postfix = postfix;
@@ -54,7 +57,7 @@ export class Gateway {
     const directory = workspace.path(`tlswarden-${options.name ?? 'postfix'}`);
     await mkdir(join(directory, 'domains.d'), { recursive: true });
     const gateway = new Gateway(postfix, directory, await freePort());
-    workspace.push({ dispose: () => gateway.kill(), abandon: () => gateway.#service?.kill('SIGKILL') });
+    workspace.push({ dispose: () => gateway.#stop(), abandon: () => gateway.#abandon() });
     await writeFile(gateway.configFile, gateway.#mainFile(options));
     for (const [name, text] of Object.entries(options.settings)) await gateway.write(name, text);
     if (options.relayhost !== undefined) await postfix.set({ relayhost: options.relayhost });
@@ -82,7 +85,7 @@ export class Gateway {
   #mainFile(options: GatewayOptions): string {
     const quoted = (words: readonly string[]): string => words.map((word) => JSON.stringify(word)).join(', ');
     return [
-      `[server]\nlisten = ["127.0.0.1:${this.port}"]`,
+      `[server]\nlisten = ["${options.listen ?? `127.0.0.1:${this.port}`}"]`,
       '[settings]\nsource = "domains.d"',
       '[addresses]\nrecipient_delimiter = "+"',
       `[receipt]\nexempt_clients = [${quoted(options.exemptClients ?? [])}]`,
@@ -149,11 +152,35 @@ export class Gateway {
 
   /** Ends the service, by default the hard way. */
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
-    const service = this.#service;
-    if (service === undefined) return;
-    const gone = once(service, 'exit');
-    service.kill(signal);
-    await gone;
+    await end(this.#service, signal);
+  }
+
+  /** Sends the service a signal that does not end it. */
+  signal(signal: NodeJS.Signals): void {
+    this.#service?.kill(signal);
+  }
+
+  /** Has the tables follow the settings from now on: `maps --watch`. What it logs is in {@link log} too. */
+  async watchMaps(): Promise<void> {
+    const skip = this.#log.length;
+    const watcher = spawn(process.execPath, [program, '--config', this.configFile, 'maps', '--watch'], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    this.#watcher = watcher;
+    watcher.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.#log += text;
+    });
+    await this.waitForLog(/"watching"/u, skip);
+  }
+
+  async #stop(): Promise<void> {
+    await end(this.#watcher, 'SIGTERM');
+    await this.kill();
+  }
+
+  #abandon(): void {
+    this.#watcher?.kill('SIGKILL');
+    this.#service?.kill('SIGKILL');
   }
 
   async waitForLog(pattern: RegExp, skip = 0): Promise<RegExpMatchArray> {
@@ -162,4 +189,11 @@ export class Gateway {
       () => `${pattern} in the service's log, which says\n${this.#log.slice(skip)}`,
     );
   }
+}
+
+async function end(child: ChildProcess | undefined, signal: NodeJS.Signals): Promise<void> {
+  if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, 'exit');
+  child.kill(signal);
+  await gone;
 }
