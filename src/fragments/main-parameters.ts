@@ -2,6 +2,7 @@
  * The parameters of main.cf that tlswarden needs, each with what is there now. Pure: settings and present values go in.
  */
 import type { Settings } from '../settings/settings.ts';
+import { tablePath } from '../tables/stamp.ts';
 import {
   RECEIPT_ACCESS,
   RECEIPT_CLASS,
@@ -74,7 +75,7 @@ export function policyServiceCall(policyService: string): string {
 
 /** Puts tlswarden's restrictions into a value. */
 export function recipientRestrictions(present: string, { policyService, maps }: FragmentContext): string {
-  const table = maps === undefined ? undefined : `${maps.directory}/${RECEIPT_ACCESS}`;
+  const table = maps === undefined ? undefined : tablePath(maps.directory, RECEIPT_ACCESS);
   const access = maps === undefined ? [] : [`check_recipient_access ${maps.type}:${table}`];
   const ours = [...access, policyServiceCall(policyService)];
   return withOurs(present, ours, (text) => isOurCall(text, policyService) || isOurAccess(text, table));
@@ -119,7 +120,7 @@ export function mainParameters(settings: Settings, context: FragmentContext): re
     addTables(settings, maps, now, add);
     const classes = splitValue(now('smtpd_restriction_classes')).filter((name) => name !== RECEIPT_CLASS);
     add('smtpd_restriction_classes', [...classes, RECEIPT_CLASS].join(', '), 'the class that receipt_access names');
-    const clients = `check_client_access cidr:${maps.directory}/${RECEIPT_CLIENTS}`;
+    const clients = `check_client_access cidr:${tablePath(maps.directory, RECEIPT_CLIENTS)}`;
     add(RECEIPT_CLASS, clients, 'refuses plaintext sessions, but for receipt.exempt_clients');
     add('plaintext_reject_code', '550', 'for good: the sender is told at once, not after days');
   }
@@ -136,7 +137,7 @@ function addTables(
   add: (parameter: string, value: string, reason: string) => void,
 ): void {
   const first = (parameter: string, table: string, reason: string): void => {
-    const path = `${maps.directory}/${table}`;
+    const path = tablePath(maps.directory, table);
     add(
       parameter,
       withFirst(`${maps.type}:${path}`, now(parameter), (element) => isTableAt(element, path)),

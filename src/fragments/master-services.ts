@@ -5,6 +5,7 @@
 import { type Transport, transportName } from '../decision/transport.ts';
 import type { Settings } from '../settings/settings.ts';
 import { ownTerms } from '../tables/policy-entry.ts';
+import { tablePath } from '../tables/stamp.ts';
 import { BOUNCE_FILTER, requiredTableName } from '../tables/table.ts';
 import { transportsInUse } from '../tables/transports-in-use.ts';
 import type { FragmentContext, ServiceFragment } from './fragment.ts';
@@ -24,7 +25,7 @@ export function masterServices(settings: Settings, context: FragmentContext): re
 /** All that main.cf may say of TLS otherwise: the transport has to hold whatever stands there. */
 function transportOptions(transport: Transport, { maps, present }: FragmentContext): readonly string[] {
   const terms = ownTerms(transport);
-  const policies = maps === undefined ? '' : `${maps.type}:${maps.directory}/${requiredTableName(transport)}`;
+  const policies = maps === undefined ? '' : `${maps.type}:${tablePath(maps.directory, requiredTableName(transport))}`;
   const options = [
     'syslog_name=postfix/$service_name',
     `smtp_tls_security_level=${transport.level}`,
@@ -40,7 +41,7 @@ function transportOptions(transport: Transport, { maps, present }: FragmentConte
   if (transport.level === 'fingerprint') options.push('smtp_tls_fingerprint_digest=sha256');
   if (transport.level === 'dane-only') options.push('smtp_dns_support_level=dnssec', 'smtp_host_lookup=dns');
   if (transport.bounce && maps !== undefined) {
-    options.push(`smtp_delivery_status_filter=regexp:${maps.directory}/${BOUNCE_FILTER}`);
+    options.push(`smtp_delivery_status_filter=regexp:${tablePath(maps.directory, BOUNCE_FILTER)}`);
   }
   return options;
 }

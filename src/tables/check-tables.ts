@@ -4,7 +4,7 @@
  */
 import { stat } from 'node:fs/promises';
 import type { Settings } from '../settings/settings.ts';
-import { linksOf, linkTarget, MapsDirectory } from './maps-directory.ts';
+import { MapsDirectory } from './maps-directory.ts';
 import { compiledSuffix } from './postmap.ts';
 import { render } from './render.ts';
 import { CURRENT_LINK, DOMAINS_FILE, type Stamp, type TableStamp } from './stamp.ts';
@@ -60,10 +60,7 @@ async function fileReasons(
   suffix: string | undefined,
 ): Promise<readonly string[]> {
   const reasons: string[] = [];
-  if ((await directory.current()) === undefined) reasons.push(`${CURRENT_LINK} leads nowhere`);
-  for (const [name, target] of linksOf(tables, suffix)) {
-    if ((await linkTarget(directory.file(name))) !== target) reasons.push(`${name} is no link to ${target}`);
-  }
+  if ((await directory.current()) === undefined) reasons.push('there is no current set');
   for (const table of tables) {
     const wanted = stampOf(table.text());
     if (wanted.sha256 !== stamp.tables[table.name]?.sha256) reasons.push(`${table.name} would have another content`);

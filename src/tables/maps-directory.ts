@@ -1,12 +1,13 @@
 /**
  * The maps directory as it lies on the disk. A generation is a directory of its own with all texts and all compiled
- * tables; `current` is a symbolic link to the one in force, and main.cf's names are links through it, made once. So one
- * rename moves all tables together: were they renamed one by one, a crash could leave a domain in neither of two.
+ * tables; `current` is a symbolic link to the one in force, and main.cf's names go through it. So one rename moves all
+ * tables together: were they renamed one by one, a crash could leave a domain in neither of two.
  */
 import { mkdir, readdir, readFile, readlink, rename, rm, symlink, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Transport } from '../decision/transport.ts';
 import { CURRENT_LINK, parseStamp, type Stamp, stampFile } from './stamp.ts';
-import { type Table, transportOfTable } from './table.ts';
+import { transportOfTable } from './table.ts';
 import { errorCode, TablesError, wordSystemError } from './tables-error.ts';
 import { syncDirectory } from './text-file.ts';
 
@@ -60,10 +61,10 @@ export class MapsDirectory {
     return parseStamp(text);
   }
 
-  /** Tables that Postfix may refer to, by the names that lie here: none of them ever vanishes. */
-  async policiesKept(): Promise<readonly NonNullable<ReturnType<typeof transportOfTable>>[]> {
-    const transports = (await this.entries()).map(transportOfTable);
-    return transports.filter((transport) => transport !== undefined);
+  /** The policies that have a table in force, to which master.cf may refer: none of them ever vanishes. */
+  async policiesKept(): Promise<readonly Transport[]> {
+    const names = await readdir(this.file(CURRENT_LINK)).catch((): string[] => []);
+    return names.map(transportOfTable).filter((transport) => transport !== undefined);
   }
 
   /** Removes what a writer left that did not come to its end. Only with the lock. */
@@ -79,7 +80,7 @@ export class MapsDirectory {
    * Puts what was built in force by one rename. The stamp goes first, so that none stands beside tables that it does not
    * describe; the old generations go last, since their end is what tells Postfix that its tables have changed.
    */
-  async swap(generation: string, links: ReadonlyMap<string, string>): Promise<void> {
+  async swap(generation: string): Promise<void> {
     const name = await this.#freeName(generation);
     await rename(this.file(BUILDING), this.file(name));
     await symlink(name, this.file(NEW_CURRENT));
@@ -87,7 +88,6 @@ export class MapsDirectory {
     await unlinkIfThere(stampFile(this.path));
     await syncDirectory(this.path);
     await rename(this.file(NEW_CURRENT), this.file(CURRENT_LINK));
-    await this.#link(links);
     await syncDirectory(this.path);
     await this.clean();
   }
@@ -97,22 +97,6 @@ export class MapsDirectory {
     const plain = `${GENERATION_PREFIX}${generation}`;
     return (await this.current()) === plain ? `${plain}.1` : plain;
   }
-
-  /** Makes main.cf's names, and takes away links through `current` to what is not there any more. */
-  async #link(links: ReadonlyMap<string, string>): Promise<void> {
-    for (const name of await this.entries()) {
-      if (links.has(name) || name === CURRENT_LINK) continue;
-      const target = await linkTarget(this.file(name));
-      if (target?.startsWith(`${CURRENT_LINK}/`)) await unlinkIfThere(this.file(name));
-    }
-    for (const [name, target] of links) {
-      if ((await linkTarget(this.file(name))) === target) continue;
-      const temporary = this.file(NEW_CURRENT);
-      await unlinkIfThere(temporary);
-      await symlink(target, temporary);
-      await rename(temporary, this.file(name));
-    }
-  }
 }
 
 /** What a generation's directory holds, told by its name: two of one content may follow each other. */
@@ -120,18 +104,8 @@ export function contentOf(generation: string): string {
   return generation.slice(GENERATION_PREFIX.length).replace(/\.1$/u, '');
 }
 
-/** The links that make tables of this type known under main.cf's names: name to target. */
-export function linksOf(tables: readonly Table[], suffix: string | undefined): ReadonlyMap<string, string> {
-  const links = new Map<string, string>();
-  for (const { name, kind } of tables) {
-    links.set(name, `${CURRENT_LINK}/${name}`);
-    if (kind === 'indexed' && suffix !== undefined) links.set(name + suffix, `${CURRENT_LINK}/${name}${suffix}`);
-  }
-  return links;
-}
-
 /** Where a symbolic link leads; undefined if there is none. */
-export async function linkTarget(path: string): Promise<string | undefined> {
+async function linkTarget(path: string): Promise<string | undefined> {
   try {
     return await readlink(path);
   } catch {
@@ -146,6 +120,6 @@ async function unlinkIfThere(path: string): Promise<void> {
 }
 
 /** Removes a file or a directory with all that is in it, also while a killed writer's postmap(1) still writes there. */
-export async function removeTree(path: string): Promise<void> {
+async function removeTree(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
 }

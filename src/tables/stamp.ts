@@ -34,6 +34,14 @@ export const DOMAINS_FILE = 'domains';
 /** The symbolic link to the generation in force. */
 export const CURRENT_LINK = 'current';
 
+/**
+ * What main.cf and master.cf call a table, after its type. There is no link beside `current`, one for each table: one whose
+ * target has a slash is something that Debian's postfix(1) warns of at each start.
+ */
+export function tablePath(directory: string, table: string): string {
+  return `${directory}/${CURRENT_LINK}/${table}`;
+}
+
 export function stampFile(directory: string): string {
   return join(directory, STAMP_FILE);
 }

@@ -8,7 +8,7 @@ import { chmod, mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import type { Settings } from '../settings/settings.ts';
 import { checkTables, type TablesOptions } from './check-tables.ts';
-import { BUILDING, linksOf, MapsDirectory, NEW_STAMP } from './maps-directory.ts';
+import { BUILDING, MapsDirectory, NEW_STAMP } from './maps-directory.ts';
 import { reloadPostfix } from './postfix-reload.ts';
 import { compiledSuffix, postmap } from './postmap.ts';
 import { type Rendering, render } from './render.ts';
@@ -71,7 +71,7 @@ async function replaceTables(
   progress: (event: TablesProgress) => void,
 ): Promise<TablesWritten> {
   const before = await directory.stamp();
-  const wasInForce = (await directory.current()) !== undefined;
+  const wasInForce = before !== undefined || (await directory.current()) !== undefined;
   const keep = await directory.policiesKept();
   const rendering = render(settings, { exemptClients: options.exemptClients, keep });
   const { tables } = rendering;
@@ -79,7 +79,7 @@ async function replaceTables(
   try {
     const stamps = await build(rendering, options, directory, lockFd, progress);
     stamp = stampFor(settings, options, stamps);
-    await directory.swap(stamp.generation, linksOf(tables, compiledSuffix(options.type, options.directory)));
+    await directory.swap(stamp.generation);
   } catch (error) {
     // What is left here the next writer removes; the first trouble is the one to tell of.
     await directory.clean().catch(() => {});

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Settings } from '../../src/settings/settings.ts';
 import type { TablesOptions } from '../../src/tables/check-tables.ts';
+import { tablePath } from '../../src/tables/stamp.ts';
 import { writeTables } from '../../src/tables/write-tables.ts';
 import { compile } from '../decision/core.ts';
 import { groupId, userId } from '../harness/account.ts';
@@ -149,7 +150,13 @@ export class MapsSite {
   /** What postmap finds under a key in a table, by main.cf's name for it; undefined: nothing. */
   async query(table: string, key: string): Promise<string | undefined> {
     const { configDirectory, type } = this.options;
-    return run('postmap', ['-c', configDirectory, '-q', key, `${type}:${this.file(table)}`]).then(
+    return run('postmap', [
+      '-c',
+      configDirectory,
+      '-q',
+      key,
+      `${type}:${tablePath(this.options.directory, table)}`,
+    ]).then(
       (text) => text.trimEnd(),
       () => undefined,
     );

@@ -63,6 +63,8 @@ function fate(
   const byRecipient = lookUpTransport(tables, recipient, delimiters);
   if (byRecipient !== undefined) return byTransport(settings, tables, byRecipient, written, '');
   if (!hosted) {
+    // Below a relay domain: a relay domain too, for which the table of senders is not asked.
+    if (isBelowHosted(raw, recipient)) return undefined;
     const bySender = lookUpSender(tables, sender, delimiters);
     return bySender === undefined ? undefined : byTransport(settings, tables, bySender, written, relayhost);
   }

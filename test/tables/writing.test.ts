@@ -70,11 +70,11 @@ test('what somebody changed by hand is found and mended', async (t) => {
   const site = await MapsSite.of(t, 'lmdb');
   const { settings } = compile(one);
   const damages: readonly (readonly [string, () => Promise<void>])[] = [
-    ['transport was changed by somebody else', () => writeFile(site.file('transport'), 'a.example smtp:\n')],
+    ['transport was changed by somebody else', () => writeFile(site.file('current', 'transport'), 'a.example smtp:\n')],
     ['tls_policy.lmdb is missing or older than its text', () => rm(site.file('current', 'tls_policy.lmdb'))],
     ['tls_policy.lmdb is missing or older than its text', () => truncate(site.file('current', 'tls_policy.lmdb'))],
-    ['tls_policy.lmdb is missing or older than its text', () => utimes(site.file('tls_policy.lmdb'), 1, 1)],
-    ['transport.lmdb is no link to current/transport.lmdb', () => rm(site.file('transport.lmdb'))],
+    ['tls_policy.lmdb is missing or older than its text', () => utimes(site.file('current', 'tls_policy.lmdb'), 1, 1)],
+    ['there is no current set', () => rm(site.file('current'))],
     ['there is no valid stamp.json', () => rm(site.file('stamp.json'))],
     ['there is no valid stamp.json', () => writeFile(site.file('stamp.json'), '{"format":1}')],
     ['domains cannot be read', () => rm(site.file('current', 'domains'))],
@@ -136,7 +136,10 @@ test('a table that Postfix may still refer to never vanishes', async (t) => {
   await site.write(one);
   const without: RawSettings = { domains: { 'a.example': { incoming: { delivery: always } } } };
   await site.write(without);
-  assert.equal((await readFile(site.file('tls_policy_required_encrypt-tls13'), 'utf8')).split('\n').length, 2);
+  assert.equal(
+    (await readFile(site.file('current', 'tls_policy_required_encrypt-tls13'), 'utf8')).split('\n').length,
+    2,
+  );
   assert.equal(await site.write(without), false);
 });
 
