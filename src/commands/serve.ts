@@ -73,8 +73,9 @@ export async function serve(
   const isExempt = compileExemptClients(main.receipt.exemptClients);
   let context: MutableContext | undefined;
   let tables: DeployedTables | undefined;
+  let isStarted = false;
 
-  const inForce = new SettingsInForce(openSource(main), {
+  const inForce = new SettingsInForce(openSource(main, { log: logger, keepsSnapshot: true }), {
     changed(settings, generation) {
       const delimiters = main.addresses.recipientDelimiter;
       tables?.update(settings);
@@ -82,6 +83,8 @@ export async function serve(
       context.settings = settings;
       context.generation = generation;
       logger.info({ domains: settings.size, generation }, 'settings in force');
+      // They may come after the start, from a Redis that was away.
+      if (tables === undefined && isStarted) void startTables();
     },
     failed(error) {
       logger.error({ complaints: error.complaints }, 'settings cannot be used; those in force stay');
@@ -108,12 +111,13 @@ export async function serve(
   try {
     await inForce.start();
     await startTables();
+    isStarted = true;
     await server.listen(sockets, { allowRemote: main.server.allowRemote });
     logger.info({ listen: server.addresses }, 'ready');
     if (inForce.settings !== undefined) ready(inForce.settings, server.addresses);
     await untilStopped(async () => {
       // A change has been told already; whoever asks wants to know also that there is none.
-      if (await inForce.reload()) logger.info({ generation: inForce.generation }, 'settings read again');
+      if (await inForce.refresh()) logger.info({ generation: inForce.generation }, 'settings read again');
     });
     logger.info('stopping');
   } catch (error) {

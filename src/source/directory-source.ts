@@ -6,8 +6,7 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { HostedDomain } from '../settings/hosted-domain.ts';
-import { type DomainContext, parseHostedDomain } from '../settings/hosted-domain.ts';
+import { type DomainContext, type HostedDomain, parseHostedDomain, reuseDomain } from '../settings/hosted-domain.ts';
 import type { NextHop } from '../settings/next-hop.ts';
 import type { Settings } from '../settings/settings.ts';
 import { SettingsBuilder } from '../settings/settings-builder.ts';
@@ -135,7 +134,7 @@ export class DirectorySource {
     let sliceEnd = performance.now() + SLICE_MS;
     for (const [domainName, value] of Object.entries(table)) {
       const domain = parseHostedDomain(domainName, value, name, this.#options.context, complaints);
-      if (domain !== undefined) domains.push(reuse(before.get(domain.name), domain));
+      if (domain !== undefined) domains.push(reuseDomain(before.get(domain.name), domain));
       if (performance.now() > sliceEnd) {
         await new Promise(setImmediate);
         sliceEnd = performance.now() + SLICE_MS;
@@ -143,12 +142,6 @@ export class DirectorySource {
     }
     return domains;
   }
-}
-
-/** The object that stood for the domain before, if nothing about it changed: what was decided by it still holds. */
-function reuse(before: HostedDomain | undefined, now: HostedDomain): HostedDomain {
-  if (before === undefined || before.settings !== now.settings || before.nexthop !== now.nexthop) return now;
-  return before.aliases.join(' ') === now.aliases.join(' ') ? before : now;
 }
 
 /** The names of the settings files, sorted, so that a load depends on nothing but their content. */

@@ -9,11 +9,13 @@ import { ComplaintError } from '../toml/complaint.ts';
 export interface SettingsSource {
   /**
    * All settings as they stand now, the same object if nothing changed; throws {@link ComplaintError} if they cannot be
-   * used.
+   * used. undefined: there are none yet, and {@link watch} tells when there are.
    */
-  load(): Promise<Settings>;
+  load(): Promise<Settings | undefined>;
   /** Calls back when they may have changed, until the returned function is called. */
   watch(changed: () => void): () => void;
+  /** Has a source that follows changes load everything again, if it ever went by something else. */
+  refresh?(): void;
 }
 
 export interface SettingsEvents {
@@ -51,11 +53,16 @@ export class SettingsInForce {
   }
 
   /** Loads for the first time; throws what is wrong. Then follows changes until {@link stop}. */
-  async start(): Promise<Settings> {
-    const settings = await this.#source.load();
-    this.#adopt(settings);
+  async start(): Promise<Settings | undefined> {
+    this.#adopt(await this.#source.load());
     this.#stopWatching = this.#source.watch(() => void this.reload());
-    return settings;
+    return this.#settings;
+  }
+
+  /** Loads again at somebody's wish, also what has been followed change by change. */
+  async refresh(): Promise<boolean> {
+    this.#source.refresh?.();
+    return await this.reload();
   }
 
   stop(): void {
@@ -96,9 +103,8 @@ export class SettingsInForce {
     }
   }
 
-  #adopt(settings: Settings): void {
-    // After a failure it is told also that all is as it was.
-    if (settings === this.#settings && !this.#failing) return;
+  #adopt(settings: Settings | undefined): void {
+    if (settings === undefined || (settings === this.#settings && !this.#failing)) return;
     this.#failing = false;
     this.#settings = settings;
     this.#generation += 1;
