@@ -3,7 +3,7 @@
  * nobody answers any more, never of one that is alive or of any other file, and removes only a socket of its own.
  */
 
-import { chmod, link, lstat, unlink } from 'node:fs/promises';
+import { chmod, link, lstat, stat, unlink } from 'node:fs/promises';
 import { type AddressInfo, connect, type ListenOptions, type Server } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { hostPort, isLoopback, type ListenAddress, MAX_SOCKET_PATH_BYTES, remoteProblem } from './listen-address.ts';
@@ -94,7 +94,7 @@ async function openUnix(server: Server, path: string): Promise<Listener> {
   } catch (error) {
     await close(server);
     if (error instanceof ListenError) throw error;
-    throw new ListenError(`cannot listen on ${name}: ${unixProblem(error, path)}`, { cause: error });
+    throw new ListenError(`cannot listen on ${name}: ${await unixProblem(error, path)}`, { cause: error });
   } finally {
     await unlink(temporary).catch(() => {});
   }
@@ -117,14 +117,18 @@ function temporaryPath(path: string): string {
   return Buffer.byteLength(beside) <= MAX_SOCKET_PATH_BYTES ? beside : join(dirname(path), suffix);
 }
 
-function unixProblem(error: unknown, path: string): string {
+async function unixProblem(error: unknown, path: string): Promise<string> {
   switch (codeOf(error)) {
     case 'ENOENT':
-      return `there is no directory ${dirname(path)}`;
     case 'EACCES':
     case 'EPERM':
-    case 'EROFS':
-      return `no permission to make ${basename(path)} in ${dirname(path)}`;
+    case 'EROFS': {
+      // libuv says EACCES for a missing directory too.
+      const directory = await stat(dirname(path)).catch(codeOf);
+      return directory === 'ENOENT'
+        ? `there is no directory ${dirname(path)}`
+        : `no permission to make ${basename(path)} in ${dirname(path)}`;
+    }
     default:
       return codeOf(error);
   }

@@ -6,6 +6,8 @@ import { connect, type NetConnectOpts, type Socket } from 'node:net';
 export class PolicyClient {
   readonly socket: Socket;
   #received = '';
+  /** How many empty lines are in it. */
+  #replies = 0;
   #ended = false;
   #closed = false;
   readonly #waiting = new Set<() => void>();
@@ -14,7 +16,11 @@ export class PolicyClient {
     this.socket = socket;
     socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => {
+      const from = Math.max(0, this.#received.length - 1);
       this.#received += chunk.toString('latin1');
+      for (let at = this.#received.indexOf('\n\n', from); at >= 0; at = this.#received.indexOf('\n\n', at + 2)) {
+        this.#replies += 1;
+      }
       this.#wake();
     });
     socket.on('end', () => {
@@ -43,13 +49,13 @@ export class PolicyClient {
 
   /** Waits for so many replies, and gives all that has come as the texts of their actions. */
   async replies(count: number): Promise<readonly string[]> {
-    await this.#until(() => this.#ended || this.#closed || actionsIn(this.#received).length >= count);
+    await this.#until(() => this.#ended || this.#closed || this.#replies >= count);
     return actionsIn(this.#received);
   }
 
   /** Sends a request and waits for its reply; only for one at a time. */
   async ask(bytes: Buffer | string): Promise<string> {
-    const before = actionsIn(this.#received).length;
+    const before = this.#replies;
     this.send(bytes);
     return (await this.replies(before + 1))[before] ?? 'closed';
   }
