@@ -116,6 +116,12 @@ export class Site {
     return door;
   }
 
+  /** What main.cf calls the table of recipients that require TLS on receipt: `lmdb:/…/receipt_access`. */
+  async receiptTable(): Promise<string> {
+    const restrictions = await this.gateway.postfix.postconf('-h', 'smtpd_recipient_restrictions');
+    return restrictions.match(/check_recipient_access ([^,\s]+)/u)?.[1] ?? '';
+  }
+
   /** Sends one message, as a stranger unless it says otherwise, to the front door unless it names another. */
   async send(
     sending: Omit<Sending, 'id' | 'to'> & { readonly to: string | readonly string[]; readonly door?: Server },
@@ -162,6 +168,11 @@ export class Site {
     return this.destinations
       .flatMap(({ messages }) => messages)
       .find(({ id, to }) => id === sent.id && (recipient === undefined || to.includes(recipient)));
+  }
+
+  /** The recipients and messages that a FILTER has moved, as smtpd(8) logs it. */
+  async filtered(): Promise<readonly string[]> {
+    return (await this.gateway.postfix.logLines()).filter((line) => line.includes('triggers FILTER'));
   }
 
   /** Waits until nothing is in the queue but what has been deferred: whatever was to arrive has arrived. */

@@ -64,9 +64,9 @@ describe('tables of type', () => {
       await gateway.run('maps');
       await gateway.configure();
       assert.match(await gateway.postfix.postconf('-h', 'transport_maps'), new RegExp(`^${type}:`));
-      const access = await gateway.postfix.postconf('-h', 'smtpd_recipient_restrictions');
-      const table = access.match(/check_recipient_access ([^,\s]+)/u)?.[1] ?? '';
-      door = await site.sideDoor({ smtpd_recipient_restrictions: `check_recipient_access ${table}` });
+      door = await site.sideDoor({
+        smtpd_recipient_restrictions: `check_recipient_access ${await site.receiptTable()}`,
+      });
 
       const refused = await site.send({ from: 'a@partner.example', to: 'u@always.example', door });
       assert.match(refused.reply, /^550 5\.7\.1 Session encryption is required/u);
