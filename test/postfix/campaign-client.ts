@@ -8,6 +8,7 @@ import { waitFor } from '../harness/wait-for.ts';
 import {
   type Answer,
   type Envelope,
+  hostedDomain,
   type Knowledge,
   normalAddress,
   OracleService,
@@ -240,12 +241,28 @@ class Sending {
     }
   }
 
-  #wasRefused({ sender, recipient, session }: Envelope): boolean {
-    const { before } = this.#foresight;
-    return (
-      before !== undefined &&
-      receiptVerdict(before, normalAddress(before, sender), normalAddress(before, recipient), session) === 550
-    );
+  /**
+   * Whether it is Postfix's table that refuses: as the settings were when it was written, or since the recipient's domain,
+   * not hosted itself, is below one that is. Postfix looks up the domains above, too.
+   */
+  #isTableRefusal({ sender, recipient, session }: Envelope, reply: Reply): boolean {
+    if (!reply.text.startsWith('550 5.7.1 ')) {
+      return false;
+    }
+    const { knowledge, before } = this.#foresight;
+    return [knowledge.settings, before].some((settings) => {
+      const from = settings === undefined ? null : normalAddress(settings, sender);
+      const to = settings === undefined ? null : normalAddress(settings, recipient);
+      if (settings === undefined || to === null) {
+        return false;
+      }
+      const labels = to.domain.split('.');
+      const names =
+        hostedDomain(settings, to.domain) !== undefined
+          ? [to.domain]
+          : labels.map((_, at) => labels.slice(at).join('.'));
+      return names.some((domain) => receiptVerdict(settings, from, { local: to.local, domain }, session) === 550);
+    });
   }
 
   #checkRcpt(envelope: Envelope, answer: RcptAnswer, reply: Reply, hasAccepted: boolean, isDisturbed: boolean): void {
@@ -254,6 +271,9 @@ class Sending {
     const wrong = (): never => {
       throw new CampaignError(`${envelope.recipient} was answered ${reply.text}; right: ${JSON.stringify(right)}`);
     };
+    if (answer === 550 && this.#isTableRefusal(envelope, reply)) {
+      return;
+    }
     const refusal = right.find((one) => one.kind === 'refuse');
     if (answer === 'unavailable') {
       if (!isDisturbed) {
@@ -263,8 +283,6 @@ class Sending {
       if (answer !== refusal.code) {
         wrong();
       }
-    } else if (answer === 550 && reply.text.startsWith('550 5.7.1 ') && this.#wasRefused(envelope)) {
-      return;
     } else if (answer === 550 || answer === 450) {
       wrong();
     } else if (answer === 'separately' && !hasAccepted) {
