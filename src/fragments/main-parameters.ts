@@ -12,7 +12,7 @@ import {
   TRANSPORT,
 } from '../tables/table.ts';
 import type { FragmentContext, OverrideFragment, ParameterFragment } from './fragment.ts';
-import { withOurs } from './restrictions.ts';
+import { splitRestrictions, withOurs } from './restrictions.ts';
 import { isTableAt, splitValue, withFirst } from './value-list.ts';
 
 export const RECIPIENT_RESTRICTIONS = 'smtpd_recipient_restrictions';
@@ -68,16 +68,18 @@ export function policyLevels(settings: Settings): PolicyLevels {
  * The call of the policy service. Postfix's own answer for a service that it cannot ask is 451 4.3.5 too, but may be set
  * to something else; mail is late then, never in the clear. One that hangs is given up long before the client would.
  */
-export function policyServiceCall(policyService: string): string {
+export function policyServiceCall(policyService: string, context?: 'receipt' | 'delivery'): string {
+  const what = context === undefined ? '' : ` policy_context=${context},`;
   const action = '{ default_action = 451 4.3.5 TLS policy service is not available, try again later }';
-  return `check_policy_service { ${policyService}, { timeout = 10s }, { try_limit = 2 }, { retry_delay = 1s }, ${action} }`;
+  return `check_policy_service { ${policyService},${what} { timeout = 10s }, { try_limit = 2 }, { retry_delay = 1s }, ${action} }`;
 }
 
 /** Puts tlswarden's restrictions into a value. */
 export function recipientRestrictions(present: string, { policyService, maps }: FragmentContext): string {
   const table = maps === undefined ? undefined : tablePath(maps.directory, RECEIPT_ACCESS);
-  const access = maps === undefined ? [] : [`check_recipient_access ${maps.type}:${table}`];
-  const ours = [...access, policyServiceCall(policyService)];
+  const context = contextOf(present, policyService);
+  const access = maps === undefined || context === 'delivery' ? [] : [`check_recipient_access ${maps.type}:${table}`];
+  const ours = [...access, policyServiceCall(policyService, context)];
   return withOurs(present, ours, (text) => isOurCall(text, policyService) || isOurAccess(text, table));
 }
 
@@ -88,6 +90,13 @@ function isOurCall(restriction: string, policyService: string): boolean {
   return words[0] === policyService;
 }
 
+/** Where mail passes twice, each pass asks for one hop: that is the administrator's, and stays. */
+function contextOf(present: string, policyService: string): 'receipt' | 'delivery' | undefined {
+  const call = splitRestrictions(present).find((text) => isOurCall(text, policyService));
+  const context = /\bpolicy_context\s*=\s*(receipt|delivery)\b/u.exec(call ?? '')?.[1];
+  return context === 'receipt' || context === 'delivery' ? context : undefined;
+}
+
 function isOurAccess(restriction: string, table: string | undefined): boolean {
   const [name, argument = ''] = splitValue(restriction);
   return table !== undefined && name?.toLowerCase() === 'check_recipient_access' && isTableAt(argument, table);
@@ -96,7 +105,9 @@ function isOurAccess(restriction: string, table: string | undefined): boolean {
 /** At DATA the service speaks first: what stands behind a permit is not asked. */
 export function dataRestrictions(present: string, { policyService }: FragmentContext): string {
   const others = withOurs(present, [], (text) => isOurCall(text, policyService));
-  return [policyServiceCall(policyService), others].filter((part) => part !== '').join(', ');
+  return [policyServiceCall(policyService, contextOf(present, policyService)), others]
+    .filter((part) => part !== '')
+    .join(', ');
 }
 
 /** All parameters, in the order in which a postmaster would read them. */
