@@ -2,9 +2,11 @@
  * What every command shares: the global options, the main file and the settings source, output, and how an error
  * becomes words and an exit status. No command writes to the process's streams or ends the process by itself.
  */
+import { once } from 'node:events';
 import type { Command } from 'commander';
 import { DEFAULT_PATH, type MainFile, readMainFile } from '../main-file/main-file.ts';
 import { RedisTrouble } from '../redis/redis-link.ts';
+import { RedisStore } from '../redis/redis-store.ts';
 import type { DomainContext } from '../settings/hosted-domain.ts';
 import { BY_MX } from '../settings/next-hop.ts';
 import { DirectoryStore } from '../source/directory-store.ts';
@@ -34,17 +36,20 @@ export function domainContext(main: MainFile): DomainContext {
 
 /** The settings as they are changed. */
 export function openStore(main: MainFile): SettingsStore {
-  return new DirectoryStore({
-    path: directoryOf(main),
-    relayhost: main.postfix.relayhost,
-    context: domainContext(main),
-  });
+  const { source } = main.settings;
+  const options = { relayhost: main.postfix.relayhost, context: domainContext(main) };
+  if (source.kind === 'directory') return new DirectoryStore({ ...options, path: source.path });
+  return openRedisStore(main);
 }
 
-function directoryOf(main: MainFile): string {
+/** The same, for what only Redis has. */
+export function openRedisStore(main: MainFile): RedisStore {
   const { source } = main.settings;
-  if (source.kind === 'directory') return source.path;
-  throw new CommandFailure('support for Redis is not built yet; give a directory as settings.source');
+  if (source.kind === 'redis') {
+    const { relayhost } = main.postfix;
+    return new RedisStore({ address: source.address, relayhost, context: domainContext(main) });
+  }
+  throw new UsageError('the settings are in a directory: only settings in Redis have a log of changes');
 }
 
 export class CommandContext {
@@ -77,6 +82,13 @@ export class CommandContext {
   /** One line, or several, of the result: standard output. */
   print(text: string): void {
     if (text !== '') process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+  }
+
+  /** Resolves when whoever reads the result has taken in what was printed: for results longer than memory. */
+  async written(): Promise<void> {
+    while (process.stdout.writableNeedDrain && !this.isUnread) {
+      await Promise.race([once(process.stdout, 'drain'), once(process.stdout, 'close')]).catch(() => {});
+    }
   }
 
   /** The result as one JSON document. */

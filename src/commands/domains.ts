@@ -2,9 +2,11 @@
  * `tlswarden domains`: the settings, domain by domain. Only gathers its commands; each stands in a file of its own.
  */
 import type { Command } from 'commander';
+import { addAdopt } from './domains/adopt.ts';
 import { addExport } from './domains/export.ts';
 import { addImport } from './domains/import.ts';
 import { addList } from './domains/list.ts';
+import { addLog } from './domains/log.ts';
 import { addSet } from './domains/set.ts';
 import { addShow } from './domains/show.ts';
 import { addUnset } from './domains/unset.ts';
@@ -23,4 +25,6 @@ export function addDomains(program: Command): void {
   addUnset(domains);
   addImport(domains);
   addExport(domains);
+  addLog(domains);
+  addAdopt(domains);
 }

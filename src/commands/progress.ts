@@ -8,7 +8,8 @@ const INTERVAL_MS = 100;
 export class Progress {
   readonly #what: string;
   readonly #stream: NodeJS.WriteStream;
-  #next = performance.now() + PATIENCE_MS;
+  readonly #began = performance.now();
+  #next = this.#began + PATIENCE_MS;
   #isShown = false;
 
   constructor(what: string, stream: NodeJS.WriteStream = process.stderr) {
@@ -22,7 +23,11 @@ export class Progress {
     if (!this.#stream.isTTY || now < this.#next) return;
     this.#next = now + INTERVAL_MS;
     this.#isShown = true;
-    this.#stream.write(`\r${this.#what}: ${done} of ${all} (${Math.floor((100 * done) / Math.max(1, all))} %)\u001b[K`);
+    const rate = (done * 1000) / (now - this.#began);
+    const left = rate > 0 ? `, ${Math.round(rate)}/s, ${wordDuration((all - done) / rate)} left` : '';
+    this.#stream.write(
+      `\r${this.#what}: ${done} of ${all} (${Math.floor((100 * done) / Math.max(1, all))} %${left})\u001b[K`,
+    );
   };
 
   /** Takes the line away. */
@@ -30,4 +35,9 @@ export class Progress {
     if (this.#isShown) this.#stream.write('\r\u001b[K');
     this.#isShown = false;
   }
+}
+
+function wordDuration(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  return whole < 100 ? `${whole} s` : `${Math.ceil(whole / 60)} min`;
 }

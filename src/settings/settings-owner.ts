@@ -154,12 +154,14 @@ export class SettingsOwner {
   }
 
   *#disagreements(domain: HostedDomain, shares: readonly Share[]): IterableIterator<Complaint> {
-    for (const { key, path, terms } of shares) {
+    for (const [i, { key, path, terms }] of shares.entries()) {
       const present = this.#terms.get(key);
-      if (present === undefined) continue;
+      // Incoming and outgoing mail of one domain may have one next hop too.
+      const own = shares.find((share, at) => at < i && share.key === key)?.terms;
       for (const what of AGREED) {
-        if (!disagree(present, terms, what)) continue;
-        const other = this.#otherAt(key, terms, what);
+        const isOwn = own !== undefined && disagree(own, terms, what);
+        if (!isOwn && (present === undefined || !disagree(present, terms, what))) continue;
+        const other = isOwn ? domain : this.#otherAt(key, terms, what);
         const place = { file: domain.file, domain: domain.name, key: `${path}.${KEY_OF[what]}` };
         const whose = other === undefined ? 'that of another domain' : `that of ${other.name} in ${other.file}`;
         yield { ...place, message: `differs from ${whose}, which has the same next hop ${key}; they must agree` };

@@ -22,6 +22,8 @@ import {
   type ChangeOptions,
   type DomainChanges,
   RejectedChange,
+  type Replaced,
+  type ReplaceOptions,
   type SettingsStore,
   type StoreContents,
   type StoredDomain,
@@ -57,6 +59,21 @@ export class DirectoryStore implements SettingsStore {
     const complaints: Complaint[] = [];
     const files = await this.#readFiles(complaints);
     return { domains: storedDomains(files), complaints };
+  }
+
+  async *all(): AsyncIterable<readonly StoredDomain[]> {
+    const { domains, complaints } = await this.read();
+    if (complaints.length > 0) throw new ComplaintError(complaints);
+    yield [...domains.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  async replace(domains: ReadonlyMap<DomainName, Table>, options: ReplaceOptions = {}): Promise<Replaced> {
+    let added = 0;
+    const changed = await this.change((present) => {
+      for (const name of domains.keys()) if (!present.has(name)) added += 1;
+      return domains;
+    }, options);
+    return { added, replaced: changed - added, unchanged: domains.size - changed };
   }
 
   async change(plan: (present: StoredDomains) => DomainChanges, options: ChangeOptions = {}): Promise<number> {

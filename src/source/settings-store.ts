@@ -28,6 +28,10 @@ export interface StoreContents {
 export type DomainChanges = ReadonlyMap<DomainName, Table | undefined>;
 
 export interface ChangeOptions {
+  /** The names that the plan asks for, be they aliases: a store with many domains gives it no others. Absent: all. */
+  readonly concerns?: readonly DomainName[];
+  /** What is being done, for a store that keeps a log: "domains set". */
+  readonly command?: string;
   /** How complaints call the place of the changed domains; absent: the place in the store. */
   readonly origin?: string;
   /** Another process is changing the settings, and this one waits for it. */
@@ -35,8 +39,25 @@ export interface ChangeOptions {
   progress?(done: number, all: number): void;
 }
 
+/** What became of domains that were to be as given. */
+export interface Replaced {
+  readonly added: number;
+  readonly replaced: number;
+  readonly unchanged: number;
+}
+
+export interface ReplaceOptions extends ChangeOptions {
+  /** In one step, whatever that costs; a store that takes some time for many domains does it in several otherwise. */
+  readonly allOrNothing?: boolean;
+}
+
 export interface SettingsStore {
-  read(): Promise<StoreContents>;
+  /** All domains, or those that these names stand for, be they aliases. */
+  read(names?: readonly DomainName[]): Promise<StoreContents>;
+  /** All domains, sorted by name, as many at once as it pleases; throws {@link ComplaintError} if some cannot be read. */
+  all(): AsyncIterable<readonly StoredDomain[]>;
+  /** Makes domains what they are given as, all others stay. Validated like {@link change}, before anything is written. */
+  replace(domains: ReadonlyMap<DomainName, Table>, options?: ReplaceOptions): Promise<Replaced>;
   /**
    * Changes domains, while nobody else does: `plan` sees what stands, and what it gives back holds afterwards. Everything
    * that would then stand is validated first; {@link RejectedChange} says what is wrong, and nothing is changed.

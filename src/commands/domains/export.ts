@@ -2,9 +2,10 @@
  * `tlswarden domains export`: domains as TOML or JSON Lines, in the form that import takes. Reads only.
  */
 import { type Command, Option } from 'commander';
+import type { DomainName } from '../../address/domain-name.ts';
 import { formatRecord, normalRecord } from '../../settings/domain-record.ts';
 import { parseHostedDomain } from '../../settings/hosted-domain.ts';
-import type { StoredDomain } from '../../source/settings-store.ts';
+import type { SettingsStore, StoredDomain } from '../../source/settings-store.ts';
 import { type Complaint, ComplaintError } from '../../toml/complaint.ts';
 import { action, domainContext, openStore, WELL } from '../command-context.ts';
 import { domainArgument, hostedDomain } from './find-domain.ts';
@@ -33,22 +34,35 @@ export function addExport(domains: Command): void {
       action(async (context, names: readonly string[], options: { readonly format: 'toml' | 'jsonl' }) => {
         const wanted = names.map(domainArgument);
         const main = await context.readMain();
-        const { domains: stored, complaints } = await openStore(main).read();
-        if (complaints.length > 0) throw new ComplaintError(complaints);
-        const found = wanted.length === 0 ? [...stored.values()] : wanted.map((name) => hostedDomain(stored, name));
-        const sorted = [...new Set(found)].sort((a, b) => (a.name < b.name ? -1 : 1));
-        const mistakes: Complaint[] = [];
-        for (const { name, table, place } of sorted)
-          parseHostedDomain(name, table, place, domainContext(main), mistakes);
-        if (mistakes.length > 0) throw new ComplaintError(mistakes);
         const lines = context.json || options.format === 'jsonl';
-        for (const [i, domain] of sorted.entries()) {
+        let isFirst = true;
+        for await (const domains of chosen(openStore(main), wanted)) {
+          const mistakes: Complaint[] = [];
+          for (const { name, table, place } of domains)
+            parseHostedDomain(name, table, place, domainContext(main), mistakes);
+          if (mistakes.length > 0) throw new ComplaintError(mistakes);
+          for (const domain of domains) {
+            context.print(lines ? jsonLine(domain) : `${isFirst ? '' : '\n'}${tomlText(domain)}`);
+            isFirst = false;
+          }
+          await context.written();
           if (context.isUnread) break;
-          context.print(lines ? jsonLine(domain) : `${i === 0 ? '' : '\n'}${tomlText(domain)}`);
         }
         return WELL;
       }),
     );
+}
+
+/** The domains that these names stand for, or all, sorted. */
+async function* chosen(store: SettingsStore, names: readonly DomainName[]): AsyncIterable<readonly StoredDomain[]> {
+  if (names.length === 0) {
+    yield* store.all();
+    return;
+  }
+  const { domains, complaints } = await store.read(names);
+  if (complaints.length > 0) throw new ComplaintError(complaints);
+  const found = new Set(names.map((name) => hostedDomain(domains, name)));
+  yield [...found].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 function jsonLine({ name, table }: StoredDomain): string {

@@ -1,9 +1,9 @@
 /**
- * `tlswarden domains import`: takes over domains from a file, all or none.
+ * `tlswarden domains import`: takes over domains from a file.
  */
 import { createReadStream } from 'node:fs';
 import type { Command } from 'commander';
-import { RejectedChange, type StoredDomains } from '../../source/settings-store.ts';
+import { RejectedChange, type Replaced } from '../../source/settings-store.ts';
 import { action, type CommandContext, CommandFailure, openStore, WELL } from '../command-context.ts';
 import { Progress } from '../progress.ts';
 import { type ImportedDomains, readImport } from './import-text.ts';
@@ -12,6 +12,9 @@ const HELP = `
 Domains of the same name are replaced whole, all others stay. Everything is validated before anything is written, with
 what stands there already: one mistake, and nothing is changed. A new domain gets a file of its own, <domain>.toml; one
 that stands in a file with others is replaced there. FILE "-" is standard input.
+
+In Redis domains are written some hundreds at a time, each whole: an import that was cut short is taken up by giving it
+again, since domains that are as they should be are left alone. With --all-or-nothing all are written in one step.
 
 The form is told by the ending (.toml, .jsonl, .ndjson, .json) or else by the text. A line of JSON Lines is one domain:
   {"domain":"example.com","aliases":["example.net"],"incoming":{"receipt":{"require_tls":"always"}}}
@@ -27,43 +30,40 @@ export function addImport(domains: Command): void {
   domains
     .command('import')
     .argument('<file>', 'TOML or JSON Lines; - is standard input')
-    .summary('take over domains from TOML or JSON Lines, all or none')
-    .description('Takes over the domains of a file, TOML or JSON Lines: all of them, or none.')
+    .summary('take over domains from TOML or JSON Lines')
+    .description('Takes over the domains of a file, TOML or JSON Lines.')
+    .option('--all-or-nothing', 'in Redis too: one step, for which Redis does nothing else meanwhile')
     .addHelpText('after', HELP)
     .action(
-      action(async (context, file: string) => {
+      action(async (context, file: string, options: { readonly allOrNothing?: boolean }) => {
         const main = await context.readMain();
         const name = file === '-' ? 'standard input' : file;
         const imported = readImport(await readText(file), name);
         const progress = new Progress('writing', process.stderr);
-        let present: StoredDomains = new Map();
-        const changed = await openStore(main)
-          .change(
-            (stored) => {
-              present = stored;
-              return imported.domains;
-            },
-            { origin: name, waiting: context.waiting, progress: progress.show },
-          )
+        const replaced = await openStore(main)
+          .replace(imported.domains, {
+            origin: name,
+            command: 'domains import',
+            allOrNothing: options.allOrNothing === true,
+            waiting: context.waiting,
+            progress: progress.show,
+          })
           .catch((error: unknown) => {
             throw error instanceof RejectedChange ? placed(error, imported, name) : error;
           })
           .finally(() => progress.end());
-        count(context, imported, present, changed);
+        count(context, imported, replaced);
         return WELL;
       }),
     );
 }
 
-function count(context: CommandContext, imported: ImportedDomains, present: StoredDomains, changed: number): void {
+function count(context: CommandContext, imported: ImportedDomains, { added, replaced, unchanged }: Replaced): void {
   const read = imported.domains.size;
-  let added = 0;
-  for (const name of imported.domains.keys()) if (!present.has(name)) added += 1;
-  const counts = { read, added, replaced: changed - added, unchanged: read - changed };
-  if (context.json) context.printJson(counts);
+  if (context.json) context.printJson({ read, added, replaced, unchanged });
   else {
     const domains = read === 1 ? 'domain' : 'domains';
-    context.print(`${read} ${domains} read: ${added} new, ${changed - added} replaced, ${read - changed} as they were`);
+    context.print(`${read} ${domains} read: ${added} new, ${replaced} replaced, ${unchanged} as they were`);
   }
 }
 

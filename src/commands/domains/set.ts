@@ -55,7 +55,7 @@ export function addSet(domains: Command): void {
             notes = [...assigned.notes, ...defaultsReplaced(main.defaults, stored?.table ?? {}, words)];
             return new Map([[name, assigned.table]]);
           },
-          { waiting: context.waiting },
+          { concerns: [name], command: 'domains set', waiting: context.waiting },
         );
         if (assigned === undefined) throw new CommandFailure('nothing was read');
         for (const note of notes) context.note(`${name}: ${note}`);

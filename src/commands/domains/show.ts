@@ -40,7 +40,7 @@ export function addShow(domains: Command): void {
       action(async (context, text: string) => {
         const name = domainArgument(text);
         const main = await context.readMain();
-        const { domains: stored, complaints } = await openStore(main).read();
+        const { domains: stored, complaints } = await openStore(main).read([name]);
         if (complaints.length > 0) context.warn(complaints);
         const domain = hostedDomain(stored, name);
         const record = normalRecord(domain.table);

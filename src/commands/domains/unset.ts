@@ -42,7 +42,7 @@ export function addUnset(domains: Command): void {
             }
             return new Map([[name, hops === undefined ? undefined : without(stored.table, hops, name)]]);
           },
-          { waiting: context.waiting },
+          { concerns: [name], command: 'domains unset', waiting: context.waiting },
         );
         if (context.json) context.printJson({ domain: name, removed: word ?? null });
         else context.print(`${name}: ${word === undefined ? '' : `${word} `}removed`);

@@ -1,0 +1,415 @@
+/**
+ * Changes the settings in Redis: validates first, writes records and the entry in the stream in one step, and begins
+ * again if somebody else was faster. It keeps no connection and follows nothing.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { hostname, userInfo } from 'node:os';
+import { type DomainName, parseDomain } from '../address/domain-name.ts';
+import { normalRecord, sameValue } from '../settings/domain-record.ts';
+import { type DomainContext, type HostedDomain, parseHostedDomain } from '../settings/hosted-domain.ts';
+import type { NextHop } from '../settings/next-hop.ts';
+import { AGREED, sharesOf } from '../settings/next-hop-terms.ts';
+import { recordDifference } from '../settings/record-difference.ts';
+import { SettingsOwner } from '../settings/settings-owner.ts';
+import {
+  type ChangeOptions,
+  type DomainChanges,
+  RejectedChange,
+  type Replaced,
+  type ReplaceOptions,
+  type SettingsStore,
+  type StoreContents,
+  type StoredDomain,
+  type StoredDomains,
+} from '../source/settings-store.ts';
+import { type Complaint, ComplaintError } from '../toml/complaint.ts';
+import type { Table } from '../toml/table-reader.ts';
+import {
+  ADOPTED_KEY,
+  ALIASES_KEY,
+  CERTIFICATES_KEY,
+  CHANGES_KEPT,
+  CHANGES_KEY,
+  type ChangeEntry,
+  certificateMember,
+  DOMAINS_KEY,
+  formatRecordJson,
+  parseEntries,
+  parseRecordJson,
+} from './layout.ts';
+import type { RedisAddress } from './redis-address.ts';
+import { RedisLink, RedisTrouble, withRedisLink } from './redis-link.ts';
+import { allRecords, recordsOf } from './redis-reading.ts';
+import { type ScriptChange, type ScriptChunk, type ScriptReply, WRITE_SCRIPT } from './write-script.ts';
+
+/** Domains that are read or written at once. */
+const AT_ONCE = 500;
+/** Writes under way at the same time. */
+const IN_FLIGHT = 4;
+/** A stream entry tells the records of so much text, and leaves longer ones to the hash. */
+const ENTRY_TEXT = 64 * 1024;
+/** How often a change begins again before it is given up. */
+const ATTEMPTS = 50;
+/** How long Redis may take for a step of any size. */
+const PATIENCE_MS = 600_000;
+
+export interface RedisStoreOptions {
+  readonly address: RedisAddress;
+  readonly relayhost: NextHop;
+  readonly context: DomainContext;
+}
+
+/** One domain's change with what stood there before. */
+interface Change {
+  readonly name: DomainName;
+  readonly before: string | null;
+  readonly after: Table | undefined;
+}
+
+/** Somebody else changed a domain between reading and writing. */
+class Overtaken extends Error {}
+
+/** The change cannot be beside what is there. */
+class Conflict extends Error {
+  readonly complaint: Complaint;
+
+  constructor(complaint: Complaint) {
+    super(complaint.message);
+    this.complaint = complaint;
+  }
+}
+
+export class RedisStore implements SettingsStore {
+  readonly #options: RedisStoreOptions;
+
+  constructor(options: RedisStoreOptions) {
+    this.#options = options;
+  }
+
+  async read(names?: readonly DomainName[]): Promise<StoreContents> {
+    return await this.#with(async (link) => {
+      if (names !== undefined) return this.#contents([...(await this.#recordsBehind(link, names)).values()]);
+      const records: [string, string | null][] = [];
+      for await (const some of allRecords(link)) for (const [name, record] of some) records.push([name, record]);
+      return this.#contents(records);
+    });
+  }
+
+  async *all(): AsyncIterable<readonly StoredDomain[]> {
+    const link = await RedisLink.open(this.#options.address);
+    try {
+      const names = new Set<string>();
+      for await (const some of allRecords(link)) for (const [name] of some) names.add(name);
+      const sorted = [...names].sort();
+      for (let i = 0; i < sorted.length; i += AT_ONCE) {
+        const some = sorted.slice(i, i + AT_ONCE);
+        const records = await recordsOf(link, some);
+        const { domains, complaints } = this.#contents(some.map((name, at) => [name, records[at] ?? null]));
+        if (complaints.length > 0) throw new ComplaintError(complaints);
+        yield [...domains.values()];
+      }
+    } finally {
+      link.close();
+    }
+  }
+
+  async change(plan: (present: StoredDomains) => DomainChanges, options: ChangeOptions = {}): Promise<number> {
+    return await this.#with(async (link) => {
+      for (let attempt = 1; ; attempt += 1) {
+        const records = await this.#recordsBehind(link, options.concerns ?? []);
+        const { domains, complaints } = this.#contents([...records.values()]);
+        if (complaints.length > 0) throw new ComplaintError(complaints);
+        const changes: Change[] = [];
+        for (const [name, after] of plan(domains)) {
+          const before = records.get(name)?.[1] ?? null;
+          if (!isSame(domains.get(name), after)) changes.push({ name, before, after });
+        }
+        this.#validate(changes, options.origin);
+        try {
+          if (changes.length > 0) await this.#write(link, [changes], options, false);
+          return changes.length;
+        } catch (error) {
+          if (error instanceof Conflict) throw new RejectedChange([error.complaint]);
+          if (!(error instanceof Overtaken) || attempt === ATTEMPTS) throw error;
+        }
+      }
+    });
+  }
+
+  async replace(domains: ReadonlyMap<DomainName, Table>, options: ReplaceOptions = {}): Promise<Replaced> {
+    this.#validate(
+      (function* () {
+        for (const [name, after] of domains) yield { name, before: null, after };
+      })(),
+      options.origin ?? this.#options.address.name,
+    );
+    return await this.#with(async (link) => {
+      const result = { added: 0, replaced: 0, unchanged: 0 };
+      const names = [...domains.keys()];
+      const chunks: Change[][] = [];
+      const postponed: Change[] = [];
+      let done = 0;
+      const writing = new Set<Promise<void>>();
+      let failure: Error | undefined;
+      for (let i = 0; i < names.length && failure === undefined; i += AT_ONCE) {
+        const some = names.slice(i, i + AT_ONCE);
+        const records = await recordsOf(link, some);
+        const changes: Change[] = [];
+        for (const [at, name] of some.entries()) {
+          const before = records[at] ?? null;
+          const after = domains.get(name);
+          const table = before === null ? undefined : parseRecordJson(name, before);
+          if (typeof table === 'object' && after !== undefined && sameValue(normalRecord(table), normalRecord(after))) {
+            result.unchanged += 1;
+            continue;
+          }
+          changes.push({ name, before, after });
+        }
+        const finished = (): void => {
+          for (const { before } of changes) result[before === null ? 'added' : 'replaced'] += 1;
+          done += some.length;
+          options.progress?.(done, names.length);
+        };
+        if (options.allOrNothing === true || changes.length === 0) {
+          chunks.push(changes);
+          finished();
+          continue;
+        }
+        const write = this.#write(link, [changes], options, true)
+          .catch((error: Error) => {
+            // An alias may belong to a domain further down, or somebody else is at work: once more, at the end.
+            if (error instanceof Conflict || error instanceof Overtaken) postponed.push(...changes);
+            else failure ??= error;
+          })
+          .then(finished);
+        writing.add(write);
+        void write.finally(() => writing.delete(write));
+        if (writing.size >= IN_FLIGHT) await Promise.race(writing);
+      }
+      await Promise.all(writing);
+      if (failure !== undefined) throw failure;
+      if (options.allOrNothing === true) await this.#insist(link, chunks, options);
+      else if (postponed.length > 0) await this.#insist(link, [postponed], options);
+      return result;
+    });
+  }
+
+  /** The newest changes first, those of one domain if it is named. */
+  async *log(name: DomainName | undefined): AsyncIterable<ChangeEntry> {
+    const link = await RedisLink.open(this.#options.address);
+    try {
+      let end = '+';
+      for (;;) {
+        const reply = await link.command('XREVRANGE', CHANGES_KEY, end, '-', 'COUNT', AT_ONCE);
+        const entries = parseEntries(reply);
+        for (const entry of entries) {
+          if (entry === undefined) continue;
+          end = `(${entry.id}`;
+          if (name === undefined || entry.names.includes(name)) yield entry;
+        }
+        if (entries.length < AT_ONCE) return;
+      }
+    } finally {
+      link.close();
+    }
+  }
+
+  /** Has all hosts go by what stands here, also those that went by other settings before. Gives the number of domains. */
+  async adopt(): Promise<number> {
+    return await this.#with(async (link) => {
+      const chunk: ScriptChunk = { entry: entryOf([], 'domains adopt', []), changes: [] };
+      await this.#run(link, [chunk], true);
+      return Number(await link.command('HLEN', DOMAINS_KEY));
+    });
+  }
+
+  /** Writes what was in the way before, with the records as they stand now. */
+  async #insist(link: RedisLink, chunks: readonly (readonly Change[])[], options: ReplaceOptions): Promise<void> {
+    let wanted = chunks;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await this.#write(link, wanted, options, true);
+        return;
+      } catch (error) {
+        if (error instanceof Conflict) throw new RejectedChange([error.complaint]);
+        if (!(error instanceof Overtaken) || attempt === ATTEMPTS) throw error;
+      }
+      const fresh: Change[][] = [];
+      for (const changes of wanted) {
+        const some = [...changes];
+        for (let i = 0; i < some.length; i += AT_ONCE) {
+          const part = some.slice(i, i + AT_ONCE);
+          const records = await recordsOf(
+            link,
+            part.map(({ name }) => name),
+          );
+          fresh.push(part.map(({ name, after }, at) => ({ name, after, before: records[at] ?? null })));
+        }
+      }
+      wanted = fresh;
+    }
+  }
+
+  async #write(
+    link: RedisLink,
+    chunks: readonly (readonly Change[])[],
+    options: ChangeOptions,
+    isBulk: boolean,
+  ): Promise<void> {
+    const command = options.command ?? 'tlswarden';
+    const all: ScriptChunk[] = [];
+    for (const changes of chunks) {
+      for (let i = 0; i < changes.length; i += AT_ONCE) {
+        const some = changes.slice(i, i + AT_ONCE);
+        const scripted = some.map((change) => this.#scriptChange(change));
+        all.push({ entry: entryOf(some, command, isBulk && some.length > 10 ? [] : some), changes: scripted });
+      }
+    }
+    if (all.length === 0) return;
+    const reply = await this.#run(link, all, false);
+    const name = reply[1];
+    const place = { file: options.origin ?? this.#options.address.name, domain: name };
+    switch (reply[0]) {
+      case 'written':
+        return;
+      case 'changed':
+        throw new Overtaken(`${name} is being changed by others, again and again; nothing was written`);
+      case 'name': {
+        const [, , wanted, holder] = reply;
+        const where = `${holder === wanted ? '' : `as an alias of ${holder} `}in ${this.#options.address.name}`;
+        throw new Conflict(
+          wanted === name
+            ? { ...place, message: `stands already ${where}` }
+            : { ...place, key: 'aliases', message: `"${wanted}" stands already ${where}` },
+        );
+      }
+      case 'certificate': {
+        const [key = '', what = ''] = reply[2].split('\t');
+        const message = `differs from that of ${reply[3]} in ${this.#options.address.name}, which has the same next hop ${key}; they must agree`;
+        throw new Conflict({ ...place, key: what, message });
+      }
+    }
+  }
+
+  async #run(link: RedisLink, chunks: readonly ScriptChunk[], isAdopted: boolean): Promise<ScriptReply> {
+    const epoch = randomBytes(8).toString('hex');
+    const keys = [DOMAINS_KEY, ALIASES_KEY, CERTIFICATES_KEY, CHANGES_KEY, ADOPTED_KEY];
+    const texts = chunks.map((chunk) => JSON.stringify(chunk));
+    const args = [...keys, epoch, CHANGES_KEPT, isAdopted ? '1' : '', ...texts];
+    return (await link.patientCommand(PATIENCE_MS, 'EVAL', WRITE_SCRIPT, keys.length, ...args)) as ScriptReply;
+  }
+
+  #scriptChange({ name, before, after }: Change): ScriptChange {
+    const old = before === null ? undefined : this.#parse(name, before);
+    const now = after === undefined ? undefined : this.#hosted(name, after, []);
+    return {
+      name,
+      before: before === null ? '' : createHash('sha1').update(before).digest('hex'),
+      after: after === undefined ? '' : formatRecordJson(name, after),
+      oldAliases: old?.aliases ?? [],
+      newAliases: now?.aliases ?? [],
+      oldCertificates: old === undefined ? [] : this.#certificates(old),
+      newCertificates: now === undefined ? [] : this.#certificates(now),
+    };
+  }
+
+  #certificates(domain: HostedDomain): readonly string[] {
+    const words = { certificateNames: 'certificate_names', fingerprints: 'fingerprints' };
+    return sharesOf(domain, this.#options.relayhost).flatMap(({ key, terms }) =>
+      AGREED.filter((what) => terms[what].length > 0).map((what) =>
+        certificateMember(key, words[what], terms[what].join(' '), domain.name),
+      ),
+    );
+  }
+
+  #parse(name: DomainName, record: string): HostedDomain | undefined {
+    const table = parseRecordJson(name, record);
+    return typeof table === 'string' ? undefined : this.#hosted(name, table, []);
+  }
+
+  #hosted(name: DomainName, table: Table, complaints: Complaint[], origin?: string): HostedDomain | undefined {
+    return parseHostedDomain(name, table, origin ?? this.#options.address.name, this.#options.context, complaints);
+  }
+
+  /** What the changes say must be well by itself, and beside one another. */
+  #validate(changes: Iterable<Change>, origin: string | undefined): void {
+    const complaints: Complaint[] = [];
+    const owner = new SettingsOwner(this.#options.relayhost);
+    for (const { name, after } of changes) {
+      if (after === undefined) continue;
+      const domain = this.#hosted(name, after, complaints, origin);
+      if (domain !== undefined) complaints.push(...owner.add(domain));
+    }
+    if (complaints.length > 0) throw new RejectedChange(complaints);
+  }
+
+  /** The records that these names stand for, by the domains' names. */
+  async #recordsBehind(
+    link: RedisLink,
+    names: readonly DomainName[],
+  ): Promise<ReadonlyMap<string, readonly [string, string | null]>> {
+    if (names.length === 0) return new Map();
+    const holders = (await link.command('HMGET', ALIASES_KEY, ...names)) as readonly (string | null)[];
+    const wanted = [...new Set(names.map((name, i) => holders[i] ?? name))];
+    const records = await recordsOf(link, wanted);
+    return new Map(wanted.map((name, i) => [name, [name, records[i] ?? null]]));
+  }
+
+  #contents(records: readonly (readonly [name: string, record: string | null])[]): StoreContents {
+    const place = this.#options.address.name;
+    const domains = new Map<DomainName, StoredDomain>();
+    const complaints: Complaint[] = [];
+    for (const [written, record] of records) {
+      if (record === null) continue;
+      const name = parseDomain(written);
+      const table = parseRecordJson(written, record);
+      if (name !== written)
+        complaints.push({ file: place, domain: written, message: 'is no domain name in normal form' });
+      else if (typeof table === 'string') complaints.push({ file: place, domain: written, message: table });
+      else domains.set(name, { name, place, table });
+    }
+    return { domains, complaints };
+  }
+
+  async #with<T>(body: (link: RedisLink) => Promise<T>): Promise<T> {
+    try {
+      return await withRedisLink(this.#options.address, body);
+    } catch (error) {
+      throw error instanceof Overtaken ? new RedisTrouble(error.message) : error;
+    }
+  }
+}
+
+function isSame(stored: StoredDomain | undefined, after: Table | undefined): boolean {
+  if (stored === undefined || after === undefined) return stored === undefined && after === undefined;
+  return sameValue(normalRecord(stored.table), normalRecord(after));
+}
+
+/** `told`: the changes that the log tells in words. */
+function entryOf(changes: readonly Change[], command: string, told: readonly Change[]): ScriptChunk['entry'] {
+  const records = changes.map(({ name, after }) => (after === undefined ? 'null' : formatRecordJson(name, after)));
+  const length = records.reduce((sum, record) => sum + record.length, 0);
+  const differences = told.flatMap(({ name, before, after }) => {
+    const table = before === null ? undefined : parseRecordJson(name, before);
+    return recordDifference(typeof table === 'object' ? table : undefined, after).map((line) => `${name}: ${line}`);
+  });
+  return {
+    by: userName(),
+    host: hostname(),
+    command,
+    domains: JSON.stringify(changes.map(({ name }) => name)),
+    records: length > ENTRY_TEXT ? '' : `[${records.join(',')}]`,
+    differences: differences.length === 0 ? '' : JSON.stringify(differences),
+  };
+}
+
+/** Who it really is, under sudo; a user may be without a name in a container. */
+function userName(): string {
+  const { SUDO_USER } = process.env;
+  if (SUDO_USER) return SUDO_USER;
+  try {
+    return userInfo().username;
+  } catch {
+    return String(process.getuid?.() ?? '');
+  }
+}
