@@ -4,13 +4,13 @@
  *
  * In trouble it fails safe, as SMTPD_POLICY_README asks of a policy server: no reply and the connection closed, so that
  * Postfix tries again and then falls back to its default_action. It never answers a request that it did not understand
- * whole, never waits for another connection, and never throws.
+ * whole, never takes more than a short turn while others wait, and never throws.
  */
 
 import type { Socket } from 'node:net';
 import type { PolicyRequest } from '../decision/request.ts';
 import { DUNNO_LINE } from './action-line.ts';
-import { readFrom } from './read-buffer.ts';
+import { READ_BYTES, readFrom } from './read-buffer.ts';
 import { RequestParser, type RequestSink } from './request-parser.ts';
 import { REQUEST_TIMEOUT_MS, type Trouble, UNREAD_TIMEOUT_MS } from './trouble.ts';
 
@@ -59,6 +59,8 @@ export class Connection implements RequestSink {
   #unreadSince = NEVER;
   /** Whether reading is stopped until the client has read its replies. */
   #paused = false;
+  /** Whether reading is stopped for one turn of the event loop. */
+  #yielding = false;
   /** Set once nothing is answered any more: what still comes is discarded. */
   #closingSince = NEVER;
   #discarded = 0;
@@ -111,12 +113,12 @@ export class Connection implements RequestSink {
 
   #finishAfter(turns: number): void {
     if (this.#paused) return; // drained() comes back here
-    if (turns === 0) {
+    if (turns === 0 && !this.#yielding) {
       this.#closingSince = this.#host.now();
       this.#socket.destroySoon();
       return;
     }
-    setImmediate(() => this.#finishAfter(turns - 1));
+    setImmediate(() => this.#finishAfter(this.#yielding ? TURNS_TO_READ : turns - 1));
   }
 
   #read(bytes: Buffer, view: DataView, length: number): void {
@@ -140,7 +142,17 @@ export class Connection implements RequestSink {
     if (requests !== 0 && !this.#socket.write(replies)) {
       this.#paused = true;
       this.#socket.pause();
-    }
+    } else if (length >= READ_BYTES) this.#yield();
+  }
+
+  /** There is more to read, and Node would read on at once: lets the other connections have their turn first. */
+  #yield(): void {
+    this.#yielding = true;
+    this.#socket.pause();
+    setImmediate(() => {
+      this.#yielding = false;
+      if (!this.#paused) this.#socket.resume();
+    });
   }
 
   /** The parser has found a request, see {@link RequestSink}. */

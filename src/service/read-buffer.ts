@@ -10,8 +10,8 @@
 
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net';
 
-/** As much as Node reads at once. */
-const READ_BYTES = 65_536;
+/** As much as is read at once: many requests of Postfix, and little enough to be answered in a millisecond or so. */
+export const READ_BYTES = 16_384;
 
 /** Valid until the next read of any connection, that is while the {@link BytesReader} runs. */
 const sharedBytes = Buffer.alloc(READ_BYTES);
