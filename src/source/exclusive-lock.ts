@@ -13,34 +13,37 @@ const BUSY = 1;
 /** The lock could not be had. */
 export class LockError extends Error {}
 
-/** Runs `body` while no other process holds the lock file `path`; `waiting` is called if one does. */
+/**
+ * Runs `body` while no other process holds the lock file `path`; `waiting` is called if one does. A program that inherits
+ * the descriptor keeps the lock until it ends, should this process end before it.
+ */
 export async function withExclusiveLock<T>(
   path: string,
   waiting: (() => void) | undefined,
-  body: () => Promise<T>,
+  body: (fd: number) => Promise<T>,
 ): Promise<T> {
   const file = await open(path, 'a', 0o644);
   try {
-    if (!(await flock(file.fd, ['--exclusive', '--nonblock']))) {
+    if (!(await flock(path, file.fd, ['--exclusive', '--nonblock']))) {
       waiting?.();
-      await flock(file.fd, ['--exclusive']);
+      await flock(path, file.fd, ['--exclusive']);
     }
-    return await body();
+    return await body(file.fd);
   } finally {
     await file.close();
   }
 }
 
 /** Whether the lock was had; without `--nonblock` it is, or {@link LockError} is thrown. */
-async function flock(fd: number, options: readonly string[]): Promise<boolean> {
+async function flock(path: string, fd: number, options: readonly string[]): Promise<boolean> {
   // In a process group of its own, so that a terminal's interrupt leaves nobody in doubt whether it was had.
   const child = spawn('flock', [...options, '3'], { stdio: ['ignore', 'ignore', 'ignore', fd], detached: true });
   let status: number | null;
   try {
     [status] = (await once(child, 'close')) as [number | null];
   } catch (error) {
-    throw new LockError(`the settings cannot be locked: flock(1) of util-linux is needed: ${(error as Error).message}`);
+    throw new LockError(`${path} cannot be locked: flock(1) of util-linux is needed: ${(error as Error).message}`);
   }
   if (status === 0 || (status === BUSY && options.includes('--nonblock'))) return status === 0;
-  throw new LockError(`the settings cannot be locked: flock ended with exit status ${status}`);
+  throw new LockError(`${path} cannot be locked: flock ended with exit status ${status}`);
 }

@@ -14,6 +14,8 @@ import { syncDirectory } from './text-file.ts';
 const GENERATION_PREFIX = '.generation-';
 /** Where the next generation is built, by whoever has the lock. */
 export const BUILDING = '.building';
+/** Held by the one writer; it stays. */
+export const LOCK_FILE = '.lock';
 const NEW_CURRENT = '.current.new';
 export const NEW_STAMP = '.stamp.new';
 

@@ -7,8 +7,9 @@ import { createHash } from 'node:crypto';
 import { chmod, mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import type { Settings } from '../settings/settings.ts';
+import { LockError, withExclusiveLock } from '../source/exclusive-lock.ts';
 import { checkTables, type TablesOptions } from './check-tables.ts';
-import { BUILDING, MapsDirectory, NEW_STAMP } from './maps-directory.ts';
+import { BUILDING, LOCK_FILE, MapsDirectory, NEW_STAMP } from './maps-directory.ts';
 import { reloadPostfix } from './postfix-reload.ts';
 import { compiledSuffix, postmap } from './postmap.ts';
 import { type Rendering, render } from './render.ts';
@@ -16,7 +17,6 @@ import { DOMAINS_FILE, formatStamp, STAMP_FORMAT, type Stamp, stampFile, type Ta
 import type { Table } from './table.ts';
 import { TablesError, wordSystemError } from './tables-error.ts';
 import { replaceFile, syncDirectory, writeLines } from './text-file.ts';
-import { WriterLock } from './writer-lock.ts';
 
 /** What a long run tells while it goes on. */
 export type TablesProgress =
@@ -43,23 +43,24 @@ export async function writeTables(
   compiledSuffix(options.type, options.directory);
   const directory = new MapsDirectory(options.directory);
   await directory.ensure();
-  const lock = await WriterLock.take(options.directory, () => progress({ kind: 'waiting' }));
+  const lockFile = directory.file(LOCK_FILE);
   try {
-    await directory.clean();
-    if ((await checkTables(settings, options)).current) {
-      return { changed: false, reloaded: false, tables: (await directory.stamp())?.tables ?? {} };
-    }
-    return await replaceTables(settings, options, directory, lock.fd, progress);
+    return await withExclusiveLock(
+      lockFile,
+      () => progress({ kind: 'waiting' }),
+      async (lockFd) => {
+        await directory.clean();
+        if (!(await checkTables(settings, options)).current) {
+          return await replaceTables(settings, options, directory, lockFd, progress);
+        }
+        return { changed: false, reloaded: false, tables: (await directory.stamp())?.tables ?? {} };
+      },
+    );
   } catch (error) {
     if (error instanceof TablesError) throw error;
-    throw new TablesError(
-      'write',
-      (error as NodeJS.ErrnoException).path ?? options.directory,
-      wordSystemError(error),
-      error,
-    );
-  } finally {
-    await lock.release();
+    if (error instanceof LockError) throw new TablesError('lock', options.directory, error.message, error);
+    const path = (error as NodeJS.ErrnoException).path ?? options.directory;
+    throw new TablesError('write', path, wordSystemError(error), error);
   }
 }
 
