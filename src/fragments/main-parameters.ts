@@ -43,6 +43,7 @@ export const PARAMETERS_SEEN = [
   'smtp_fallback_relay',
   'tls_required_enable',
   'parent_domain_matches_subdomains',
+  'smtp_connection_reuse_time_limit',
 ] as const;
 
 /** Levels that domains in tls_policy have: what main.cf itself has to be able to do. */

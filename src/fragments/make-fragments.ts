@@ -49,6 +49,11 @@ function notes(settings: Settings, { maps, present }: FragmentContext): readonly
       'parent_domain_matches_subdomains names transport_maps: entries of a domain hold for its subdomains too. Take it out.',
     );
   }
+  if (maps !== undefined && !['', '300s'].includes(now('smtp_connection_reuse_time_limit'))) {
+    found.push(
+      'smtp_connection_reuse_time_limit is not 300s: a domain that begins to ask for TLS may get mail by a plaintext session that is open already. If it is longer, take it out.',
+    );
+  }
   const { daneOnly } = policyLevels(settings);
   if (daneOnly || transportsInUse(settings).some(({ level }) => level === 'dane-only')) {
     found.push('Level dane-only needs a resolver that validates DNSSEC, on this host.');
