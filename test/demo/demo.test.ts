@@ -10,6 +10,8 @@ import { run } from '../harness/command.ts';
 import { waitFor } from '../harness/wait-for.ts';
 import { type Row, wordRefusals, wordTable } from './word-demo.ts';
 
+/** On a busy machine the gateway takes its time. */
+const buildingMs = 120_000;
 const demo = fileURLToPath(new URL('./demo.js', import.meta.url));
 
 test('the demo prints what became of each message', async () => {
@@ -41,16 +43,22 @@ for (const [signal, moment] of [
   ['SIGINT', 'while it builds'],
   ['SIGTERM', 'while Postfix runs'],
 ] as const) {
-  test(`the demo leaves nothing behind when ${signal} ends it ${moment}`, async () => {
+  test(`the demo leaves nothing behind when ${signal} ends it ${moment}`, async (t) => {
     const child = spawn(process.execPath, [demo], { stdio: ['ignore', 'ignore', 'pipe'] });
+    t.after(() => child.kill());
     let errors = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       errors += text;
     });
-    const directory = await waitFor(() => errors.match(/ in (\S+) …/u)?.[1], 'the demo says where it builds');
+    const directory = await waitFor(
+      () => errors.match(/ in (\S+) …/u)?.[1],
+      'the demo says where it builds',
+      buildingMs,
+    );
     const log = `${directory}/gateway/mail.log`;
     const mark = moment === 'while it builds' ? '' : 'daemon started';
-    await waitFor(() => existsSync(log) && readFileSync(log, 'utf8').includes(mark), `the demo has come to ${mark}`);
+    const reached = (): boolean => existsSync(log) && readFileSync(log, 'utf8').includes(mark);
+    await waitFor(reached, `the demo has come to "${mark}"`, buildingMs);
     const gone = once(child, 'exit');
     child.kill(signal);
     assert.deepEqual(await gone, [null, signal]);
