@@ -80,17 +80,17 @@ function decideLane(
   const own = ownLane(settings, parties, context.tables);
   let message = lanes.find(request.instance);
   if (message === undefined) message = lanes.begin(request.instance, own, parties, context.generation, now);
-  else if (!fits(settings, parties, message.lane, own, request.authenticated)) {
+  else if (!fits(context, parties, message.lane, own, request.authenticated)) {
     return { kind: 'separate', reply: SEPARATE_REPLY, monitored };
   }
   lanes.admit(request.instance, message, parties, now);
   return message.lane === undefined ? undefined : filter(message.lane, monitored);
 }
 
-function fits(settings: Settings, parties: Parties, lane: Lane, own: Lane, authenticated: boolean): boolean {
+function fits(context: DecisionContext, parties: Parties, lane: Lane, own: Lane, authenticated: boolean): boolean {
   if (lane?.text === own?.text) return true;
   // A mail program cannot split a message, so whatever the lane does right for this recipient is good enough.
-  return authenticated && lane !== undefined && mayJoin(settings, parties, lane);
+  return authenticated && lane !== undefined && mayJoin(context.settings, parties, lane, context.tables);
 }
 
 /** The last word on a message. FILTER of one recipient may have been overtaken: the last one given wins. */
@@ -107,7 +107,9 @@ function decideData(context: DecisionContext, request: PolicyRequest, now: numbe
 function decideDataOfMany(context: DecisionContext, request: PolicyRequest, message: Message | undefined): Decision {
   const { lanes, settings, generation } = context;
   if (message === undefined || !message.isWhole || message.recipients < request.recipientCount) return UNSURE;
-  return lanes.isOutdated(message, settings, generation) ? UNSURE : PASS;
+  if (message.generation === generation) return PASS;
+  const { senderDomain } = findParties(settings, request.sender, '', context.delimiters);
+  return lanes.isOutdated(message, settings, senderDomain) ? UNSURE : PASS;
 }
 
 function decideDataOfOne(
@@ -119,8 +121,7 @@ function decideDataOfOne(
   const parties = findParties(context.settings, request.sender, request.recipient, context.delimiters);
   const own = ownLane(context.settings, parties, context.tables);
   const lane = message?.lane;
-  if (lane !== undefined && fits(context.settings, parties, lane, own, request.authenticated))
-    return filter(lane, undefined);
+  if (lane !== undefined && fits(context, parties, lane, own, request.authenticated)) return filter(lane, undefined);
   if (own !== undefined) return filter(own, undefined);
   // A FILTER given to a recipient that was refused after all still moves this message; only its absence is certain.
   const certain = message === undefined ? !context.lanes.mayHaveHistory(request.instance, now) : message.isWhole;

@@ -1,21 +1,28 @@
 /**
  * Never one message, two fates (contract section 7): remembers, for messages under way, which lane the first accepted
- * recipient fixed. Bounded in number and time; it has no clock of its own.
+ * recipient fixed. Bounded in number, time and bytes; it has no clock of its own and keeps no addresses, which strangers
+ * choose and may make long.
  *
  * A message of which nothing is known may have been seen before this memory began (another process) or have been
  * dropped from it to stay within bounds. Postfix's `instance` tells when a message began, so such messages are known
  * for what they are.
  */
+import type { DomainName } from '../address/domain-name.ts';
+import type { HostedDomain } from '../settings/hosted-domain.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { Lane } from './delivery.ts';
 import type { Parties } from './parties.ts';
 
 /** Messages remembered at once; about 500 bytes each, so 50 MB at the most. */
 export const LANES_CAPACITY = 100_000;
+/** Messages of which only is remembered that they came to DATA. */
+const ENDED_CAPACITY = 10_000;
 /** How long a message is remembered after its last recipient; more than smtpd_timeout allows between commands. */
 export const LANES_LIFETIME_MS = 3_600_000;
 /** Recipients' domains remembered of one message besides the first; with more, any change of settings concerns it. */
 const MAX_OTHERS = 16;
+/** A longer name is no domain (RFC 1035, 2.3.4), and never hosted. */
+const MAX_NAME = 253;
 
 /** What is remembered of one message. */
 export interface Message {
@@ -26,14 +33,23 @@ export interface Message {
   recipients: number;
   /** {@link Lanes.remember}'s generation: which settings the recipients were judged by. */
   readonly generation: number;
-  /** Of whom the settings were looked at: the first recipient, and those of other domains after it. */
-  readonly first: Parties;
-  others: Parties[] | undefined;
+  /** Whose settings were looked at: the sender's, the first recipient's, and those of other domains after it. */
+  readonly sender: HostedDomain | undefined;
+  readonly first: Looked;
+  others: readonly Looked[] | undefined;
   touchedAt: number;
+}
+
+/** A recipient's domain, and what the settings had for it. */
+interface Looked {
+  readonly name: DomainName;
+  readonly domain: HostedDomain | undefined;
 }
 
 export class Lanes {
   readonly #messages = new Map<string, Message>();
+  /** Instances of messages that came to DATA, oldest first. */
+  readonly #ended = new Set<string>();
   readonly #capacity: number;
   readonly #lifetimeMs: number;
   /** Messages that began before this may have had recipients that are not remembered. */
@@ -55,9 +71,19 @@ export class Lanes {
   }
 
   /** The first accepted recipient of a message fixes its lane. */
-  begin(instance: string, lane: Lane, first: Parties, generation: number, now: number): Message {
-    const isWhole = !this.mayHaveHistory(instance, now);
-    const message: Message = { lane, isWhole, recipients: 0, generation, first, others: undefined, touchedAt: now };
+  begin(instance: string, lane: Lane, parties: Parties, generation: number, now: number): Message {
+    const isWhole = !this.#ended.has(instance) && !this.mayHaveHistory(instance, now);
+    const [sender, first] = [parties.senderDomain, look(parties)];
+    const message: Message = {
+      lane,
+      isWhole,
+      recipients: 0,
+      generation,
+      sender,
+      first,
+      others: undefined,
+      touchedAt: now,
+    };
     if (instance === '') return message;
     this.#evict(now);
     this.#messages.set(instance, message);
@@ -75,17 +101,25 @@ export class Lanes {
     this.#messages.set(instance, message);
   }
 
-  /** The message has come to its end, and what is known of it could be found out again. */
+  /**
+   * The message has come to DATA, and what is known of it could be found out again. Only that it was there is remembered
+   * for a while: if DATA is refused after all, a client may go on with more recipients.
+   */
   end(instance: string): void {
     this.#messages.delete(instance);
+    this.#ended.add(instance);
+    if (this.#ended.size <= ENDED_CAPACITY) return;
+    for (const oldest of this.#ended) {
+      this.#ended.delete(oldest);
+      return;
+    }
   }
 
-  /** Whether the recipients that were let in may be judged otherwise by the settings in force now. */
-  isOutdated(message: Message, settings: Settings, generation: number): boolean {
-    if (message.generation === generation) return false;
+  /** Whether the recipients that were let in may be judged otherwise now; `sender` is what the settings have for theirs. */
+  isOutdated(message: Message, settings: Settings, sender: HostedDomain | undefined): boolean {
     const { first, others = [] } = message;
-    if (others.length === MAX_OTHERS) return true;
-    return isChanged(first, settings) || others.some((parties) => isChanged(parties, settings));
+    if (message.sender !== sender || others.length === MAX_OTHERS) return true;
+    return isChanged(first, settings) || others.some((looked) => isChanged(looked, settings));
   }
 
   /** Whether a message that is not remembered may have recipients that were answered before. */
@@ -99,24 +133,32 @@ export class Lanes {
       if (now - message.touchedAt < this.#lifetimeMs && this.#messages.size < this.#capacity) return;
       this.#messages.delete(instance);
       const began = beganAt(instance);
-      if (began !== undefined && began > this.#horizon) this.#horizon = began + 1;
+      if (began !== undefined && began >= this.#horizon) this.#horizon = began + 1;
     }
   }
 }
 
 function note(message: Message, parties: Parties): void {
   const { domain } = parties.recipient;
-  message.others ??= [];
-  const { first, others } = message;
-  if (domain === first.recipient.domain || others.length === MAX_OTHERS) return;
-  if (!others.some(({ recipient }) => recipient.domain === domain)) others.push(parties);
+  const { first, others = [] } = message;
+  if (domain === first.name || others.length === MAX_OTHERS || others.some(({ name }) => name === domain)) return;
+  // Not push: that makes room for 16 more.
+  message.others = others.concat(look(parties));
 }
 
-function isChanged(parties: Parties, settings: Settings): boolean {
-  return (
-    settings.find(parties.recipient.domain) !== parties.recipientDomain ||
-    settings.find(parties.sender.domain) !== parties.senderDomain
-  );
+function look({ recipient, recipientDomain }: Parties): Looked {
+  return { name: nameToKeep(recipient.domain, recipientDomain), domain: recipientDomain };
+}
+
+/** The name as a string of its own: a part of an address would keep the whole of it. */
+function nameToKeep(name: DomainName, domain: HostedDomain | undefined): DomainName {
+  if (domain?.name === name) return domain.name;
+  if (domain !== undefined) return domain.aliases.find((alias) => alias === name) ?? name;
+  return (name.length > MAX_NAME ? '' : Buffer.from(name).toString()) as DomainName;
+}
+
+function isChanged({ name, domain }: Looked, settings: Settings): boolean {
+  return settings.find(name) !== domain;
 }
 
 /**

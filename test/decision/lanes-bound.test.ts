@@ -1,0 +1,169 @@
+// What is remembered of messages under way is bounded, in number, in time and in bytes; and to forget is safe: a message that
+// was forgotten is known to have been there, so it has to come again rather than go by a lane that half of it never had.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { type DecisionContext, decide } from '../../src/decision/decide.ts';
+import { NO_TABLES } from '../../src/decision/delivery.ts';
+import { LANES_CAPACITY, LANES_LIFETIME_MS, Lanes } from '../../src/decision/lanes.ts';
+import type { PolicyRequest } from '../../src/decision/request.ts';
+import { Random, seedOfThisRun } from '../oracle/prng.ts';
+import { compile } from './core.ts';
+
+/** What src/decision/lanes.ts states. */
+const STATED_BYTES_EACH = 650;
+
+const startedAt = 1_700_000_000_000;
+
+const required = { incoming: { delivery: { require_tls: 'always' } } };
+const domains = Object.fromEntries(
+  ['a', 'b', 'c'].map((name) => [`${name}.example`, { nexthop: `[mx.${name}.example]:25`, ...required }]),
+);
+const { settings, delimiters } = compile({ domains: { ...domains, 'clear.example': {} } });
+
+function contextOf(lanes: Lanes): DecisionContext {
+  return { settings, generation: 1, delimiters, tables: NO_TABLES, lanes, isExempt: () => false };
+}
+
+/** As Postfix makes them: pid, seconds, microseconds and a sequence, in hexadecimal. */
+function instanceAt(time: number, sequence: number): string {
+  return `${(1_000 + (sequence % 100)).toString(16)}.${Math.floor(time / 1000).toString(16)}.${((time % 1000) * 1000).toString(16)}.${sequence.toString(16)}`;
+}
+
+function rcpt(instance: string, recipient: string, sender = 'someone@partner.example'): PolicyRequest {
+  return {
+    protocolState: 'RCPT',
+    sender,
+    recipient,
+    recipientCount: 0,
+    clientAddress: '192.0.2.1',
+    encryptionProtocol: '',
+    encryptionKeysize: 0,
+    authenticated: false,
+    instance,
+    policyContext: 'both',
+  };
+}
+
+function data(instance: string, recipients: readonly string[]): PolicyRequest {
+  const [only = ''] = recipients.length === 1 ? recipients : [];
+  return { ...rcpt(instance, only), protocolState: 'DATA', recipientCount: recipients.length };
+}
+
+const collectGarbage = ((): (() => void) => {
+  setFlagsFromString('--expose-gc');
+  return runInNewContext('gc') as () => void;
+})();
+
+function heapUsed(): number {
+  collectGarbage();
+  return process.memoryUsage().heapUsed;
+}
+
+test('a hundred thousand messages and more take the memory that is stated, and no more', () => {
+  const lanes = new Lanes(startedAt);
+  const context = contextOf(lanes);
+  const ask = (i: number): void => {
+    // Strings as they come from the wire: each its own, none shared.
+    const instance = Buffer.from(instanceAt(startedAt + i, i)).toString('latin1');
+    const sender = Buffer.from(`sender-${i}@far-${i}.example`).toString('latin1');
+    for (const domain of ['a.example', 'a.example', 'b.example']) {
+      decide(context, rcpt(instance, `user-${i}@${domain}`, sender), startedAt + i);
+    }
+  };
+  // What the first ones bring about besides: compiled code, hidden classes.
+  for (let i = 0; i < 1_000; i++) ask(i);
+  const before = heapUsed();
+  for (let i = 1_000; i < LANES_CAPACITY + 1_000; i++) ask(i);
+  const full = heapUsed() - before;
+  assert.ok(lanes.size <= LANES_CAPACITY, `${lanes.size} messages`);
+  assert.ok(lanes.size > LANES_CAPACITY - 2_000, `${lanes.size} messages`);
+  assert.ok(full <= LANES_CAPACITY * STATED_BYTES_EACH, `${full} bytes for ${lanes.size} messages`);
+  for (let i = LANES_CAPACITY + 1_000; i < 2 * LANES_CAPACITY; i++) ask(i);
+  assert.ok(lanes.size <= LANES_CAPACITY);
+  const later = heapUsed() - before;
+  assert.ok(later <= LANES_CAPACITY * STATED_BYTES_EACH, `${later} bytes after as many again`);
+});
+
+test('the one that was heard of least recently is forgotten first', () => {
+  const lanes = new Lanes(startedAt, 3);
+  const context = contextOf(lanes);
+  const [first, second, third, fourth] = [1, 2, 3, 4].map((i) => instanceAt(startedAt + i, i)) as [
+    string,
+    string,
+    string,
+    string,
+  ];
+  for (const instance of [first, second, third, first]) {
+    decide(context, rcpt(instance, 'user@a.example'), startedAt + 10);
+  }
+  decide(context, rcpt(fourth, 'user@a.example'), startedAt + 11);
+  assert.deepEqual(
+    [first, second, third, fourth].map((instance) => lanes.find(instance) !== undefined),
+    [true, false, true, true],
+  );
+});
+
+test('what nobody has spoken of for an hour is forgotten', () => {
+  const lanes = new Lanes(startedAt);
+  const context = contextOf(lanes);
+  for (let i = 0; i < 1_000; i++) decide(context, rcpt(instanceAt(startedAt + i, i), 'user@a.example'), startedAt + i);
+  const now = startedAt + 1_000 + LANES_LIFETIME_MS;
+  decide(context, rcpt(instanceAt(now, 1), 'user@a.example'), now);
+  assert.equal(lanes.size, 1);
+});
+
+test('a message that is forgotten has to come again, though many begin in one millisecond', () => {
+  const lanes = new Lanes(startedAt, 1);
+  const context = contextOf(lanes);
+  // Each takes the place of the one before; the first three begin one millisecond after the other, the others together.
+  const times = [1, 2, 3, 3, 3, 4];
+  const instances = times.map((time, i) => instanceAt(startedAt + time, i));
+  for (const [i, instance] of instances.entries()) {
+    decide(context, rcpt(instance, 'refused@a.example'), startedAt + 10);
+    for (const forgotten of instances.slice(0, i)) {
+      const { kind } = decide(context, data(forgotten, ['user@clear.example']), startedAt + 10);
+      assert.equal(kind, 'unsure', `${forgotten} had a FILTER that it may have kept`);
+    }
+  }
+});
+
+test('a message never goes by a lane that is not that of every recipient, however little is remembered', () => {
+  const seed = seedOfThisRun();
+  const random = new Random(seed);
+  for (let round = 0; round < 200; round++) {
+    let now = startedAt;
+    const lanes = new Lanes(startedAt, random.integer(1, 6), random.pick([50, 1_000, LANES_LIFETIME_MS]));
+    const context = contextOf(lanes);
+    /** What Postfix holds of each message: the last FILTER, of whomever, and the recipients that it took. */
+    const messages = Array.from({ length: 12 }, (_, i) => {
+      const began = startedAt + random.integer(0, 20);
+      return { instance: instanceAt(began, i), began, filter: '', accepted: [] as string[] };
+    });
+    for (let step = 0; step < 150; step++) {
+      now += random.integer(0, 3);
+      const message = messages.length > 0 ? random.pick(messages) : undefined;
+      if (message === undefined) break;
+      now = Math.max(now, message.began);
+      if (random.percent(80)) {
+        const recipient = `user-${step}@${random.pick(['a', 'b', 'c', 'clear'])}.example`;
+        const { kind, reply } = decide(context, rcpt(message.instance, recipient), now);
+        if (kind === 'filter') message.filter = reply;
+        // Postfix may refuse it on grounds of its own, when the FILTER has been taken note of already.
+        if (kind !== 'separate' && random.percent(70)) message.accepted.push(recipient);
+      } else if (message.accepted.length > 0) {
+        const { kind, reply } = decide(context, data(message.instance, message.accepted), now);
+        const filter = kind === 'filter' ? reply : message.filter;
+        if (kind === 'unsure') continue;
+        messages.splice(messages.indexOf(message), 1);
+        for (const recipient of message.accepted) {
+          const name = recipient.replace(/.*@/, '');
+          const wanted = name === 'clear.example' ? '' : `FILTER tlswarden-encrypt:[mx.${name}]:25`;
+          assert.equal(filter, wanted, `SEED=${seed} round ${round}: ${recipient} in ${message.instance}`);
+        }
+      }
+    }
+  }
+});
