@@ -9,6 +9,11 @@ declare const localPart: unique symbol;
 /** A local part folded to one case, without quotes: how Postfix hands it to a policy service. */
 export type LocalPart = string & { readonly [localPart]: true };
 
+const AT = 0x40;
+const BANG = 0x21;
+const PERCENT = 0x25;
+const DOT = 0x2e;
+
 /** Names that Postfix never splits, whatever the delimiter is (split_addr(3)). */
 const NEVER_SPLIT: ReadonlySet<string> = new Set(['postmaster', 'mailer-daemon', 'double-bounce']);
 
@@ -42,18 +47,19 @@ export class Address {
   readonly domain: DomainName;
   /** The null sender `<>` (RFC 5321 section 4.5.5). */
   readonly isNull: boolean;
-  readonly #rawLocal: string;
-  readonly #rawDomain: string;
+  /** The address without a source route; its local part ends at `#at`. */
+  readonly #text: string;
+  readonly #at: number;
   readonly #delimiters: string;
   #local: LocalPart | undefined;
   #base: LocalPart | undefined | null = null;
 
-  private constructor(rawLocal: string, rawDomain: string, delimiters: string) {
-    this.#rawLocal = rawLocal;
-    this.#rawDomain = rawDomain;
+  private constructor(text: string, at: number, domain: DomainName, delimiters: string) {
+    this.domain = domain;
+    this.isNull = text === '';
+    this.#text = text;
+    this.#at = at;
     this.#delimiters = delimiters;
-    this.domain = rawDomain === '' ? NO_DOMAIN : foldDomain(rawDomain);
-    this.isNull = rawLocal === '' && rawDomain === '';
   }
 
   /**
@@ -62,22 +68,34 @@ export class Address {
    * A source route (RFC 5321 appendix C) is dropped, as Postfix drops it.
    */
   static read(given: string, delimiters: string): Address {
-    const text = given.charCodeAt(0) === 0x40 ? given.slice(given.indexOf(':') + 1) : given;
-    const at = text.lastIndexOf('@');
-    if (at >= 0 && at < text.length - 1) return new Address(text.slice(0, at), text.slice(at + 1), delimiters);
-    return Address.#readBare(at < 0 ? text : text.slice(0, at), delimiters);
+    const text = given.charCodeAt(0) === AT ? given.slice(given.indexOf(':') + 1) : given;
+    // Backwards in one go: where the domain begins, and whether it has to be folded at all.
+    let at = text.length - 1;
+    let isFolded = true;
+    for (; at >= 0; at--) {
+      const code = text.charCodeAt(at);
+      if (code === AT) break;
+      if (code > 0x7f || (code >= 0x41 && code <= 0x5a)) isFolded = false;
+    }
+    if (at < 0) return Address.#readBare(text, delimiters);
+    if (at === text.length - 1) return Address.#readBare(text.slice(0, at), delimiters);
+    const written = text.slice(at + 1);
+    const domain = isFolded && text.charCodeAt(text.length - 1) !== DOT ? (written as DomainName) : foldDomain(written);
+    return new Address(text, at, domain, delimiters);
   }
 
   static #readBare(text: string, delimiters: string): Address {
     const bang = text.indexOf('!');
-    if (bang > 0) return new Address(text.slice(bang + 1), text.slice(0, bang), delimiters);
-    const percent = text.lastIndexOf('%');
-    if (percent >= 0) return new Address(text.slice(0, percent), text.slice(percent + 1), delimiters);
-    return new Address(text, '', delimiters);
+    const sign = bang > 0 ? bang : text.lastIndexOf('%');
+    if (sign < 0) return new Address(text, text.length, NO_DOMAIN, delimiters);
+    const [left, right] = [text.slice(0, sign), text.slice(sign + 1)];
+    const [local, domain] = sign === bang ? [right, left] : [left, right];
+    if (domain === '') return new Address(local, local.length, NO_DOMAIN, delimiters);
+    return new Address(`${local}@${domain}`, local.length, foldDomain(domain), delimiters);
   }
 
   get local(): LocalPart {
-    this.#local ??= foldLocalPart(this.#rawLocal);
+    this.#local ??= foldLocalPart(this.#text.slice(0, this.#at));
     return this.#local;
   }
 
@@ -89,7 +107,7 @@ export class Address {
 
   /** Whether Postfix's tables match the domain as the client wrote it: an odd U-label form they do not. */
   get isTableForm(): boolean {
-    return isTableForm(this.#rawDomain);
+    return isTableForm(this.#text.slice(this.#at + 1));
   }
 
   /**
@@ -97,9 +115,16 @@ export class Address {
    * `"user@site"@here`), or undefined if the local part routes nowhere. Only Postfix knows its own domains.
    */
   get routed(): Address | undefined {
-    const text = this.#rawLocal;
-    if (text.includes('@')) return Address.read(text, this.#delimiters);
-    if (text.includes('!') || text.includes('%')) return Address.#readBare(text, this.#delimiters);
-    return undefined;
+    if (!this.#hasRoutingSign) return undefined;
+    const text = this.#text.slice(0, this.#at);
+    return text.includes('@') ? Address.read(text, this.#delimiters) : Address.#readBare(text, this.#delimiters);
+  }
+
+  get #hasRoutingSign(): boolean {
+    for (let i = 0; i < this.#at; i++) {
+      const code = this.#text.charCodeAt(i);
+      if (code === AT || code === BANG || code === PERCENT) return true;
+    }
+    return false;
   }
 }

@@ -48,12 +48,13 @@ export function nextHopOf(settings: Settings, parties: Parties): NextHop {
 }
 
 /**
- * What the next hop of this recipient is asked for anyway, by its entry in tls_policy_required. For a recipient not hosted
- * here that is not counted on, so that sender_transport, which says the same, depends on the sender's domain alone.
+ * What the next hop of this recipient is asked for anyway, by its entry in tls_policy_required: counted on only while the
+ * tables in force hold the recipient's domain; until then the transport's name says it all. For a recipient not hosted
+ * here it is not counted on, so that sender_transport, which says the same, depends on the sender's domain alone.
  */
-function termsAtNextHop(settings: Settings, parties: Parties): NextHopTerms {
-  if (parties.recipientDomain === undefined) return DEFAULT_TERMS;
-  return settings.nextHopTerms(nextHopOf(settings, parties), parties.recipientDomain);
+function termsAtNextHop(settings: Settings, { recipientDomain }: Parties, tables: TablesInForce): NextHopTerms {
+  if (recipientDomain === undefined || !tables.holds(recipientDomain)) return DEFAULT_TERMS;
+  return settings.nextHopTerms(recipientDomain.nexthop, recipientDomain);
 }
 
 function enforced(parties: Parties, flow: 'incoming' | 'outgoing'): DeliverySetting | undefined {
@@ -113,15 +114,15 @@ function isBelowHosted(settings: Settings, name: DomainName): boolean {
 }
 
 /** The route that is asked for, whoever sees to it. */
-export function wantedRoute(settings: Settings, parties: Parties): Route | undefined {
+export function wantedRoute(settings: Settings, parties: Parties, tables: TablesInForce): Route | undefined {
   const terms = requiredTerms(parties);
   if (terms === undefined) return undefined;
-  return makeRoute(transportFor(terms, termsAtNextHop(settings, parties)), nextHopOf(settings, parties));
+  return makeRoute(transportFor(terms, termsAtNextHop(settings, parties, tables)), nextHopOf(settings, parties));
 }
 
 /** The lane of this sender and recipient by themselves: no FILTER where the tables in force give what is wanted. */
 export function ownLane(settings: Settings, parties: Parties, tables: TablesInForce): Lane {
-  const wanted = wantedRoute(settings, parties);
+  const wanted = wantedRoute(settings, parties, tables);
   if (wanted === undefined) return undefined;
   return tableRoute(settings, parties, tables)?.text === wanted.text ? undefined : wanted;
 }
@@ -130,8 +131,8 @@ export function ownLane(settings: Settings, parties: Parties, tables: TablesInFo
  * Whether a recipient that cannot come separately may go by a lane that is not its own: its requirement, if any, is
  * satisfied there, and the lane's next hop is right for it.
  */
-export function mayJoin(settings: Settings, parties: Parties, lane: Route): boolean {
+export function mayJoin(settings: Settings, parties: Parties, lane: Route, tables: TablesInForce): boolean {
   if (lane.nexthop !== nextHopOf(settings, parties)) return false;
   const terms = requiredTerms(parties);
-  return terms === undefined || transportSatisfies(lane.transport, terms, termsAtNextHop(settings, parties));
+  return terms === undefined || transportSatisfies(lane.transport, terms, termsAtNextHop(settings, parties, tables));
 }

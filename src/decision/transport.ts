@@ -25,7 +25,7 @@ export interface DeliveryTerms {
 
 /**
  * One transport. `minProtocol` and `ciphers` are present only where the terms ask for more than the next hop's own
- * entry in tls_policy_required gives: an outgoing requirement that raises them.
+ * entry in tls_policy_required gives: an outgoing requirement that raises them, or tables that do not hold them yet.
  */
 export interface Transport {
   readonly level: Level;
