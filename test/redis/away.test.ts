@@ -1,0 +1,255 @@
+/**
+ * Redis comes and goes, with its data and without; what is in force stays in force until something newer is here whole.
+ */
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { describe, it } from 'node:test';
+import { RedisServer } from '../harness/redis.ts';
+import { waitFor } from '../harness/wait-for.ts';
+import { Workspace } from '../harness/workspace.ts';
+import { ALWAYS, Host, NEVER, Panel, Service, tlswarden } from './host.ts';
+
+/** Hosts that log in as a user of their own, who can be kept out while others come and go. */
+async function readersOf(redis: RedisServer): Promise<{
+  readonly url: string;
+  cutOff(): Promise<void>;
+  letIn(): Promise<void>;
+}> {
+  await redis.cli('ACL', 'SETUSER', 'reader', 'on', '>secret', '~*', '+@all');
+  return {
+    url: redis.url.replace('//', '//reader:secret@'),
+    cutOff: async () => {
+      // Turning a user off leaves its connections.
+      await redis.cli('ACL', 'SETUSER', 'reader', 'off');
+      await redis.cli('CLIENT', 'KILL', 'USER', 'reader');
+    },
+    letIn: async () => void (await redis.cli('ACL', 'SETUSER', 'reader', 'on')),
+  };
+}
+
+describe('while Redis is away', () => {
+  it('decisions go on, domains set says so and exits 1, and changes come in again with it', async (t) => {
+    const workspace = await Workspace.of(t);
+    const redis = await RedisServer.start(workspace);
+    const panel = new Panel(redis.url);
+    await panel.set({ 'a.example': ALWAYS, 'b.example': NEVER });
+    const service = await Service.start(workspace, 'mx1', [`source = "${redis.url}"`]);
+    assert.equal(await service.decides('a.example'), 'always');
+
+    await redis.kill();
+    await service.untilLogged('those in force stay');
+    assert.equal(await service.decides('a.example'), 'always');
+    assert.equal(await service.decides('b.example'), 'never');
+    const set = await tlswarden(service.config, [
+      'domains',
+      'set',
+      'b.example',
+      'incoming.receipt',
+      'require_tls=always',
+    ]);
+    assert.equal(set.status, 1);
+    assert.match(set.stderr, /^tlswarden: redis:\/\/.*ECONNREFUSED/u);
+
+    await redis.start();
+    await panel.set({ 'b.example': ALWAYS });
+    await service.untilDecides('b.example', 'always');
+    assert.equal(await service.stop(), 0);
+  });
+
+  it('a host that was cut off catches up from where it was, without loading all again', async (t) => {
+    const workspace = await Workspace.of(t);
+    const redis = await RedisServer.start(workspace);
+    const panel = new Panel(redis.url);
+    await panel.set({ 'a.example': NEVER, 'gone.example': ALWAYS });
+    const readers = await readersOf(redis);
+    const host = await Host.start(workspace, readers.url);
+    await host.untilLogged('following');
+    await readers.cutOff();
+    await host.untilLogged('cannot be read from Redis');
+    for (let n = 0; n < 5; n++)
+      await panel.set({ 'a.example': n % 2 === 0 ? ALWAYS : NEVER, [`new${n}.example`]: ALWAYS });
+    await panel.set({ 'gone.example': undefined });
+    await readers.letIn();
+    await host.until(() => host.requires('gone.example') === undefined, 'the last change');
+    assert.equal(host.requires('a.example'), 'always');
+    assert.equal(host.requires('new4.example'), 'always');
+    assert.equal(host.log.filter((line) => line.includes('loaded from Redis')).length, 1);
+  });
+
+  it('a host that was cut off longer than the stream remembers loads all again', async (t) => {
+    const workspace = await Workspace.of(t);
+    const redis = await RedisServer.start(workspace);
+    const panel = new Panel(redis.url);
+    await panel.set({ 'a.example': NEVER });
+    const readers = await readersOf(redis);
+    const host = await Host.start(workspace, readers.url);
+    await readers.cutOff();
+    await host.untilLogged('cannot be read from Redis');
+    await panel.set({ 'a.example': ALWAYS, 'b.example': ALWAYS });
+    await panel.set({ 'c.example': ALWAYS });
+    await panel.set({ 'd.example': ALWAYS });
+    await redis.cli('XTRIM', '{tlswarden}:changes', 'MAXLEN', '1');
+    await readers.letIn();
+    await host.until(() => host.requires('d.example') === 'always', 'the last change');
+    await host.untilLogged('entry 2 is missing');
+    assert.equal(host.requires('a.example'), 'always');
+    assert.equal(host.settings?.size, 4);
+  });
+
+  it('a Redis that says nothing at all is given up, and asked again', { timeout: 90_000 }, async (t) => {
+    const workspace = await Workspace.of(t);
+    const redis = await RedisServer.start(workspace);
+    const panel = new Panel(redis.url);
+    await panel.set({ 'a.example': NEVER });
+    const host = await Host.start(workspace, redis.url);
+    await host.untilLogged('following');
+    redis.pause();
+    await host.until(() => host.log.some((line) => line.includes('no answer to')), 'it to be given up', 40_000);
+    assert.equal(host.requires('a.example'), 'never');
+    redis.resume();
+    await panel.set({ 'a.example': ALWAYS });
+    await host.until(() => host.requires('a.example') === 'always', 'the change', 40_000);
+  });
+});
+
+describe('a Redis that comes back without its data', () => {
+  it('changes nothing, not even with new settings in it, until somebody says that it is meant to be so', async (t) => {
+    const workspace = await Workspace.of(t);
+    const redis = await RedisServer.start(workspace);
+    const panel = new Panel(redis.url);
+    await panel.set({ 'a.example': ALWAYS, 'b.example': ALWAYS });
+    const host = await Host.start(workspace, redis.url);
+    await redis.kill();
+    await redis.wipe();
+    await redis.start();
+    await host.untilLogged('holds no settings any more');
+    assert.equal(host.requires('a.example'), 'always');
+
+    await panel.set({ 'c.example': ALWAYS });
+    await host.untilLogged('did not come from those in force');
+    assert.equal(host.requires('a.example'), 'always');
+    assert.equal(host.requires('c.example'), undefined);
+
+    assert.equal(await panel.store.adopt(), 1);
+    await host.until(() => host.requires('c.example') === 'always', 'the other settings');
+    assert.equal(host.requires('a.example'), undefined);
+  });
+
+  it('and is flushed under the eyes of a host changes nothing either', async (t) => {
+    const workspace = await Workspace.of(t);
+    const redis = await RedisServer.start(workspace);
+    const panel = new Panel(redis.url);
+    await panel.set({ 'a.example': ALWAYS });
+    const host = await Host.start(workspace, redis.url);
+    await host.untilLogged('following');
+    await redis.cli('FLUSHALL');
+    await panel.set({ 'b.example': ALWAYS });
+    await host.untilLogged('did not come from those in force');
+    assert.equal(host.requires('a.example'), 'always');
+    assert.equal(host.requires('b.example'), undefined);
+  });
+
+  it('but with older data of its own is believed: it was restored', async (t) => {
+    const workspace = await Workspace.of(t);
+    const redis = await RedisServer.start(workspace, { lines: ['appendonly no'] });
+    const panel = new Panel(redis.url);
+    await panel.set({ 'a.example': NEVER });
+    await redis.cli('SAVE');
+    await panel.set({ 'a.example': ALWAYS });
+    const host = await Host.start(workspace, redis.url);
+    assert.equal(host.requires('a.example'), 'always');
+    await redis.kill();
+    await redis.start();
+    await host.until(() => host.requires('a.example') === 'never', 'the restored settings');
+    await host.untilLogged('Redis is behind');
+  });
+
+  it('by the last domain taken away is followed: that stands in the stream', async (t) => {
+    const workspace = await Workspace.of(t);
+    const redis = await RedisServer.start(workspace);
+    const panel = new Panel(redis.url);
+    await panel.set({ 'a.example': ALWAYS });
+    const host = await Host.start(workspace, redis.url);
+    await panel.set({ 'a.example': undefined });
+    await host.until(() => host.settings?.size === 0, 'no domains');
+  });
+});
+
+describe('a start without Redis', () => {
+  it('goes by the snapshot, and by changes when Redis is back', async (t) => {
+    const workspace = await Workspace.of(t);
+    const redis = await RedisServer.start(workspace);
+    const snapshot = workspace.path('snapshot');
+    const settings = [`source = "${redis.url}"`, `snapshot = "${snapshot}"`];
+    const panel = new Panel(redis.url);
+    await panel.set({ 'a.example': NEVER, 'gone.example': ALWAYS });
+    const first = await Service.start(workspace, 'mx1', settings);
+    await panel.set({ 'a.example': ALWAYS, 'gone.example': undefined });
+    await waitFor(async () => {
+      const text = await readFile(snapshot, 'utf8').catch(() => '');
+      return text.includes('"always"') && !text.includes('gone.example');
+    }, 'the change in the snapshot');
+    await first.stop();
+    await redis.kill();
+
+    const second = await Service.start(workspace, 'mx1', settings);
+    assert.match(second.log, /settings loaded from the snapshot/u);
+    assert.equal(await second.decides('a.example'), 'always');
+    await redis.start();
+    await panel.set({ 'a.example': NEVER });
+    await second.untilDecides('a.example', 'never');
+  });
+
+  it('does not use a snapshot that is damaged, says so, and has no settings', async (t) => {
+    const workspace = await Workspace.of(t);
+    const redis = await RedisServer.start(workspace);
+    const snapshot = workspace.path('snapshot');
+    await new Panel(redis.url).set({ 'a.example': ALWAYS, 'b.example': ALWAYS });
+    const host = await Host.start(workspace, redis.url, { snapshot });
+    host.stop();
+    await redis.kill();
+    const whole = await readFile(snapshot, 'utf8');
+    const damages: readonly (readonly [string, string])[] = [
+      ['digest', whole.replace('always', 'never!')],
+      ['no end', whole.split('\n').slice(0, -2).join('\n').concat('\n')],
+      ['not whole', whole.slice(0, -20)],
+      ['digest', whole.replace(/^.*b\.example.*\n/mu, '')],
+      ['no snapshot', 'something else\n'],
+      ['follows its end', `${whole}{"domain":"c.example"}\n`],
+      ['no end', ''],
+    ];
+    for (const [reason, text] of damages) {
+      await writeFile(snapshot, text);
+      const other = await Host.start(workspace, redis.url, { snapshot });
+      assert.equal(other.settings, undefined, reason);
+      assert.ok(
+        other.log.some((line) => line.includes('the snapshot is damaged') && line.includes(reason)),
+        `${reason}: ${other.log.join('\n')}`,
+      );
+      other.stop();
+    }
+    await writeFile(snapshot, whole);
+    const good = await Host.start(workspace, redis.url, { snapshot });
+    assert.equal(good.settings?.size, 2);
+  });
+
+  it('and without a snapshot closes connections without a reply, until Redis is there', async (t) => {
+    const workspace = await Workspace.of(t);
+    const redis = await RedisServer.start(workspace);
+    await new Panel(redis.url).set({ 'a.example': ALWAYS });
+    await redis.kill();
+    const service = await Service.start(workspace, 'mx1', [`source = "${redis.url}"`]);
+    assert.equal(await service.ask('a.example'), undefined);
+    await redis.start();
+    await service.untilDecides('a.example', 'always');
+  });
+
+  it('takes a Redis that nobody ever wrote to for none', async (t) => {
+    const workspace = await Workspace.of(t);
+    const redis = await RedisServer.start(workspace);
+    const service = await Service.start(workspace, 'mx1', [`source = "${redis.url}"`]);
+    assert.equal(await service.ask('a.example'), undefined);
+    await new Panel(redis.url).set({ 'a.example': ALWAYS });
+    await service.untilDecides('a.example', 'always');
+  });
+});
