@@ -139,6 +139,8 @@ function wordWritten(written: TablesWritten, directory: string): string {
 /** Keeps the tables what the settings ask for until it is told to stop. A failure is logged and tried again. */
 async function watch(main: MainFile, options: TablesOptions): Promise<ExitStatus> {
   const log = openLog(main.log.level);
+  // As in serve: until there is something to reload.
+  process.on('SIGHUP', () => {});
   const writer = new TablesWriter(log.logger, options);
   const inForce = new SettingsInForce(openSource(main, { log: log.logger, keepsSnapshot: false, quietMs: QUIET_MS }), {
     changed: (settings) => writer.want(settings),

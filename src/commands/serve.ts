@@ -12,6 +12,7 @@ import { openLog } from '../log/logger.ts';
 import type { MainFile } from '../main-file/main-file.ts';
 import { type ListenAddress, parseListenAddress } from '../service/listen-address.ts';
 import { ListenError } from '../service/listener.ts';
+import { ServiceNotifier } from '../service/notify.ts';
 import { takePassedSockets } from '../service/passed-sockets.ts';
 import { PolicyServer } from '../service/server.ts';
 import { compileExemptClients } from '../settings/exempt-clients.ts';
@@ -69,6 +70,9 @@ export async function serve(
   const sockets = listenAddresses(main);
   const log = openLog(main.log.level);
   const { logger } = log;
+  // Until the settings are loaded a SIGHUP asks for nothing that is not under way; by default it would end the process.
+  process.on('SIGHUP', () => {});
+  const notifier = new ServiceNotifier(process.env, process.pid, logger);
   const lanes = new Lanes(Date.now());
   const isExempt = compileExemptClients(main.receipt.exemptClients);
   let context: MutableContext | undefined;
@@ -115,11 +119,17 @@ export async function serve(
     await server.listen(sockets, { allowRemote: main.server.allowRemote });
     logger.info({ listen: server.addresses }, 'ready');
     if (inForce.settings !== undefined) ready(inForce.settings, server.addresses);
+    notifier.ready(`answers on ${server.addresses.join(', ')}`);
+    if (notifier.watchdogMs !== undefined) setInterval(() => notifier.watchdog(), notifier.watchdogMs / 2).unref();
     await untilStopped(async () => {
+      notifier.reloading();
+      const isRead = await inForce.refresh();
+      notifier.ready(isRead ? 'settings read again' : 'settings cannot be used; those in force stay');
       // A change has been told already; whoever asks wants to know also that there is none.
-      if (await inForce.refresh()) logger.info({ generation: inForce.generation }, 'settings read again');
+      if (isRead) logger.info({ generation: inForce.generation }, 'settings read again');
     });
     logger.info('stopping');
+    notifier.stopping();
   } catch (error) {
     throw error instanceof ListenError ? new CommandFailure(error.message) : error;
   } finally {
