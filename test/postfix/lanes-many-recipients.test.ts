@@ -234,6 +234,8 @@ for (const settled of [false, true]) {
             await sendSplitting(gateway.postfix, message);
         }),
       );
+      // Else these were messages that needed no lanes.
+      assert.match(gateway.log, /"decision":"separate"/);
       await promise(messages);
     });
 
