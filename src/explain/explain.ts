@@ -94,7 +94,7 @@ export async function explain(question: Question): Promise<Explanation> {
   const tables: TablesInForce = { holds: () => question.tables === 'current' };
   const text = new SettingText(main);
   const isExempt = compileExemptClients(main.receipt.exemptClients);
-  const wanted = wantedRoute(settings, parties);
+  const wanted = wantedRoute(settings, parties, tables);
   const lane = ownLane(settings, parties, tables);
   const traced = async (hop: Hop): Promise<readonly RequirementExplained[]> => {
     const found: RequirementExplained[] = [];

@@ -182,8 +182,22 @@ function parseDelivery(
     ...terms,
     tableKeys,
     tableIndex: indexTableKeys(tableKeys),
-    tableText: tableKeys === NO_TABLE_KEYS ? '' : JSON.stringify([tableKeys, terms]),
+    tableText:
+      tableKeys === NO_TABLE_KEYS ? sharedText(context.flow, enforcement, terms) : JSON.stringify([tableKeys, terms]),
   };
+}
+
+/** What a setting without table keys of its own still says of its next hop in the tables; '' if nothing but defaults. */
+function sharedText(
+  flow: Flow,
+  enforcement: Enforcement,
+  terms: Pick<DeliverySetting, 'minProtocol' | 'ciphers' | 'certificateNames' | 'fingerprints'>,
+): string {
+  const { minProtocol, ciphers, certificateNames, fingerprints } = terms;
+  if (enforcement === 'monitor') return '';
+  const strength = flow === 'incoming' ? [minProtocol, ciphers] : [DEFAULT_VERSION, DEFAULT_GRADE];
+  const text = JSON.stringify([strength, certificateNames, fingerprints]);
+  return text === JSON.stringify([[DEFAULT_VERSION, DEFAULT_GRADE], [], []]) ? '' : text;
 }
 
 function parseCertificateNames(reader: TableReader, level: Level): readonly string[] {

@@ -16,8 +16,11 @@ export function transportsInUse(settings: Settings): readonly Transport[] {
     found.set(transportName(transport), transport);
   };
   for (const { terms, atNextHop } of incoming) {
-    add(terms, atNextHop);
-    for (const other of outgoing) add(mergeTerms(terms, other), atNextHop);
+    // The tables do not always hold what the next hop is asked for: then the transport says it.
+    for (const given of [atNextHop, DEFAULT_TERMS]) {
+      add(terms, given);
+      for (const other of outgoing) add(mergeTerms(terms, other), given);
+    }
   }
   for (const terms of outgoing) for (const atNextHop of nextHops) add(terms, atNextHop);
   return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, transport]) => transport);

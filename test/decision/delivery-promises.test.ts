@@ -1,9 +1,9 @@
 // What is promised of delivery and of lanes (contract section 7), as far as the service answers it, a sentence a test.
 
-import { equal, match } from 'node:assert/strict';
+import { equal, match, notEqual } from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { RawDelivery, RawDomain, RawSettings } from '../oracle/oracle.ts';
-import { type Asked, Core } from './core.ts';
+import { type Asked, Core, compile } from './core.ts';
 
 const mx1 = '[mx1.example]:25';
 
@@ -64,8 +64,8 @@ describe('FILTER', () => {
       'beta.example': incoming({ ...always, protocols }, mx1),
     });
     const asked = { sender: 'a@alpha.example', recipient: 'b@beta.example' };
-    equal(service(domains('>=TLSv1.2')).reply(asked), `FILTER tlswarden-encrypt-tls13-high:${mx1}`);
-    equal(service(domains('>=TLSv1.3')).reply(asked), `FILTER tlswarden-encrypt-high:${mx1}`);
+    equal(withTables(domains('>=TLSv1.2')).reply(asked), `FILTER tlswarden-encrypt-tls13-high:${mx1}`);
+    equal(withTables(domains('>=TLSv1.3')).reply(asked), `FILTER tlswarden-encrypt-high:${mx1}`);
   });
 
   test('is never asked for by a requirement under monitor', () => {
@@ -153,6 +153,24 @@ describe('what the tables hold is left to them', () => {
     equal(core.reply({ recipient: 'x@beta.example' }), 'DUNNO');
     core.deploy(() => true);
     equal(core.reply({ recipient: 'x@alpha.example' }), 'DUNNO');
+  });
+
+  test('until then the transport’s name says the protocol and the ciphers that no table says yet', () => {
+    const strict = { ...fromPartner, protocols: '>=TLSv1.3', ciphers: 'high' } as const;
+    const core = service({ 'alpha.example': incoming(strict, mx1) });
+    const asked = { sender: ceo, recipient: 'x@alpha.example' };
+    equal(core.reply(asked), `FILTER tlswarden-encrypt-tls13-high:${mx1}`);
+    core.deploy(() => true);
+    equal(core.reply(asked), `FILTER tlswarden-encrypt:${mx1}`);
+  });
+
+  test('a protocol that only dynamic mail is asked for reaches the tables too, so they have to be written for it', () => {
+    const digest = (delivery: RawDelivery): string =>
+      compile({ domains: { 'alpha.example': incoming(delivery, mx1) } }).settings.tableDigest;
+    const dynamic = { require_tls: 'specific', senders: ceo, when: 'both', recipients: 'ann' } as const;
+    notEqual(digest({ ...dynamic, protocols: '>=TLSv1.3' }), digest(dynamic));
+    notEqual(digest({ ...dynamic, ciphers: 'high' }), digest(dynamic));
+    equal(digest({ ...dynamic, protocols: '>=TLSv1.3', enforcement: 'monitor' }), digest(dynamic));
   });
 
   test('an outgoing requirement is the same by table and by FILTER, whatever others ask of relayhost', () => {

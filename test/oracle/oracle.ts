@@ -470,18 +470,24 @@ export function deliveryByTables(
 export type Lane = Filter | undefined;
 
 /**
- * What a transport need not say in its name for this recipient, since its table says it for the next hop. Outgoing mail's
- * transport says it all: whom relayhost is shared with is none of its business.
+ * What a transport need not say in its name for this recipient, since its table says it for the next hop: nothing while
+ * the tables do not hold the recipient's domain. Outgoing mail's transport says it all: whom relayhost is shared with is
+ * none of its business.
  */
-function unsaidFor(settings: RawSettings, recipient: Address): Pick<Terms, 'minimum' | 'ciphers'> {
-  return recipient !== null && hostedDomain(settings, recipient.domain) !== undefined
+function unsaidFor(
+  settings: RawSettings,
+  tablesHold: TablesHold,
+  recipient: Address,
+): Pick<Terms, 'minimum' | 'ciphers'> {
+  const home = recipient === null ? undefined : hostedDomain(settings, recipient.domain);
+  return home !== undefined && tablesHold(home.key)
     ? sharedAtNexthop(settings, recipient)
     : sharedAtNexthop({ domains: {} }, recipient);
 }
 
 /** The FILTER that sees to these terms for a recipient. */
-function filterFor(settings: RawSettings, recipient: Address, terms: Terms): Filter {
-  const unsaid = unsaidFor(settings, recipient);
+function filterFor(settings: RawSettings, tablesHold: TablesHold, recipient: Address, terms: Terms): Filter {
+  const unsaid = unsaidFor(settings, tablesHold, recipient);
   return {
     ...terms,
     minimum: strictest(versions, unsaid.minimum, terms.minimum) === unsaid.minimum ? undefined : terms.minimum,
@@ -510,13 +516,16 @@ export function laneOf(settings: RawSettings, tablesHold: TablesHold, sender: Ad
     return undefined;
   }
   const given = deliveryByTables(settings, tablesHold, sender, recipient);
-  const wanted = filterFor(settings, recipient, asked);
-  return given !== undefined && sameLane(filterFor(settings, recipient, given), wanted) ? undefined : wanted;
+  const wanted = filterFor(settings, tablesHold, recipient, asked);
+  return given !== undefined && sameLane(filterFor(settings, tablesHold, recipient, given), wanted)
+    ? undefined
+    : wanted;
 }
 
 /** Whether a recipient of a mail program, which cannot split, may travel in a lane that is not its own. */
 export function mayJoin(
   settings: RawSettings,
+  tablesHold: TablesHold,
   lane: Lane,
   needed: Lane,
   sender: Address,
@@ -534,7 +543,7 @@ export function mayJoin(
     return 'yes';
   }
   // Whatever the transport's name says, its table says for the next hop what that is asked for anyway.
-  const unsaid = unsaidFor(settings, recipient);
+  const unsaid = unsaidFor(settings, tablesHold, recipient);
   const minimum = strictest(versions, unsaid.minimum, lane.minimum ?? unsaid.minimum);
   const ciphers = strictest(cipherGrades, unsaid.ciphers, lane.ciphers ?? unsaid.ciphers);
   const satisfied =
@@ -610,7 +619,7 @@ export class OracleService {
     }
     const joined: readonly Answer[] =
       known.lane === undefined ? [quiet] : [quiet, { kind: 'filter', filter: known.lane }];
-    switch (mayJoin(settings, known.lane, needed, sender, recipient)) {
+    switch (mayJoin(settings, tablesHold, known.lane, needed, sender, recipient)) {
       case 'yes':
         return joined;
       case 'no':
@@ -653,7 +662,7 @@ export class OracleService {
       const answer = (of: Lane): Answer => (of === undefined ? { kind: 'dunno' } : { kind: 'filter', filter: of });
       if (known?.recipients.some((accepted) => accepted.knowledge !== knowledge)) {
         // Right by what was known then, unless that gives less than is asked now; right by what is known now.
-        const stillDoes = sameLane(lane, now) || mayJoin(settings, lane, now, sender, recipient) !== 'no';
+        const stillDoes = sameLane(lane, now) || mayJoin(settings, tablesHold, lane, now, sender, recipient) !== 'no';
         return [...(stillDoes ? [answer(lane)] : []), answer(now), { kind: 'again' }];
       }
       return earlier === undefined ? [answer(lane)] : [answer(lane), answer(now), { kind: 'again' }];
@@ -668,7 +677,8 @@ export class OracleService {
         const { sender, recipient } = accepted;
         const then = deliveryAsked(accepted.knowledge.settings, sender, recipient);
         const now = deliveryAsked(settings, sender, recipient);
-        const fits = known.lane !== undefined && mayJoin(settings, known.lane, now && known.lane, sender, recipient);
+        const fits =
+          known.lane !== undefined && mayJoin(settings, tablesHold, known.lane, now && known.lane, sender, recipient);
         return now === undefined || sameTerms(then, now) || fits === 'yes';
       });
       return asMuch ? [{ kind: 'dunno' }, { kind: 'again' }] : [{ kind: 'again' }];

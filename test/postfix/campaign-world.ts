@@ -152,7 +152,7 @@ export class CampaignWorld {
         ? ['encrypt', 'encrypt', 'encrypt', 'fingerprint', 'dane-only', 'verify', 'secure']
         : ['encrypt', 'encrypt', 'dane-only', 'verify', 'secure'],
       outgoingLevels: ['encrypt', 'encrypt', 'encrypt', 'dane-only', 'verify', 'secure'],
-      minimums: options.tables ? ['TLSv1.2', 'TLSv1.3'] : ['TLSv1.2'],
+      minimums: ['TLSv1.2', 'TLSv1.3'],
       outgoingMinimums: ['TLSv1.2', 'TLSv1.3'],
       certificates: (nexthop, level) => certificates.get(`${nexthop} ${level}`) ?? {},
       strangeAddresses: 4,
@@ -170,21 +170,31 @@ export class CampaignWorld {
     return server;
   }
 
-  /** How mail for a recipient ends that must leave on these terms; undefined: it need not have TLS. */
-  ending(settings: RawSettings, recipient: Address, terms: Terms | undefined): Ending {
+  /**
+   * How mail for a recipient ends that must leave on these terms; undefined: it need not have TLS.
+   *
+   * @param entries - whether Postfix's tables say of the next hop what its domains together ask of it
+   */
+  ending(settings: RawSettings, recipient: Address, terms: Terms | undefined, entries: boolean): Ending {
     const server = this.serverFor(settings, recipient);
     if (terms === undefined) {
       return { kind: 'arrives', tls: server.certificate !== undefined };
     }
-    const minimum = [terms.minimum, sharedAtNexthop(settings, recipient).minimum].includes('TLSv1.3')
-      ? 'TLSv1.3'
-      : 'TLSv1.2';
-    return this.#satisfies(settings, recipient, server, terms.level, minimum)
+    const shared = entries ? sharedAtNexthop(settings, recipient).minimum : terms.minimum;
+    const minimum = [terms.minimum, shared].includes('TLSv1.3') ? 'TLSv1.3' : 'TLSv1.2';
+    return this.#satisfies(settings, recipient, server, terms.level, minimum, entries)
       ? { kind: 'required TLS', minimum }
       : { kind: terms.bounce ? 'bounces' : 'waits' };
   }
 
-  #satisfies(settings: RawSettings, recipient: Address, server: Server, level: Level, minimum: Version): boolean {
+  #satisfies(
+    settings: RawSettings,
+    recipient: Address,
+    server: Server,
+    level: Level,
+    minimum: Version,
+    entries: boolean,
+  ): boolean {
     if (server.certificate === undefined || (minimum === 'TLSv1.3' && server.version === 'TLSv1.2')) {
       return false;
     }
@@ -204,11 +214,11 @@ export class CampaignWorld {
         // Without a host name there is nothing to look up.
         return !this.#literals.has(nexthop) && ['best', 'pinned in DNS'].includes(server.kind);
       case 'verify': {
-        const names = said.certificateNames.length > 0 ? said.certificateNames : this.#hostNames(nexthop, server);
+        const names = namesInForce(said.certificateNames, this.#hostNames(nexthop, server), entries);
         return isTrusted && names.some((name) => server.certificateNames.includes(name));
       }
       case 'secure': {
-        const names = said.certificateNames.length > 0 ? said.certificateNames : this.#ownNames(nexthop, recipient);
+        const names = namesInForce(said.certificateNames, this.#ownNames(nexthop, recipient), entries);
         return isTrusted && names.some((name) => server.certificateNames.includes(name));
       }
     }
@@ -226,6 +236,11 @@ export class CampaignWorld {
     }
     return this.#literals.has(nexthop) ? [] : [nexthop.replace(/^\[|\]?(:\d+)?$/g, '')];
   }
+}
+
+/** Names of which one will do. Without the entry that says them, it may be those of the level itself. */
+function namesInForce(said: readonly string[], ofLevel: readonly string[], entries: boolean): readonly string[] {
+  return said.length === 0 ? ofLevel : entries ? said : [...said, ...ofLevel];
 }
 
 const authorityFingerprint = Array.from({ length: 32 }, () => '00').join(':');

@@ -331,7 +331,8 @@ class Campaign {
       const terms = deliveryAsked(settings, sender, recipient);
       // In a lane that it joined it may be held to more than it asks for itself.
       const joined = message.session.login === undefined ? [] : this.#termsOf(sender, transaction.recipients);
-      const ending = this.#ending(recipient, terms);
+      // What arrived before the tables were written, arrived without what their entries say of the next hop.
+      const ending = this.#ending(recipient, terms, before === undefined || here.length === 0);
       if (terms === undefined && bounced.has(key) && this.#bouncedBefore(before, sender, recipient)) {
         continue;
       }
@@ -357,7 +358,7 @@ class Campaign {
     const { host } = this.#world.serverFor(this.#settings, recipient);
     if (here === undefined) {
       const is = isWaiting ? 'waits' : 'bounces';
-      const others = joined.map((terms) => this.#ending(recipient, { ...terms }).kind);
+      const others = joined.map((terms) => this.#ending(recipient, terms, true).kind);
       const open = ending.kind === 'waits' || ending.kind === 'bounces' ? ['waits', 'bounces'] : [];
       if (ending.kind !== is && !others.includes(is) && !(joined.length > 0 && open.includes(is))) {
         wrong(`should be "${wordEnding(ending)}", and ${is}`);
@@ -391,12 +392,12 @@ class Campaign {
   /** Whether the tables that were still in force made mail bounce that need not have TLS any more. */
   #bouncedBefore(before: RawSettings | undefined, sender: Address, recipient: Address): boolean {
     const given = before === undefined ? undefined : deliveryByTables(before, () => true, sender, recipient);
-    return before !== undefined && this.#world.ending(before, recipient, given).kind === 'bounces';
+    return before !== undefined && this.#world.ending(before, recipient, given, true).kind === 'bounces';
   }
 
   /** How it ends; without tables there is none that makes mail bounce. */
-  #ending(recipient: Address, terms: Terms | undefined): Ending {
-    const ending = this.#world.ending(this.#settings, recipient, terms);
+  #ending(recipient: Address, terms: Terms | undefined, entries: boolean): Ending {
+    const ending = this.#world.ending(this.#settings, recipient, terms, entries && this.#tables);
     return ending.kind === 'bounces' && !this.#tables ? { kind: 'waits' } : ending;
   }
 
