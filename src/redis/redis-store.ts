@@ -262,7 +262,7 @@ export class RedisStore implements SettingsStore {
       for (let i = 0; i < changes.length; i += AT_ONCE) {
         const some = changes.slice(i, i + AT_ONCE);
         const scripted = some.map((change) => this.#scriptChange(change));
-        all.push({ entry: entryOf(some, command, isBulk && some.length > 10 ? [] : some), changes: scripted });
+        all.push({ entry: entryOf(scripted, command, isBulk && some.length > 10 ? [] : some), changes: scripted });
       }
     }
     if (all.length === 0) return;
@@ -386,8 +386,8 @@ function isSame(stored: StoredDomain | undefined, after: Table | undefined): boo
 }
 
 /** `told`: the changes that the log tells in words. */
-function entryOf(changes: readonly Change[], command: string, told: readonly Change[]): ScriptChunk['entry'] {
-  const records = changes.map(({ name, after }) => (after === undefined ? 'null' : formatRecordJson(name, after)));
+function entryOf(changes: readonly ScriptChange[], command: string, told: readonly Change[]): ScriptChunk['entry'] {
+  const records = changes.map(({ after }) => (after === '' ? 'null' : after));
   const length = records.reduce((sum, record) => sum + record.length, 0);
   const differences = told.flatMap(({ name, before, after }) => {
     const table = before === null ? undefined : parseRecordJson(name, before);

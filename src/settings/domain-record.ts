@@ -89,5 +89,7 @@ function inOrder(table: Table, order: readonly string[]): readonly (readonly [st
 
 /** Like an assignment, also for the key `__proto__`. */
 function define(record: Record<string, unknown>, key: string, value: unknown): void {
-  Object.defineProperty(record, key, { value, enumerable: true, writable: true, configurable: true });
+  // An import of a million domains comes by here ten million times, and defineProperty is slow.
+  if (key !== '__proto__') record[key] = value;
+  else Object.defineProperty(record, key, { value, enumerable: true, writable: true, configurable: true });
 }

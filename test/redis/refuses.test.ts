@@ -97,8 +97,17 @@ describe('a Redis that refuses', () => {
       );
       assert.equal(await contents(redis), before, command);
     }
-    await redis.cli('ACL', 'SETUSER', 'panel', 'reset', 'on', '>secret', '~{tlswarden}:*', '+@all', '-@dangerous');
-    await new Panel(redis.url.replace('//', '//panel:secret@')).set({ 'a.example': NEVER });
+    // What README says that it needs.
+    const reads = '+ping +hscan +hlen +hmget +get +xread +xrevrange'.split(' ');
+    const writes = '+eval +hget +hexists +hset +hdel +zadd +zrem +zcard +zrangebylex +xadd +set'.split(' ');
+    await redis.cli('ACL', 'SETUSER', 'panel', 'reset', 'on', '>secret', '~{tlswarden}:*', ...reads, ...writes);
+    const panel = new Panel(redis.url.replace('//', '//panel:secret@'));
+    const certain = { require_tls: 'always', level: 'secure', certificate_names: ['mx.example'] };
+    await panel.set({
+      'a.example': { nexthop: 'mx.example', aliases: ['z.example'], incoming: { delivery: certain } },
+    });
+    await panel.set({ 'a.example': undefined });
+    await panel.store.adopt();
   });
 
   it('writes of hosts, which need none', async (t) => {
