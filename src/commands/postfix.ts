@@ -4,6 +4,7 @@
 import type { Command } from 'commander';
 import type { FragmentContext, Fragments } from '../fragments/fragment.ts';
 import { makeFragments } from '../fragments/make-fragments.ts';
+import { policyServiceAt } from '../fragments/policy-service.ts';
 import { PostconfError } from '../fragments/postconf.ts';
 import { readPresentConfiguration } from '../fragments/present-configuration.ts';
 import { wordFragments } from '../fragments/word-fragments.ts';
@@ -41,7 +42,7 @@ async function readFragments(main: MainFile): Promise<Fragments> {
   const settings = await loadSettings(main);
   try {
     const context: FragmentContext = {
-      policyService: policyServiceOf(main),
+      policyService: policyServiceAt(main.server.listen[0] ?? ''),
       maps: main.maps === undefined ? undefined : await tablesOptions(main),
       present: await readPresentConfiguration(main.postfix.configDirectory),
     };
@@ -50,12 +51,6 @@ async function readFragments(main: MainFile): Promise<Fragments> {
     if (error instanceof PostconfError) throw new CommandFailure(error.message);
     throw error;
   }
-}
-
-/** How main.cf names the first listener of the service. */
-function policyServiceOf(main: MainFile): string {
-  const [listener = ''] = main.server.listen;
-  return listener.startsWith('unix:') ? listener : `inet:${listener}`;
 }
 
 function fragmentsToJson({ parameters, services, overrides, notes }: Fragments): object {
