@@ -232,6 +232,7 @@ export class RedisSource implements SettingsSource {
     const entries = await entriesAfter(link, position.id, WAIT_MS);
     if (this.#isStopping) return;
     if (entries.length === 0) {
+      if (this.#snapshot?.isWanted === true) this.#loadAgain = true;
       const count = await recordCount(link, replica.position);
       if (count !== undefined && count !== known) {
         throw new BrokenStream(`Redis holds ${count} records and not ${known}: somebody changed them by hand`);

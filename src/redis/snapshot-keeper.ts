@@ -12,6 +12,9 @@ const LEAST_MS = 3_000;
 /** A write that takes long is made so much more rarely. */
 const REST_FACTOR = 20;
 
+/** How long after a failure a snapshot is begun anew. */
+const RETRY_MS = 60_000;
+
 /** A full load on its way to disk. */
 export interface Spool {
   add(name: string, record: string): Promise<void>;
@@ -29,12 +32,18 @@ export class SnapshotKeeper {
   #timer: NodeJS.Timeout | undefined;
   #restMs = LEAST_MS;
   #isOnDisk = false;
+  #failedAt: number | undefined;
   #isStopped = false;
 
   constructor(path: string, log: SourceLog, isKept: boolean) {
     this.#path = path;
     this.#log = log;
     this.#isKept = isKept;
+  }
+
+  /** Whether it is time for a full load, since the snapshot on disk cannot be renewed. */
+  get isWanted(): boolean {
+    return this.#failedAt !== undefined && performance.now() - this.#failedAt > RETRY_MS;
   }
 
   /** The settings in the snapshot; undefined if there is none that can be used. */
@@ -67,6 +76,7 @@ export class SnapshotKeeper {
   /** Begins a snapshot of a full load. undefined: none is kept, or it cannot be written now. */
   async begin(): Promise<Spool | undefined> {
     if (!this.#isKept) return undefined;
+    this.#failedAt = undefined;
     this.#isOnDisk = false;
     this.#changes.clear();
     clearTimeout(this.#timer);
@@ -76,7 +86,7 @@ export class SnapshotKeeper {
     try {
       writer = await SnapshotWriter.begin(this.#path);
     } catch (error) {
-      this.#fail(error as Error);
+      this.#lose(error as Error);
       return undefined;
     }
     let failed = false;
@@ -87,7 +97,7 @@ export class SnapshotKeeper {
       } catch (error) {
         failed = true;
         await writer.abandon();
-        this.#fail(error as Error);
+        this.#lose(error as Error);
       }
     };
     return {
@@ -137,9 +147,18 @@ export class SnapshotKeeper {
     } catch (error) {
       // They are still to be written, beneath what has changed since.
       this.#changes = new Map([...changes, ...this.#changes]);
-      this.#fail(error as Error);
+      if (error instanceof SnapshotDamaged) this.#lose(error);
+      else this.#fail(error as Error);
     }
     this.#restMs = Math.max(LEAST_MS, REST_FACTOR * (performance.now() - began));
+  }
+
+  /** There is nothing on disk to go on from. */
+  #lose(error: Error): void {
+    this.#isOnDisk = false;
+    this.#changes.clear();
+    this.#failedAt = performance.now();
+    this.#fail(error);
   }
 
   #fail(error: Error): void {

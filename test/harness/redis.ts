@@ -13,6 +13,8 @@ const PORT = 6379;
 const SENTINEL_PORT = 26379;
 
 export interface RedisServerOptions {
+  /** Where it listens; absent: on a free address. */
+  readonly host?: string;
   /** Lines of redis.conf. */
   readonly lines?: readonly string[];
   /** What redis-cli needs to log in, or to use TLS. */
@@ -44,7 +46,8 @@ export class RedisServer {
 
   /** Starts a server that keeps its data, as far as a killed one does. */
   static async start(workspace: Workspace, options: RedisServerOptions = {}): Promise<RedisServer> {
-    const server = new RedisServer(workspace, await freeLoopbackAddress(PORT), PORT, 'redis-server', options);
+    const host = options.host ?? (await freeLoopbackAddress(PORT));
+    const server = new RedisServer(workspace, host, PORT, 'redis-server', options);
     await server.start();
     return server;
   }

@@ -4,6 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { Authority } from '../harness/certificates.ts';
+import { freeLoopbackAddress } from '../harness/loopback.ts';
 import { RedisServer } from '../harness/redis.ts';
 import { Workspace } from '../harness/workspace.ts';
 import { ALWAYS, Host, NEVER, Panel, Service, tlswarden } from './host.ts';
@@ -119,6 +121,33 @@ describe('a Redis that refuses', () => {
     const host = await Host.start(workspace, redis.url.replace('//', '//reader:secret@'));
     await new Panel(redis.url).set({ 'a.example': ALWAYS });
     await host.until(() => host.requires('a.example') === 'always', 'the change');
+  });
+});
+
+describe('a Redis behind TLS', () => {
+  it('is spoken to if its certificate is vouched for, and not otherwise', async (t) => {
+    const workspace = await Workspace.of(t);
+    const authority = await Authority.create(workspace);
+    const host = await freeLoopbackAddress(6379);
+    const { certificateFile, keyFile } = await authority.issue([host]);
+    const files = [
+      `tls-cert-file ${certificateFile}`,
+      `tls-key-file ${keyFile}`,
+      `tls-ca-cert-file ${authority.caFile}`,
+    ];
+    await RedisServer.start(workspace, {
+      host,
+      lines: ['port 0', 'tls-port 6379', 'tls-auth-clients no', ...files],
+      login: ['--tls', '--cacert', authority.caFile],
+    });
+    const trusted = `rediss://${host}?ca=${authority.caFile}`;
+    await new Panel(trusted).set({ 'a.example': ALWAYS });
+    const good = await Host.start(workspace, trusted);
+    assert.equal(good.requires('a.example'), 'always');
+    const bad = await Host.start(workspace, `rediss://${host}`);
+    assert.equal(bad.settings, undefined);
+    await bad.untilLogged(/certificate/u);
+    await assert.rejects(new Panel(`redis://${host}`).set({ 'a.example': NEVER }));
   });
 });
 
