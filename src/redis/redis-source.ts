@@ -209,6 +209,7 @@ export class RedisSource implements SettingsSource {
       if (count === replica.recordCount) break;
       if (count !== undefined) throw new RedisTrouble(`${count} records, of which ${replica.recordCount} were found`);
     }
+    replica.loaded();
     this.#replica = replica;
     this.#loadAgain = false;
     const ms = Math.round(performance.now() - began);

@@ -27,7 +27,7 @@ interface Refused {
 export class SettingsReplica {
   readonly #options: ReplicaOptions;
   readonly #owner: SettingsOwner;
-  readonly #previous: Settings | undefined;
+  #previous: Settings | undefined;
   readonly #refused = new Map<string, Refused>();
   position: Position;
 
@@ -59,6 +59,11 @@ export class SettingsReplica {
   /** Whether this record is not in force. */
   isRefused(name: string): boolean {
     return this.#refused.has(name);
+  }
+
+  /** The load is over: what these settings replaced is not held on to any more. */
+  loaded(): void {
+    this.#previous = undefined;
   }
 
   /** Takes one record, while the settings are loaded. */
