@@ -23,5 +23,7 @@ export function deliveriesAt(destinations: Iterable<Destination>): readonly Deli
 
 /** One line a delivery, sorted: for comparing many with what should be. */
 export function wordDeliveries(deliveries: readonly Delivery[]): readonly string[] {
-  return deliveries.map(({ id, to, at, overTls }) => `${id} ${to} at ${at} ${overTls ? 'over TLS' : 'in plaintext'}`).sort();
+  return deliveries
+    .map(({ id, to, at, overTls }) => `${id} ${to} at ${at} ${overTls ? 'over TLS' : 'in plaintext'}`)
+    .sort();
 }
