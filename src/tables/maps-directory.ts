@@ -9,7 +9,7 @@ import type { Transport } from '../decision/transport.ts';
 import { CURRENT_LINK, parseStamp, type Stamp, stampFile } from './stamp.ts';
 import { transportOfTable } from './table.ts';
 import { errorCode, TablesError, wordSystemError } from './tables-error.ts';
-import { syncDirectory } from './text-file.ts';
+import { sync } from './text-file.ts';
 
 const GENERATION_PREFIX = '.generation-';
 /** Where the next generation is built, by whoever has the lock. */
@@ -86,11 +86,11 @@ export class MapsDirectory {
     const name = await this.#freeName(generation);
     await rename(this.file(BUILDING), this.file(name));
     await symlink(name, this.file(NEW_CURRENT));
-    await syncDirectory(this.path);
+    await sync(this.path);
     await unlinkIfThere(stampFile(this.path));
-    await syncDirectory(this.path);
+    await sync(this.path);
     await rename(this.file(NEW_CURRENT), this.file(CURRENT_LINK));
-    await syncDirectory(this.path);
+    await sync(this.path);
     await this.clean();
   }
 

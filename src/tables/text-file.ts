@@ -1,10 +1,11 @@
 /**
  * Writes and reads texts of any length in bounded memory: some thousand lines at a time, with their digest. What it writes
- * is on the disk when it returns, and readable by everybody whatever the umask.
+ * is readable by everybody whatever the umask.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, open, rename } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rename } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { TableStamp } from './stamp.ts';
 import type { Chunk } from './table.ts';
 
@@ -25,17 +26,23 @@ export function stampOf(chunks: Iterable<Chunk>): TableStamp {
   return { lines, sha256: hash.digest('hex') };
 }
 
-/** Writes a new file of these lines below {@link HEADER}; one that exists is an error. */
+/** Writes a new file of these lines below {@link HEADER}; one that exists is an error. {@link syncTree} is the caller's. */
 export async function writeLines(path: string, chunks: Iterable<Chunk>): Promise<TableStamp> {
   const hash = createHash('sha256').update(HEADER);
   let lines = 0;
   await writeNew(path, async (file) => {
-    await file.appendFile(HEADER);
-    for (const chunk of chunks) {
-      const bytes = Buffer.from(chunk.text);
-      hash.update(bytes);
-      lines += chunk.lines;
-      await file.appendFile(bytes);
+    // One chunk is written while the next one is rendered.
+    let written = file.appendFile(HEADER);
+    try {
+      for (const chunk of chunks) {
+        const bytes = Buffer.from(chunk.text);
+        hash.update(bytes);
+        lines += chunk.lines;
+        await written;
+        written = file.appendFile(bytes);
+      }
+    } finally {
+      await written;
     }
   });
   return { lines, sha256: hash.digest('hex') };
@@ -43,7 +50,10 @@ export async function writeLines(path: string, chunks: Iterable<Chunk>): Promise
 
 /** Writes `path` whole or not at all, by way of `temporary` in the same directory. */
 export async function replaceFile(path: string, temporary: string, text: string): Promise<void> {
-  await writeNew(temporary, (file) => file.appendFile(text));
+  await writeNew(temporary, async (file) => {
+    await file.appendFile(text);
+    await file.sync();
+  });
   await rename(temporary, path);
 }
 
@@ -52,19 +62,24 @@ async function writeNew(path: string, write: (file: FileHandle) => Promise<void>
   try {
     await file.chmod(0o644);
     await write(file);
-    await file.sync();
   } finally {
     await file.close();
   }
 }
 
-/** Brings a directory's entries to the disk. */
-export async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
+/** Brings a directory and all files in it to the disk: also those that postmap(1) wrote. */
+export async function syncTree(path: string): Promise<void> {
+  await Promise.all((await readdir(path)).map((name) => sync(join(path, name))));
+  await sync(path);
+}
+
+/** Brings a file's content or a directory's entries to the disk. */
+export async function sync(path: string): Promise<void> {
+  const file = await open(path, 'r');
   try {
-    await directory.sync();
+    await file.sync();
   } finally {
-    await directory.close();
+    await file.close();
   }
 }
 

@@ -16,7 +16,7 @@ import { type Rendering, render } from './render.ts';
 import { DOMAINS_FILE, formatStamp, STAMP_FORMAT, type Stamp, stampFile, type TableStamp } from './stamp.ts';
 import type { Table } from './table.ts';
 import { TablesError, wordSystemError } from './tables-error.ts';
-import { replaceFile, syncDirectory, writeLines } from './text-file.ts';
+import { replaceFile, sync, syncTree, writeLines } from './text-file.ts';
 
 /** What a long run tells while it goes on. */
 export type TablesProgress =
@@ -90,7 +90,7 @@ async function replaceTables(
   const isTold = wasInForce && tables.some((table) => isUnseen(table, options.type) && differs(table, before, stamp));
   const reloaded = isTold && (await reloadPostfix(options.configDirectory));
   await replaceFile(stampFile(options.directory), directory.file(NEW_STAMP), formatStamp(stamp));
-  await syncDirectory(options.directory);
+  await sync(options.directory);
   return { changed: true, reloaded, tables: stamp.tables };
 }
 
@@ -140,7 +140,7 @@ async function build(
       progress({ kind: 'written', table: table.name, lines: stamp.lines, of });
       if (table.kind !== 'indexed' || suffix === undefined) done += 1;
       else {
-        await compilers.add(async (signal) => {
+        compilers.add(async (signal) => {
           await postmap(options.type, file, options.configDirectory, lockFd, signal);
           done += 1;
           progress({ kind: 'compiled', table: table.name, done, of });
@@ -153,14 +153,15 @@ async function build(
     throw error;
   }
   await compilers.finish();
-  await syncDirectory(directory.file(BUILDING));
+  await syncTree(directory.file(BUILDING));
   return stamps;
 }
 
-/** Runs so many compilations at once; after a failure it starts no more and ends those that run. */
+/** Runs so many compilations at once, in order; after a failure it starts no more and ends those that run. */
 class Compilers {
-  readonly #limit: number;
+  readonly #waiting: ((signal: AbortSignal) => Promise<void>)[] = [];
   readonly #running = new Set<Promise<void>>();
+  readonly #limit: number;
   readonly #stop = new AbortController();
   #failure: { readonly error: unknown } | undefined;
 
@@ -168,27 +169,40 @@ class Compilers {
     this.#limit = limit;
   }
 
-  /** Returns when there is room for one more. */
-  async add(compile: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    while (this.#running.size >= this.#limit) await Promise.race(this.#running);
+  /** Does not wait for it. Throws if one failed before: there is no use in going on. */
+  add(compile: (signal: AbortSignal) => Promise<void>): void {
     this.#throwFailure();
-    const run = compile(this.#stop.signal)
-      .catch((error: unknown) => {
-        this.#failure ??= { error };
-        this.#stop.abort();
-      })
-      .finally(() => this.#running.delete(run));
-    this.#running.add(run);
+    this.#waiting.push(compile);
+    this.#startSome();
   }
 
   async finish(): Promise<void> {
-    await Promise.all(this.#running);
+    while (this.#running.size > 0) await Promise.all(this.#running);
     this.#throwFailure();
   }
 
   async stop(): Promise<void> {
+    this.#waiting.length = 0;
     this.#stop.abort();
     await Promise.all(this.#running);
+  }
+
+  #startSome(): void {
+    while (this.#running.size < this.#limit) {
+      const compile = this.#waiting.shift();
+      if (compile === undefined) return;
+      const run = compile(this.#stop.signal)
+        .catch((error: unknown) => {
+          this.#failure ??= { error };
+          this.#waiting.length = 0;
+          this.#stop.abort();
+        })
+        .finally(() => {
+          this.#running.delete(run);
+          this.#startSome();
+        });
+      this.#running.add(run);
+    }
   }
 
   #throwFailure(): void {
