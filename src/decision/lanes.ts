@@ -48,8 +48,10 @@ interface Looked {
 
 export class Lanes {
   readonly #messages = new Map<string, Message>();
-  /** Instances of messages that came to DATA, oldest first. */
+  /** Instances of messages that came to DATA. */
   readonly #ended = new Set<string>();
+  readonly #endedRing: string[] = [];
+  #endedNext = 0;
   readonly #capacity: number;
   readonly #lifetimeMs: number;
   /** Messages that began before this may have had recipients that are not remembered. */
@@ -107,12 +109,12 @@ export class Lanes {
    */
   end(instance: string): void {
     this.#messages.delete(instance);
+    // A ring beside the set: to ask a Set for its oldest member takes long when many before it were deleted.
+    const oldest = this.#endedRing[this.#endedNext];
+    if (oldest !== undefined) this.#ended.delete(oldest);
+    this.#endedRing[this.#endedNext] = instance;
+    this.#endedNext = (this.#endedNext + 1) % ENDED_CAPACITY;
     this.#ended.add(instance);
-    if (this.#ended.size <= ENDED_CAPACITY) return;
-    for (const oldest of this.#ended) {
-      this.#ended.delete(oldest);
-      return;
-    }
   }
 
   /** Whether the recipients that were let in may be judged otherwise now; `sender` is what the settings have for theirs. */

@@ -6,7 +6,7 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -62,6 +62,10 @@ async function benchFleet(directory: string, domains: number): Promise<void> {
   execFileSync(process.execPath, [program, '--config', config, 'maps'], { stdio: ['ignore', 'ignore', 'inherit'] });
   const written = performance.now() - began;
   await benchPostmap(join(directory, 'maps'), name, written);
+
+  // As on a host whose tables have been there for a while: what they hold is left to them.
+  const hourAgo = new Date(Date.now() - 3_600_000);
+  await utimes(join(directory, 'maps', 'stamp.json'), hourAgo, hourAgo);
 
   const started = performance.now();
   const service = spawn(process.execPath, [program, '--config', config, 'serve'], {

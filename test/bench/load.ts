@@ -38,6 +38,12 @@ export async function drive(
   const sockets = await Promise.all(Array.from({ length: connections }, () => open(port)));
   const times: number[] = [];
   let next = 0;
+  // Never asleep: else the server would pay for waking this process up, the more often the slower it is.
+  let isDriving = true;
+  const spin = (): void => {
+    if (isDriving) setImmediate(spin);
+  };
+  spin();
   const before = cpuMicroseconds(pid);
   await Promise.all(
     sockets.map(
@@ -69,6 +75,7 @@ export async function drive(
         }),
     ),
   );
+  isDriving = false;
   const used = cpuMicroseconds(pid) - before;
   times.sort((a, b) => a - b);
   const at = (share: number): number => times[Math.min(times.length - 1, Math.floor(times.length * share))] ?? 0;
