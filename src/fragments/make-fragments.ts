@@ -3,12 +3,14 @@
  * now goes in, so that it is kept, and a second time changes nothing.
  */
 import type { Settings } from '../settings/settings.ts';
+import { tablePath } from '../tables/stamp.ts';
+import { SENDER_TRANSPORT, TRANSPORT } from '../tables/table.ts';
 import { transportsInUse } from '../tables/transports-in-use.ts';
 import type { FragmentContext, Fragments } from './fragment.ts';
 import { mainParameters, overrides, policyLevels, RECIPIENT_RESTRICTIONS } from './main-parameters.ts';
 import { masterServices } from './master-services.ts';
 import { permitsBeforeRelayCheck } from './restrictions.ts';
-import { splitValue } from './value-list.ts';
+import { isTableAt, splitValue } from './value-list.ts';
 
 export function makeFragments(settings: Settings, context: FragmentContext): Fragments {
   return {
@@ -29,7 +31,7 @@ function notes(settings: Settings, { maps, present }: FragmentContext): readonly
   if (maps === undefined) {
     if (settings.nextHopsWithTerms().length > 0) {
       found.push(
-        'There is no maps directory: certificate_names, fingerprints, and protocols or ciphers of single next hops cannot be told to Postfix. The levels hold.',
+        'There is no maps directory: certificate_names and fingerprints of next hops cannot be told to Postfix. Levels, protocols and ciphers hold.',
       );
     }
     if (transportsInUse(settings).some(({ bounce }) => bounce)) {
@@ -54,9 +56,22 @@ function notes(settings: Settings, { maps, present }: FragmentContext): readonly
       'smtp_connection_reuse_time_limit is not 300s: a domain that begins to ask for TLS may get mail by a plaintext session that is open already. If it is longer, take it out.',
     );
   }
+  const transport = maps === undefined ? '' : tablePath(maps.directory, TRANSPORT);
+  const others = splitValue(now('transport_maps')).filter((table) => !isTableAt(table, transport));
+  if (maps !== undefined && others.length > 0 && requiresOutgoing(settings)) {
+    found.push(
+      `Some domain requires TLS for mail that it sends, but ${SENDER_TRANSPORT} is not asked for recipients that ${others.join(', ')} matches: give those domains an entry in the settings, with their nexthop.`,
+    );
+  }
   const { daneOnly } = policyLevels(settings);
   if (daneOnly || transportsInUse(settings).some(({ level }) => level === 'dane-only')) {
     found.push('Level dane-only needs a resolver that validates DNSSEC, on this host.');
   }
   return found;
+}
+
+/** Whether any requirement is left to sender_transport. */
+function requiresOutgoing(settings: Settings): boolean {
+  for (const { settings: of } of settings.domains()) if (of.outgoing.delivery?.enforcement === 'enforce') return true;
+  return false;
 }

@@ -157,7 +157,7 @@ test('without a maps directory there are services and the policy service, and no
   );
   // Empty, not absent: main.cf's own table could ask for less.
   assert.match(services[0]?.line ?? '', / -o smtp_tls_policy_maps= /u);
-  assert.match(notes.join(' '), /certificate_names, fingerprints/u);
+  assert.match(notes.join(' '), /certificate_names and fingerprints/u);
 });
 
 test('a submission service with a list of its own gets the same in it', () => {
@@ -218,4 +218,16 @@ test('a Postfix that is not there is an error that says so', async () => {
     assert.match(error.message, /^\/nonexistent: postconf failed: /u);
     return true;
   });
+});
+
+test('where other tables route mail past what a domain requires of mail that it sends, that is said', () => {
+  const parameters = { transport_maps: 'lmdb:/maps/current/transport, hash:/etc/postfix/transport' };
+  const outgoing: RawSettings = { domains: { 'a.example': { outgoing: { delivery: always } } } };
+  assert.match(
+    fragments(outgoing, { parameters }).notes.join(' '),
+    /sender_transport is not asked .* hash:\/etc\/postfix\/transport matches/u,
+  );
+  assert.doesNotMatch(fragments(plain, { parameters }).notes.join(' '), /sender_transport/u);
+  const ours = { transport_maps: 'lmdb:/maps/current/transport' };
+  assert.doesNotMatch(fragments(outgoing, { parameters: ours }).notes.join(' '), /sender_transport/u);
 });
