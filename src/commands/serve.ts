@@ -108,7 +108,9 @@ export async function serve(
     handler(request) {
       if (context === undefined) return undefined;
       const decision = decide(context, request, Date.now());
-      if (decision.kind !== 'pass' && logger.isLevelEnabled('info')) logDecision(logger, request, decision);
+      // At DATA a lane is said again, not decided again.
+      const isNews = decision.kind !== 'pass' && (decision.kind !== 'filter' || request.protocolState === 'RCPT');
+      if (isNews && logger.isLevelEnabled('info')) logDecision(logger, request, decision);
       return decision.reply;
     },
   });
