@@ -94,9 +94,9 @@ const TLS = {
 
 /**
  * Messages of one recipient each, RCPT then DATA, over all domains: about half in plaintext, a tenth refused, a tenth
- * moved by FILTER.
+ * moved by FILTER. No two rounds share a message.
  */
-export function* fleetRequests(count: number, messages: number): IterableIterator<string> {
+export function* fleetRequests(count: number, messages: number, round = 0): IterableIterator<string> {
   const seconds = Math.floor(Date.now() / 1000);
   for (let n = 0; n < messages; n++) {
     // A step that shares no factor with the number of domains visits them all.
@@ -110,7 +110,7 @@ export function* fleetRequests(count: number, messages: number): IterableIterato
           ? 'desk@bank.example'
           : `someone@sender${n % 1000}.example`;
     const recipient = kind === 9 ? `info@partner${n % 1000}.example` : `info@${domainName(i)}`;
-    const instance = `${(n % 50000).toString(16)}.${seconds.toString(16)}.${(n % 1000000).toString(16)}.${(n & 7).toString(16)}`;
+    const instance = `${(n % 50000).toString(16)}.${seconds.toString(16)}.${(n % 1000000).toString(16)}.${round.toString(16)}`;
     const common = { sender, recipient, instance, ...(plaintext ? {} : TLS) };
     yield request(common);
     yield request({ ...common, protocol_state: 'DATA', recipient_count: 1 });
