@@ -46,7 +46,16 @@ export interface MainFile {
   readonly pool: SettingPool;
 }
 
-const SECTIONS = ['server', 'log', 'settings', 'addresses', 'receipt', 'maps', 'postfix', 'defaults'] as const;
+/** Every section and its keys, in the order in which they are documented; those of `defaults` are flows, hops and settings. */
+export const MAIN_FILE_KEYS = {
+  server: ['listen', 'allow_remote', 'max_connections', 'metrics'],
+  log: ['level'],
+  settings: ['source', 'snapshot'],
+  addresses: ['recipient_delimiter'],
+  receipt: ['exempt_clients'],
+  maps: ['directory', 'type'],
+  postfix: ['config_directory', 'relayhost'],
+} as const;
 
 /** Reads the main file; throws {@link ComplaintError} with everything that is wrong. */
 export async function readMainFile(path: string): Promise<MainFile> {
@@ -66,18 +75,18 @@ async function redisUrl(): Promise<UrlSecret | undefined> {
 /** Checks what stands in the main file at `path`, against which relative paths are resolved. */
 export function parseMainFile(table: unknown, path: string, secret?: UrlSecret): MainFile {
   const complaints: Complaint[] = [];
-  const top = new TableReader(table, { file: path }, SECTIONS, complaints);
+  const top = new TableReader(table, { file: path }, [...Object.keys(MAIN_FILE_KEYS), 'defaults'], complaints);
   const base = dirname(resolve(path));
-  const section = (name: string, known: readonly string[]): TableReader =>
-    new TableReader(top.raw(name) ?? {}, { file: path, key: name }, known, complaints);
+  const section = (name: keyof typeof MAIN_FILE_KEYS): TableReader =>
+    new TableReader(top.raw(name) ?? {}, { file: path, key: name }, MAIN_FILE_KEYS[name], complaints);
 
-  const server = section('server', ['listen', 'allow_remote', 'max_connections', 'metrics']);
-  const log = section('log', ['level']);
-  const settings = section('settings', ['source', 'snapshot']);
-  const addresses = section('addresses', ['recipient_delimiter']);
-  const receipt = section('receipt', ['exempt_clients']);
-  const maps = section('maps', ['directory', 'type']);
-  const postfix = section('postfix', ['config_directory', 'relayhost']);
+  const server = section('server');
+  const log = section('log');
+  const settings = section('settings');
+  const addresses = section('addresses');
+  const receipt = section('receipt');
+  const maps = section('maps');
+  const postfix = section('postfix');
 
   const relayhost = parseRelayhost(postfix);
   const pool = new SettingPool();
