@@ -11,6 +11,14 @@ export type DomainName = string & { readonly [domainName]: true };
 
 export const NO_DOMAIN = '' as DomainName;
 
+/** Characters of a domain name (RFC 1035 section 2.3.4, without the trailing dot); a longer one is hosted nowhere. */
+export const MAX_DOMAIN = 253;
+/**
+ * Characters beyond which a stranger's domain is not converted: no way to write a domain name takes as many, and the time
+ * that a conversion takes grows with their square.
+ */
+const MAX_WRITTEN = 1024;
+
 const LDH_LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/;
 /** ASCII that no domain name has: the URL parser behind domainToASCII would give it a meaning of its own. */
 const FOREIGN_ASCII = /[^a-z0-9._\u0080-\u{10ffff}-]/u;
@@ -22,22 +30,31 @@ function isAscii(text: string): boolean {
 
 /**
  * The domain of a request, normalised: total, since a stranger wrote it. What is no domain name (an address literal,
- * broken UTF-8) comes back folded to lower case only, and so equals no name that {@link parseDomain} gives.
+ * broken UTF-8, a thousand characters) comes back folded to lower case only, and so equals no name that {@link parseDomain}
+ * gives.
  */
 export function foldDomain(text: string): DomainName {
   const lower = text.toLowerCase();
   const bare = lower.charCodeAt(lower.length - 1) === 0x2e ? lower.slice(0, -1) : lower;
-  if (isAscii(bare) || FOREIGN_ASCII.test(bare)) return bare as DomainName;
+  if (bare.length > MAX_WRITTEN || isAscii(bare) || FOREIGN_ASCII.test(bare)) return bare as DomainName;
   return (domainToASCII(bare) || bare) as DomainName;
 }
 
 /** The domain of a setting, normalised, or undefined if it is none (RFC 1035 section 2.3.4, RFC 5890; `_` is let be). */
 export function parseDomain(text: string): DomainName | undefined {
   const name = foldDomain(text);
-  if (name.length === 0 || name.length > 253) return undefined;
+  if (name.length === 0 || name.length > MAX_DOMAIN) return undefined;
   for (const label of name.split('.')) if (!LDH_LABEL.test(label)) return undefined;
   // A copy: a piece of a longer string keeps all of it in memory, here the file that it was read from.
   return Buffer.from(name, 'latin1').toString('latin1') as DomainName;
+}
+
+/**
+ * Where the domains above this one begin: the index of the dot before the first of them that is no longer than a domain
+ * name may be, or -1. A stranger's name of many dots has as many domains above it, each to be looked up.
+ */
+export function firstParentDot(name: string): number {
+  return name.indexOf('.', Math.max(0, name.length - MAX_DOMAIN - 1));
 }
 
 /**

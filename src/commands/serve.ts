@@ -11,6 +11,7 @@ import { NO_TABLES } from '../decision/delivery.ts';
 import { Lanes } from '../decision/lanes.ts';
 import type { PolicyRequest } from '../decision/request.ts';
 import { openLog } from '../log/logger.ts';
+import { printable } from '../log/printable.ts';
 import type { MainFile } from '../main-file/main-file.ts';
 import { type ListenAddress, parseListenAddress } from '../service/listen-address.ts';
 import { ListenError } from '../service/listener.ts';
@@ -171,9 +172,13 @@ function listenAddresses(main: MainFile): readonly ListenAddress[] {
   return addresses;
 }
 
+/** Characters of a request's attribute that are logged; what Postfix sends is shorter. */
+const MAX_LOGGED = 64;
+
 /** One line a refusal or a lane decision, with what a postmaster finds the message by in Postfix's own log. */
 function logDecision(logger: Logger, request: PolicyRequest, decision: Exclude<Decision, { kind: 'pass' }>): void {
-  const fields = { decision: decision.kind, instance: request.instance, client: request.clientAddress };
+  const [instance, client] = [request.instance, request.clientAddress].map((text) => printable(text, MAX_LOGGED));
+  const fields = { decision: decision.kind, instance, client };
   switch (decision.kind) {
     case 'reject':
     case 'defer':

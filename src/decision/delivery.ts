@@ -3,7 +3,7 @@
  * tables in force give, and the lane that makes up the difference. This is the one place that tells static requirements
  * from dynamic ones; the table writer uses the same {@link DeliverySetting.tableKeys}.
  */
-import type { DomainName } from '../address/domain-name.ts';
+import { type DomainName, firstParentDot } from '../address/domain-name.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import type { NextHop } from '../settings/next-hop.ts';
 import { tableHolds } from '../settings/people.ts';
@@ -107,7 +107,7 @@ function tableRoute(settings: Settings, parties: Parties, tables: TablesInForce)
  * as its own (parent_domain_matches_subdomains), and asks sender_dependent_default_transport_maps for none of them.
  */
 function isBelowHosted(settings: Settings, name: DomainName): boolean {
-  for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
+  for (let dot = firstParentDot(name); dot >= 0; dot = name.indexOf('.', dot + 1)) {
     if (settings.find(name.slice(dot + 1) as DomainName) !== undefined) return true;
   }
   return false;

@@ -7,22 +7,29 @@
  * dropped from it to stay within bounds. Postfix's `instance` tells when a message began, so such messages are known
  * for what they are.
  */
-import type { DomainName } from '../address/domain-name.ts';
+import { type DomainName, MAX_DOMAIN } from '../address/domain-name.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { Lane } from './delivery.ts';
 import type { Parties } from './parties.ts';
 
-/** Messages remembered at once; about 500 bytes each, so 50 MB at the most. */
+/** Messages remembered at once; about 500 bytes each, so 50 MB. */
 export const LANES_CAPACITY = 100_000;
+/**
+ * Bytes of all recipients' domains remembered of them, about. Mail has few for each message, and this is never reached; of
+ * messages with many and long ones, which a stranger may send, so many fewer are remembered.
+ */
+const DOMAINS_BYTES = 32_000_000;
+/** What one of them takes besides its name. */
+const DOMAIN_OVERHEAD = 100;
 /** Messages of which only is remembered that they came to DATA. */
 const ENDED_CAPACITY = 10_000;
 /** How long a message is remembered after its last recipient; more than smtpd_timeout allows between commands. */
 export const LANES_LIFETIME_MS = 3_600_000;
 /** Recipients' domains remembered of one message besides the first; with more, any change of settings concerns it. */
 const MAX_OTHERS = 16;
-/** A longer name is no domain (RFC 1035, 2.3.4), and never hosted. */
-const MAX_NAME = 253;
+/** A longer instance is none of Postfix's (smtpd.c, mail_cmd: four numbers in hexadecimal), and is not remembered. */
+const MAX_INSTANCE = 64;
 
 /** What is remembered of one message. */
 export interface Message {
@@ -37,6 +44,8 @@ export interface Message {
   readonly sender: HostedDomain | undefined;
   readonly first: Looked;
   others: readonly Looked[] | undefined;
+  /** What its recipients' domains count for against {@link DOMAINS_BYTES}. */
+  bytes: number;
   touchedAt: number;
 }
 
@@ -54,6 +63,8 @@ export class Lanes {
   #endedNext = 0;
   readonly #capacity: number;
   readonly #lifetimeMs: number;
+  /** {@link Message.bytes} of all together. */
+  #bytes = 0;
   /** Messages that began before this may have had recipients that are not remembered. */
   #horizon: number;
 
@@ -69,7 +80,7 @@ export class Lanes {
   }
 
   find(instance: string): Message | undefined {
-    return instance === '' ? undefined : this.#messages.get(instance);
+    return canRemember(instance) ? this.#messages.get(instance) : undefined;
   }
 
   /** The first accepted recipient of a message fixes its lane. */
@@ -84,23 +95,26 @@ export class Lanes {
       sender,
       first,
       others: undefined,
+      bytes: sizeOf(first),
       touchedAt: now,
     };
-    if (instance === '') return message;
+    if (!canRemember(instance)) return message;
     this.#evict(now);
     this.#messages.set(instance, message);
+    this.#bytes += message.bytes;
     return message;
   }
 
   /** One more recipient is let into the message's lane. */
   admit(instance: string, message: Message, parties: Parties, now: number): void {
     message.recipients += 1;
-    if (instance === '' || message.recipients === 1) return;
+    if (!canRemember(instance) || message.recipients === 1) return;
     message.touchedAt = now;
-    note(message, parties);
+    this.#bytes += note(message, parties);
     // Last touched, last to go: a Map keeps the order of insertion.
     this.#messages.delete(instance);
     this.#messages.set(instance, message);
+    if (this.#bytes >= DOMAINS_BYTES) this.#evict(now);
   }
 
   /**
@@ -108,7 +122,7 @@ export class Lanes {
    * for a while: if DATA is refused after all, a client may go on with more recipients.
    */
   end(instance: string): void {
-    this.#messages.delete(instance);
+    this.#forget(instance);
     // A ring beside the set: to ask a Set for its oldest member takes long when many before it were deleted.
     const oldest = this.#endedRing[this.#endedNext];
     if (oldest !== undefined) this.#ended.delete(oldest);
@@ -130,22 +144,42 @@ export class Lanes {
     return began !== undefined && began < this.#horizon && began > now - 24 * 3_600_000;
   }
 
+  #forget(instance: string): void {
+    this.#bytes -= this.#messages.get(instance)?.bytes ?? 0;
+    this.#messages.delete(instance);
+  }
+
   #evict(now: number): void {
     for (const [instance, message] of this.#messages) {
-      if (now - message.touchedAt < this.#lifetimeMs && this.#messages.size < this.#capacity) return;
-      this.#messages.delete(instance);
+      const isTooMuch = this.#messages.size >= this.#capacity || this.#bytes >= DOMAINS_BYTES;
+      if (!isTooMuch && now - message.touchedAt < this.#lifetimeMs) return;
+      this.#forget(instance);
       const began = beganAt(instance);
       if (began !== undefined && began >= this.#horizon) this.#horizon = began + 1;
     }
   }
 }
 
-function note(message: Message, parties: Parties): void {
+function canRemember(instance: string): boolean {
+  return instance !== '' && instance.length <= MAX_INSTANCE;
+}
+
+/** Takes note of the recipient's domain; gives what the message's domains count for more than before. */
+function note(message: Message, parties: Parties): number {
   const { domain } = parties.recipient;
   const { first, others = [] } = message;
-  if (domain === first.name || others.length === MAX_OTHERS || others.some(({ name }) => name === domain)) return;
+  if (domain === first.name || others.length === MAX_OTHERS || others.some(({ name }) => name === domain)) return 0;
+  const looked = look(parties);
   // Not push: that makes room for 16 more.
-  message.others = others.concat(look(parties));
+  message.others = others.concat(looked);
+  const more = sizeOf(looked);
+  message.bytes += more;
+  return more;
+}
+
+/** The names of hosted domains are those that the settings hold. */
+function sizeOf({ name, domain }: Looked): number {
+  return DOMAIN_OVERHEAD + (domain === undefined ? name.length : 0);
 }
 
 function look({ recipient, recipientDomain }: Parties): Looked {
@@ -156,7 +190,7 @@ function look({ recipient, recipientDomain }: Parties): Looked {
 function nameToKeep(name: DomainName, domain: HostedDomain | undefined): DomainName {
   if (domain?.name === name) return domain.name;
   if (domain !== undefined) return domain.aliases.find((alias) => alias === name) ?? name;
-  return (name.length > MAX_NAME ? '' : Buffer.from(name).toString()) as DomainName;
+  return (name.length > MAX_DOMAIN ? '' : Buffer.from(name).toString()) as DomainName;
 }
 
 function isChanged({ name, domain }: Looked, settings: Settings): boolean {

@@ -4,11 +4,11 @@
  */
 import { isIP } from 'node:net';
 import { parseDomain } from '../address/domain-name.ts';
+import { printable } from '../log/printable.ts';
 import type { NextHop } from '../settings/next-hop.ts';
 import type { Resolver } from './dns-client.ts';
 import { type DnsAnswer, DnsTrouble, type RecordType } from './dns-message.ts';
 import { splitNextHop } from './next-hop-parts.ts';
-import { printable } from './printable.ts';
 import type { HostSeen, TlsaSight, Way } from './sight.ts';
 
 /** More than Postfix tries (smtp_mx_address_limit, 5), and a bound on what a hostile zone can make us do. */

@@ -5,8 +5,8 @@
 import { X509Certificate } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls, type SecureContext, type TLSSocket } from 'node:tls';
+import { printable } from '../log/printable.ts';
 import { cipherBits } from './cipher-bits.ts';
-import { printable } from './printable.ts';
 import { readCertificate } from './read-certificate.ts';
 import { offers, type Reply, ReplyReader, ReplyTrouble, wordReply } from './reply-reader.ts';
 import type { TlsSeen } from './sight.ts';

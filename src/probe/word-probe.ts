@@ -3,11 +3,11 @@
  * of them and the command that would ask for it. Pure; it judges nothing itself.
  */
 import { domainToUnicode } from 'node:url';
+import { printable } from '../log/printable.ts';
 import { LEVELS, TLS_VERSIONS, type TlsVersion } from '../settings/level.ts';
 import { BY_MX } from '../settings/next-hop.ts';
 import { namesOf } from './certificate-name.ts';
 import { judgeAddress, NOTHING_ELSE, type Verdicts } from './judge.ts';
-import { printable } from './printable.ts';
 import { daysUntil, isoMoment } from './probe-document.ts';
 import type { DomainProbe } from './probe-domain.ts';
 import type { AddressSeen, CertificateSeen, HostSeen, TlsSeen, VersionSeen, Way } from './sight.ts';

@@ -3,7 +3,7 @@
  * list is. It never sees the list's text again.
  */
 import type { Address, LocalPart } from '../address/address.ts';
-import type { DomainName } from '../address/domain-name.ts';
+import { type DomainName, firstParentDot } from '../address/domain-name.ts';
 import { type Pattern, parsePattern, type Side } from '../address/pattern.ts';
 
 const NOBODY: ReadonlySet<never> = new Set<never>();
@@ -99,7 +99,7 @@ export class People {
   }
 
   #matchParent(domain: DomainName): string | undefined {
-    for (let dot = domain.indexOf('.'); dot >= 0; dot = domain.indexOf('.', dot + 1)) {
+    for (let dot = firstParentDot(domain); dot >= 0; dot = domain.indexOf('.', dot + 1)) {
       const parent = domain.slice(dot + 1) as DomainName;
       if (this.parents.has(parent)) return `*@*.${parent}`;
     }

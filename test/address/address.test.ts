@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Address } from '../../src/address/address.ts';
-import { parseDomain } from '../../src/address/domain-name.ts';
+import { firstParentDot, parseDomain } from '../../src/address/domain-name.ts';
 
 const read = (text: string, delimiters = '+') => Address.read(text, delimiters);
 const parts = (text: string, delimiters = '+') => {
@@ -52,6 +52,15 @@ describe('an address is compared', () => {
     assert.equal(read('').isNull, true);
     assert.equal(read('').domain, '');
     assert.equal(read('postmaster').isNull, false);
+  });
+
+  it('unconverted where its domain is longer than any way to write one', () => {
+    // The time that the conversion takes grows with the square of the length: 20,000 ideographs are half a second.
+    const letters = Array.from({ length: 20_000 }, (_, i) => String.fromCodePoint(0x4e00 + i)).join('');
+    assert.equal(read(`a@${letters}.example`).domain, `${letters}.example`);
+    assert.equal(read(`a%${letters}@b.example`).routed?.domain, letters);
+    const long = `${'\u{1f600}'.repeat(50)}.`.repeat(4);
+    assert.match(read(`a@${long}example`).domain, /^(xn--[a-z0-9-]+\.){4}example$/u);
   });
 
   it('as what it is when it is nothing sensible', () => {
@@ -127,5 +136,18 @@ describe('the name of a hosted domain', () => {
       assert.notEqual(parseDomain(text), undefined, text);
     }
     assert.equal(parseDomain('Müller.Example'), 'xn--mller-kva.example');
+  });
+});
+
+describe('the domains above a name', () => {
+  it('are looked up from the first that is no longer than a domain name may be', () => {
+    assert.equal(firstParentDot('a.b.example'), 1);
+    assert.equal(firstParentDot('example'), -1);
+    assert.equal(firstParentDot(`${'x'.repeat(300)}.example`), 300);
+    const many = 'a.'.repeat(20_000);
+    assert.equal(many.length - firstParentDot(many) - 1, 252);
+    const longest = `${'a'.repeat(63)}.${'b'.repeat(63)}.${'c'.repeat(63)}.${'d'.repeat(61)}`;
+    assert.equal(parseDomain(longest), longest);
+    assert.equal(firstParentDot(`a.${longest}`), 1);
   });
 });

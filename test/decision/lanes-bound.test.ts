@@ -87,6 +87,33 @@ test('a hundred thousand messages and more take the memory that is stated, and n
   assert.ok(later <= LANES_CAPACITY * STATED_BYTES_EACH, `${later} bytes after as many again`);
 });
 
+test('messages with many recipients at long domains, and long instances, take no more', () => {
+  const lanes = new Lanes(startedAt);
+  const context = contextOf(lanes);
+  const ask = (i: number): void => {
+    const instance = Buffer.from(instanceAt(startedAt + i, i)).toString('latin1');
+    for (let other = 0; other < 20; other++) {
+      const domain = `${'x'.repeat(230)}.d${i}-${other}.example`;
+      decide(context, rcpt(instance, Buffer.from(`user@${domain}`).toString('latin1')), startedAt + i);
+    }
+  };
+  for (let i = 0; i < 100; i++) ask(i);
+  const before = heapUsed();
+  // 120 MB of names, if all were kept.
+  for (let i = 100; i < 30_000; i++) ask(i);
+  const full = heapUsed() - before;
+  assert.ok(full <= 50_000_000, `${full} bytes for ${lanes.size} messages`);
+  assert.ok(lanes.size > 1_000);
+  for (let i = 0; i < 5_000; i++) {
+    const instance = Buffer.from(instanceAt(startedAt + 30_000, i).padEnd(20_000, '0')).toString('latin1');
+    const recipient = 'user@a.example';
+    assert.equal(decide(context, rcpt(instance, recipient), startedAt + 30_000).kind, 'filter');
+    assert.equal(decide(context, data(instance, [recipient]), startedAt + 30_000).kind, 'filter');
+    assert.equal(decide(context, data(instance, [recipient, recipient]), startedAt + 30_000).kind, 'unsure');
+  }
+  assert.ok(heapUsed() - before <= 50_000_000);
+});
+
 test('the one that was heard of least recently is forgotten first', () => {
   const lanes = new Lanes(startedAt, 3);
   const context = contextOf(lanes);

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { printable } from '../../src/probe/printable.ts';
+import { printable } from '../../src/log/printable.ts';
 import { offers, ReplyReader, ReplyTrouble, wordReply } from '../../src/probe/reply-reader.ts';
 
 const read = (...pieces: readonly string[]): readonly (readonly [number, readonly string[]])[] => {

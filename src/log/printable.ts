@@ -1,5 +1,5 @@
 /**
- * What a stranger's server or certificate says, made fit for a terminal, a log and a document: bounded, and without
+ * What a stranger's server, certificate, settings or request says, made fit for a terminal, a log and a document: bounded, and without
  * anything that moves a cursor or turns text around. It judges nothing.
  */
 
