@@ -56,8 +56,8 @@ export class RedisServer {
   static async startSentinel(workspace: Workspace, master: RedisServer, quorum: number): Promise<RedisServer> {
     const lines = [
       `sentinel monitor settings ${master.host} ${master.port} ${quorum}`,
-      'sentinel down-after-milliseconds settings 500',
-      'sentinel failover-timeout settings 3000',
+      'sentinel down-after-milliseconds settings 1000',
+      'sentinel failover-timeout settings 5000',
     ];
     const address = await freeLoopbackAddress(SENTINEL_PORT);
     const server = new RedisServer(workspace, address, SENTINEL_PORT, 'redis-sentinel', { lines });
