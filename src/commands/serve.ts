@@ -13,6 +13,7 @@ import type { PolicyRequest } from '../decision/request.ts';
 import { openLog } from '../log/logger.ts';
 import { printable } from '../log/printable.ts';
 import type { MainFile } from '../main-file/main-file.ts';
+import { ServiceMetrics } from '../metrics/service-metrics.ts';
 import { type ListenAddress, parseListenAddress } from '../service/listen-address.ts';
 import { ListenError } from '../service/listener.ts';
 import { ServiceNotifier } from '../service/notify.ts';
@@ -36,7 +37,8 @@ export function addServe(program: Command): void {
     .summary('run the policy service')
     .description(
       "Answers Postfix's policy requests (check_policy_service) until SIGTERM. SIGHUP reads the settings again; so does a change\n" +
-        'in the settings directory. It logs to standard error: a JSON line an event, readable lines on a terminal.',
+        'in the settings directory. It logs to standard error: a JSON line an event, readable lines on a terminal. With\n' +
+        'server.metrics in the main file it shows /metrics, /healthz and /readyz there.',
     )
     .option('--try', 'when ready, print a request to try')
     .addHelpText(
@@ -46,7 +48,7 @@ export function addServe(program: Command): void {
     .action(
       action(async (context, flags: { readonly try?: boolean }) => {
         const main = await context.readMain();
-        await serve(main, (settings, addresses) => {
+        await serve(main, program.version() ?? '', (settings, addresses) => {
           if (flags.try === true) context.print(wordReady(settings, addresses));
         });
         return WELL;
@@ -68,9 +70,10 @@ function wordReady(settings: Settings, addresses: readonly string[]): string {
 /** Runs the service until SIGTERM or SIGINT; resolves when it has stopped. Throws what keeps it from starting. */
 export async function serve(
   main: MainFile,
+  version: string,
   ready: (settings: Settings, addresses: readonly string[]) => void,
 ): Promise<void> {
-  const sockets = listenAddresses(main);
+  const { sockets, metricsAddress } = readAddresses(main);
   const log = openLog(main.log.level);
   const { logger } = log;
   // Until the settings are loaded a SIGHUP asks for nothing that is not under way; by default it would end the process.
@@ -105,12 +108,32 @@ export async function serve(
     await tables.start();
   };
 
+  let isStopping = false;
+  const unready = (): string | undefined => {
+    if (isStopping) return 'stopping';
+    if (context === undefined) return 'no settings are in force yet';
+    return server.addresses.length === 0 ? 'not listening yet' : undefined;
+  };
+  const readParts = async () => ({
+    connections: server.counters,
+    maxConnections: main.server.maxConnections,
+    lanes,
+    settings: inForce,
+    hasTables: main.maps !== undefined,
+    tables: await tables?.read(),
+    redis: inForce.following,
+  });
+  const metrics =
+    metricsAddress === undefined ? undefined : new ServiceMetrics({ version, log: logger, unready, read: readParts });
+
   const server = new PolicyServer({
     log: logger,
+    replyTimes: metrics?.replyTimes,
     maxConnections: main.server.maxConnections,
     handler(request) {
       if (context === undefined) return undefined;
       const decision = decide(context, request, Date.now());
+      metrics?.decisions.count(request.protocolState, decision);
       // At DATA a lane is said again, not decided again.
       const isNews = decision.kind !== 'pass' && (decision.kind !== 'filter' || request.protocolState === 'RCPT');
       if (isNews && logger.isLevelEnabled('info')) logDecision(logger, request, decision);
@@ -118,12 +141,14 @@ export async function serve(
     },
   });
   try {
+    // First of all: it also tells that settings are still waited for.
+    if (metricsAddress !== undefined) await metrics?.listen(metricsAddress, { allowRemote: main.server.allowRemote });
     await inForce.start();
     collectGarbage();
     await startTables();
     isStarted = true;
     await server.listen(sockets, { allowRemote: main.server.allowRemote });
-    logger.info({ listen: server.addresses }, 'ready');
+    logger.info({ listen: server.addresses, metrics: metrics?.address }, 'ready');
     if (inForce.settings !== undefined) ready(inForce.settings, server.addresses);
     notifier.ready(`answers on ${server.addresses.join(', ')}`);
     if (notifier.watchdogMs !== undefined) setInterval(() => notifier.watchdog(), notifier.watchdogMs / 2).unref();
@@ -135,6 +160,7 @@ export async function serve(
       if (isRead) logger.info({ generation: inForce.generation }, 'settings read again');
     });
     logger.info('stopping');
+    isStopping = true;
     notifier.stopping();
   } catch (error) {
     throw error instanceof ListenError ? new CommandFailure(error.message) : error;
@@ -142,6 +168,7 @@ export async function serve(
     inForce.stop();
     tables?.stop();
     await server.stop();
+    await metrics?.stop();
     log.flush();
   }
 }
@@ -157,19 +184,26 @@ function collectGarbage(): void {
   if (typeof collect === 'function') collect();
 }
 
-function listenAddresses(main: MainFile): readonly ListenAddress[] {
-  const passed = takePassedSockets(process.env, process.pid);
-  if (passed.length > 0) return passed;
+interface Addresses {
+  readonly sockets: readonly ListenAddress[];
+  /** undefined: no metrics are shown. */
+  readonly metricsAddress: ListenAddress | undefined;
+}
+
+function readAddresses(main: MainFile): Addresses {
+  const { listen, metrics, allowRemote } = main.server;
   const complaints: Complaint[] = [];
-  const addresses: ListenAddress[] = [];
-  for (const text of main.server.listen) {
-    const parsed = parseListenAddress(text, { allowRemote: main.server.allowRemote });
-    if ('problem' in parsed)
-      complaints.push({ file: main.path, key: 'server.listen', message: `"${text}": ${parsed.problem}` });
-    else addresses.push(parsed.address);
-  }
+  const read = (key: 'listen' | 'metrics', text: string): readonly ListenAddress[] => {
+    const parsed = parseListenAddress(text, { allowRemote });
+    if ('address' in parsed) return [parsed.address];
+    complaints.push({ file: main.path, key: `server.${key}`, message: `"${text}": ${parsed.problem}` });
+    return [];
+  };
+  const passed = takePassedSockets(process.env, process.pid);
+  const sockets = passed.length > 0 ? passed : listen.flatMap((text) => read('listen', text));
+  const [metricsAddress] = metrics === undefined ? [] : read('metrics', metrics);
   if (complaints.length > 0) throw new ComplaintError(complaints);
-  return addresses;
+  return { sockets, metricsAddress };
 }
 
 /** Characters of a request's attribute that are logged; what Postfix sends is shorter. */

@@ -67,6 +67,7 @@ export class Lanes {
   #bytes = 0;
   /** Messages that began before this may have had recipients that are not remembered. */
   #horizon: number;
+  #forgotten = 0;
 
   /** `startedAt`: milliseconds since the epoch. */
   constructor(startedAt: number, capacity = LANES_CAPACITY, lifetimeMs = LANES_LIFETIME_MS) {
@@ -77,6 +78,15 @@ export class Lanes {
 
   get size(): number {
     return this.#messages.size;
+  }
+
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  /** Messages forgotten before their time, to make room for others. */
+  get forgotten(): number {
+    return this.#forgotten;
   }
 
   find(instance: string): Message | undefined {
@@ -152,7 +162,9 @@ export class Lanes {
   #evict(now: number): void {
     for (const [instance, message] of this.#messages) {
       const isTooMuch = this.#messages.size >= this.#capacity || this.#bytes >= DOMAINS_BYTES;
-      if (!isTooMuch && now - message.touchedAt < this.#lifetimeMs) return;
+      const isOld = now - message.touchedAt >= this.#lifetimeMs;
+      if (!isTooMuch && !isOld) return;
+      if (!isOld) this.#forgotten += 1;
       this.#forget(instance);
       const began = beganAt(instance);
       if (began !== undefined && began >= this.#horizon) this.#horizon = began + 1;

@@ -21,6 +21,7 @@ export class RedisLink {
   readonly #client: Redis | Cluster;
   readonly #address: RedisAddress;
   #isClosed = false;
+  #heardAt = Date.now();
   /** What the connection said last: it tells more than the failures of the commands that follow from it. */
   #error: Error | undefined;
 
@@ -57,6 +58,11 @@ export class RedisLink {
     }
   }
 
+  /** When the server last answered: milliseconds since the epoch. */
+  get heardAt(): number {
+    return this.#heardAt;
+  }
+
   /** Sends one command; throws {@link RedisTrouble} with what the server says, or if it says nothing in time. */
   async command(name: string, ...args: readonly Argument[]): Promise<unknown> {
     return await this.patientCommand(ANSWER_MS, name, ...args);
@@ -64,7 +70,9 @@ export class RedisLink {
 
   /** The same, for commands that take long. */
   async patientCommand(patienceMs: number, name: string, ...args: readonly Argument[]): Promise<unknown> {
-    return await this.#within(this.#client.call(name, [...args]), patienceMs, name);
+    const answer = await this.#within(this.#client.call(name, [...args]), patienceMs, name);
+    this.#heardAt = Date.now();
+    return answer;
   }
 
   /** Ends the connection; commands under way fail. */

@@ -5,7 +5,7 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import type { Settings } from '../settings/settings.ts';
-import type { SettingsSource } from '../source/settings-in-force.ts';
+import type { Following, SettingsSource } from '../source/settings-in-force.ts';
 import { Backoff } from './backoff.ts';
 import type { ChangeEntry, Position } from './layout.ts';
 import type { RedisAddress } from './redis-address.ts';
@@ -56,6 +56,8 @@ export class RedisSource implements SettingsSource {
   /** The first session has come to something, be it a failure. */
   #firstIsOver: () => void = () => {};
   #loadAgain = false;
+  #isFollowing = false;
+  #heardAt: number | undefined;
   #given: Settings | undefined;
 
   constructor(options: RedisSourceOptions) {
@@ -76,6 +78,17 @@ export class RedisSource implements SettingsSource {
     // What came between load() and this.
     if (this.#replica?.settings !== this.#given) this.#notify();
     return () => this.#stop();
+  }
+
+  get following(): Following {
+    return {
+      isConnected: this.#link !== undefined,
+      isFollowing: this.#isFollowing,
+      heardAt: this.#link?.heardAt ?? this.#heardAt,
+      position: this.#replica?.position.seq ?? 0,
+      refusedRecords: this.#replica?.refusedCount ?? 0,
+      snapshot: this.#snapshot?.state,
+    };
   }
 
   /** Has everything loaded again, as it stands in Redis now. */
@@ -116,8 +129,10 @@ export class RedisSource implements SettingsSource {
         if (this.#isStopping) return;
         this.#fail(error as Error);
       } finally {
+        this.#heardAt = this.#link?.heardAt ?? this.#heardAt;
         this.#link?.close();
         this.#link = undefined;
+        this.#isFollowing = false;
         this.#firstIsOver();
       }
       await pause(backoff.next(), this.#stopping.signal);
@@ -151,6 +166,7 @@ export class RedisSource implements SettingsSource {
 
   /** Nobody ever wrote settings here, or they are lost: not what "there are none" looks like, which has a stream too. */
   async #waitForBeginning(link: RedisLink): Promise<void> {
+    this.#isFollowing = false;
     const fields = { redis: this.#options.address.name };
     if (this.#replica === undefined) {
       this.#tell('warn', fields, 'Redis holds no settings yet: connections are closed without a reply until it does');
@@ -167,6 +183,7 @@ export class RedisSource implements SettingsSource {
 
   /** Another data set than the one that the settings in force are from. */
   async #refuseStranger(epoch: string): Promise<void> {
+    this.#isFollowing = false;
     this.#tell(
       'error',
       { redis: this.#options.address.name, epoch },
@@ -211,6 +228,7 @@ export class RedisSource implements SettingsSource {
     }
     replica.loaded();
     this.#replica = replica;
+    this.#isFollowing = true;
     this.#loadAgain = false;
     const ms = Math.round(performance.now() - began);
     this.#tell('info', { domains: replica.settings.size, ms }, 'settings loaded from Redis', replica.position.epoch);
@@ -226,6 +244,7 @@ export class RedisSource implements SettingsSource {
       throw new BrokenStream('Redis is behind what was read of it');
     }
     if (last.id === position.id) {
+      this.#isFollowing = true;
       this.#tell('info', { domains: replica.settings.size }, 'following changes in Redis', position.epoch);
       this.#firstIsOver();
     }
@@ -241,6 +260,7 @@ export class RedisSource implements SettingsSource {
       return;
     }
     await this.#applyAll(link, replica, entries);
+    this.#isFollowing = true;
     this.#notify();
   }
 

@@ -56,6 +56,10 @@ export class SettingsReplica {
     return [...this.#refused.values()].flatMap(({ complaints }) => complaints);
   }
 
+  get refusedCount(): number {
+    return this.#refused.size;
+  }
+
   /** Whether this record is not in force. */
   isRefused(name: string): boolean {
     return this.#refused.has(name);

@@ -2,6 +2,8 @@
  * Keeps the snapshot on disk as new as is reasonable: written whole with a full load, renewed some seconds after changes.
  * A snapshot that cannot be written is told and tried again; nobody waits for it.
  */
+import { stat } from 'node:fs/promises';
+import type { SnapshotState } from '../source/settings-in-force.ts';
 import { nameInRecord, type Position } from './layout.ts';
 import type { SourceLog } from './redis-source.ts';
 import type { SettingsReplica } from './settings-replica.ts';
@@ -32,6 +34,7 @@ export class SnapshotKeeper {
   #timer: NodeJS.Timeout | undefined;
   #restMs = LEAST_MS;
   #isOnDisk = false;
+  #writtenAt: number | undefined;
   #failedAt: number | undefined;
   #isStopped = false;
 
@@ -46,6 +49,13 @@ export class SnapshotKeeper {
     return this.#failedAt !== undefined && performance.now() - this.#failedAt > RETRY_MS;
   }
 
+  /** undefined: this process keeps none. */
+  get state(): SnapshotState | undefined {
+    if (!this.#isKept) return undefined;
+    const isCurrent = this.#isOnDisk && this.#changes.size === 0 && this.#writing === undefined;
+    return { writtenAt: this.#writtenAt, isCurrent };
+  }
+
   /** The settings in the snapshot; undefined if there is none that can be used. */
   async load(begin: (position: Position) => SettingsReplica): Promise<SettingsReplica | undefined> {
     const began = performance.now();
@@ -58,6 +68,7 @@ export class SnapshotKeeper {
       if (position === undefined) return undefined;
       replica.position = position;
       this.#isOnDisk = true;
+      this.#writtenAt = (await stat(this.#path)).mtimeMs;
       const ms = Math.round(performance.now() - began);
       this.#log.info({ snapshot: this.#path, domains: replica.settings.size, ms }, 'settings loaded from the snapshot');
       if (replica.complaints.length > 0) {
@@ -106,6 +117,7 @@ export class SnapshotKeeper {
         attempt(async () => {
           await writer.finish(position);
           this.#isOnDisk = true;
+          this.#writtenAt = Date.now();
         }),
       abandon: () => writer.abandon(),
     };
@@ -144,6 +156,7 @@ export class SnapshotKeeper {
     const began = performance.now();
     try {
       await renewSnapshot(this.#path, changes, this.#position);
+      this.#writtenAt = Date.now();
     } catch (error) {
       // They are still to be written, beneath what has changed since.
       this.#changes = new Map([...changes, ...this.#changes]);

@@ -19,8 +19,10 @@ export interface ConnectionHost {
   now(): number;
   /** The reply line for a request, or why there is none. Never throws. */
   reply(request: PolicyRequest): Buffer | Trouble;
-  /** Requests answered, of any type. */
-  answered(requests: number): void;
+  /** When bytes have come; 0 if nobody wants to know how long replies take. */
+  arrived(): number;
+  /** Requests answered, of any type, whose last bytes came at `arrivedAt`. */
+  answered(requests: number, arrivedAt: number): void;
   trouble(trouble: Trouble, connection: Connection): void;
   closed(connection: Connection): void;
 }
@@ -128,13 +130,14 @@ export class Connection implements RequestSink {
       return;
     }
     const host = this.#host;
+    const arrivedAt = host.arrived();
     const trouble = this.#parser.read(bytes, view, length, this) ?? this.#trouble;
     const requests = this.#requests;
     const replies = this.#more.length === 0 ? this.#reply : Buffer.concat([this.#reply, ...this.#more.splice(0)]);
     this.#requests = 0;
-    host.answered(requests);
     if (trouble !== undefined) {
       this.#closeInTrouble(trouble, requests === 0 ? NO_REPLY : replies);
+      host.answered(requests, arrivedAt);
       return;
     }
     if (!this.#parser.midRequest) this.#requestBegan = NEVER;
@@ -143,6 +146,7 @@ export class Connection implements RequestSink {
       this.#paused = true;
       this.#socket.pause();
     } else if (length >= READ_BYTES) this.#yield();
+    host.answered(requests, arrivedAt);
   }
 
   /** There is more to read, and Node would read on at once: lets the other connections have their turn first. */

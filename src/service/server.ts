@@ -6,6 +6,7 @@
 
 import { createServer, type Server, type Socket } from 'node:net';
 import type { PolicyRequest } from '../decision/request.ts';
+import type { Histogram } from '../metrics/histogram.ts';
 import { ActionLines } from './action-line.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { Connection, type ConnectionHost } from './connection.ts';
@@ -29,6 +30,8 @@ export interface PolicyServerOptions {
   /** `server.max_connections`, over all listeners together. */
   readonly maxConnections: number;
   readonly clock?: Clock;
+  /** Where to count how long replies take; absent: that is not measured. */
+  readonly replyTimes?: Histogram | undefined;
 }
 
 /** What has happened so far, for the metrics. */
@@ -89,11 +92,16 @@ export class PolicyServer {
       (kind, fields, more) => this.#writeWarning(kind, fields, more),
       () => clock.now(),
     );
+    const { replyTimes } = options;
     this.#host = {
       now: () => clock.now(),
       reply: (request) => this.#reply(request),
-      answered: (requests) => {
+      arrived: replyTimes === undefined ? () => 0 : () => clock.now(),
+      answered: (requests, arrivedAt) => {
         this.#requests += requests;
+        if (replyTimes !== undefined && requests !== 0) {
+          replyTimes.observe((clock.now() - arrivedAt) / 1000, requests);
+        }
       },
       trouble: (trouble, connection) => this.#countTrouble(trouble, connection),
       closed: (connection) => this.#closed(connection),

@@ -16,6 +16,31 @@ export interface SettingsSource {
   watch(changed: () => void): () => void;
   /** Has a source that follows changes load everything again, if it ever went by something else. */
   refresh?(): void;
+  /** How following gets on, where another program is followed. */
+  readonly following?: Following;
+}
+
+/** How a source that follows another program gets on. Times are milliseconds since the epoch. */
+export interface Following {
+  /** Whether there is a connection. */
+  readonly isConnected: boolean;
+  /** Whether changes there come into force here. */
+  readonly isFollowing: boolean;
+  /** When it last answered; undefined: never. */
+  readonly heardAt: number | undefined;
+  /** Counts the changes, on all hosts alike. */
+  readonly position: number;
+  /** Records that cannot be used. */
+  readonly refusedRecords: number;
+  /** What is kept for a start without it; undefined: nothing. */
+  readonly snapshot: SnapshotState | undefined;
+}
+
+export interface SnapshotState {
+  /** When it was last written; undefined: there is none. */
+  readonly writtenAt: number | undefined;
+  /** Whether it holds the settings in force. */
+  readonly isCurrent: boolean;
 }
 
 export interface SettingsEvents {
@@ -30,11 +55,12 @@ export class SettingsInForce {
   readonly #events: SettingsEvents;
   #settings: Settings | undefined;
   #generation = 0;
-  /** Whether the last load failed. */
   #failing = false;
   #loading: Promise<boolean> | undefined;
   #again: Promise<boolean> | undefined;
   #stopWatching: (() => void) | undefined;
+  #changedAt: number | undefined;
+  #loadedAt: number | undefined;
   reloads = 0;
   reloadErrors = 0;
 
@@ -50,6 +76,25 @@ export class SettingsInForce {
 
   get generation(): number {
     return this.#generation;
+  }
+
+  /** When they came into force: milliseconds since the epoch. */
+  get changedAt(): number | undefined {
+    return this.#changedAt;
+  }
+
+  /** When they were last loaded without a mistake, changed or not: milliseconds since the epoch. */
+  get loadedAt(): number | undefined {
+    return this.#loadedAt;
+  }
+
+  /** Whether the last load failed. */
+  get isFailing(): boolean {
+    return this.#failing;
+  }
+
+  get following(): Following | undefined {
+    return this.#source.following;
   }
 
   /** Loads for the first time; throws what is wrong. Then follows changes until {@link stop}. */
@@ -104,8 +149,11 @@ export class SettingsInForce {
   }
 
   #adopt(settings: Settings | undefined): void {
-    if (settings === undefined || (settings === this.#settings && !this.#failing)) return;
+    if (settings === undefined) return;
+    this.#loadedAt = Date.now();
+    if (settings === this.#settings && !this.#failing) return;
     this.#failing = false;
+    if (settings !== this.#settings) this.#changedAt = this.#loadedAt;
     this.#settings = settings;
     this.#generation += 1;
     this.#events.changed(settings, this.#generation);

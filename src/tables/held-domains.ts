@@ -110,6 +110,23 @@ export class HeldDomains {
     return after !== undefined;
   }
 
+  /** Whether the newest tables were written from the settings in force, be they in use already or not. */
+  get isCurrent(): boolean {
+    return this.#sets.at(-1)?.stamp?.settings === this.#settings.tableDigest;
+  }
+
+  /** When the newest tables were written, if they have a stamp: milliseconds since the epoch. */
+  get writtenAt(): number | undefined {
+    const newest = this.#sets.at(-1);
+    return newest?.stamp === undefined ? undefined : newest.since;
+  }
+
+  /** Whether {@link holds} is true of every domain that asks something of the tables. */
+  holdsAll(now: number): boolean {
+    const newest = this.#sets.at(-1);
+    return newest !== undefined && this.isCurrent && (this.#sets.length === 1 || this.#isPast(newest, now));
+  }
+
   /** The generation whose list of domains has to be read, since none of the known settings are what it was written from. */
   get unread(): string | undefined {
     const newest = this.#sets.at(-1);

@@ -19,6 +19,16 @@ const LOOK_MS = 1000;
 /** How long the event loop is kept at once. */
 const SLICE_MS = 5;
 
+/** How far the tables are, for the metrics. */
+export interface TablesReading {
+  /** When they were written, if they are whole: milliseconds since the epoch. */
+  readonly writtenAt: number | undefined;
+  /** Whether they were written from the settings in force. */
+  readonly isCurrent: boolean;
+  /** Domains with requirements that tables could hold, and that are answered by FILTER until these do. */
+  readonly domainsNotHeld: number;
+}
+
 export interface DeployedTablesOptions {
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
@@ -29,14 +39,17 @@ export class DeployedTables implements TablesInForce {
   readonly #directory: MapsDirectory;
   readonly #now: () => number;
   readonly #held: HeldDomains;
+  #settings: Settings;
   #watcher: FSWatcher | undefined;
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> | undefined;
+  #counting: Promise<number> | undefined;
   #again = false;
   #stopped = false;
 
   /** Nothing is held until {@link start}. */
   constructor(directory: string, settings: Settings, options: DeployedTablesOptions = {}) {
+    this.#settings = settings;
     this.#directory = new MapsDirectory(directory);
     this.#now = options.now ?? Date.now;
     this.#held = new HeldDomains(settings, options.settleMs ?? SETTLE_MS);
@@ -56,12 +69,35 @@ export class DeployedTables implements TablesInForce {
 
   /** To be told of other settings before the first decision by them. */
   update(settings: Settings): void {
+    this.#settings = settings;
     this.#held.update(settings);
     void this.look();
   }
 
   holds(domain: HostedDomain): boolean {
     return this.#held.holds(domain, this.#now());
+  }
+
+  /** Looks at every domain if need be, a little at a time. */
+  async read(): Promise<TablesReading> {
+    this.#counting ??= this.#countNotHeld().finally(() => {
+      this.#counting = undefined;
+    });
+    const domainsNotHeld = await this.#counting;
+    return { writtenAt: this.#held.writtenAt, isCurrent: this.#held.isCurrent, domainsNotHeld };
+  }
+
+  async #countNotHeld(): Promise<number> {
+    if (this.#held.holdsAll(this.#now())) return 0;
+    let count = 0;
+    let isOver = sliceEnd();
+    for (const domain of this.#settings.domains()) {
+      if (domain.tableDigest !== 0 && !this.holds(domain)) count += 1;
+      if (!isOver()) continue;
+      await setImmediate();
+      isOver = sliceEnd();
+    }
+    return count;
   }
 
   /** Looks at the directory; resolves when what is there has been taken in. Never rejects. */
