@@ -16,6 +16,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   'redis-tools': ['redis-cli'],
   'redis-sentinel': ['redis-sentinel'],
   strace: ['strace'],
+  zsh: ['zsh'],
   prometheus: ['promtool'],
 };
 
