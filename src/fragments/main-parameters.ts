@@ -12,18 +12,27 @@ import {
   TRANSPORT,
 } from '../tables/table.ts';
 import type { FragmentContext, OverrideFragment, ParameterFragment } from './fragment.ts';
+import { DEFAULT_ACTION, isOurAccess, isOurCall, isOurTable, type Ours, oursOf } from './ours.ts';
 import { splitRestrictions, withOurs } from './restrictions.ts';
-import { isTableAt, splitValue, withFirst } from './value-list.ts';
+import { splitValue, withFirst, without } from './value-list.ts';
 
 export const RECIPIENT_RESTRICTIONS = 'smtpd_recipient_restrictions';
 export const DATA_RESTRICTIONS = 'smtpd_data_restrictions';
 
+export const RESTRICTION_CLASSES = 'smtpd_restriction_classes';
+
+/** The lists of tables, and the table of ours that stands in each. */
+export const TABLE_PARAMETERS: ReadonlyMap<string, string> = new Map([
+  ['smtp_tls_policy_maps', TLS_POLICY],
+  ['transport_maps', TRANSPORT],
+  ['sender_dependent_default_transport_maps', SENDER_TRANSPORT],
+]);
+
 /** What is changed by adding to it: to be read as main.cf has it, `$name` and all. */
 export const PARAMETERS_EXTENDED = [
-  'smtp_tls_policy_maps',
-  'transport_maps',
-  'sender_dependent_default_transport_maps',
-  'smtpd_restriction_classes',
+  ...TABLE_PARAMETERS.keys(),
+  RESTRICTION_CLASSES,
+  RECEIPT_CLASS,
   RECIPIENT_RESTRICTIONS,
   DATA_RESTRICTIONS,
 ] as const;
@@ -71,44 +80,38 @@ export function policyLevels(settings: Settings): PolicyLevels {
  */
 export function policyServiceCall(policyService: string, context?: 'receipt' | 'delivery'): string {
   const what = context === undefined ? '' : ` policy_context=${context},`;
-  const action = '{ default_action = 451 4.3.5 TLS policy service is not available, try again later }';
-  return `check_policy_service { ${policyService},${what} { timeout = 10s }, { try_limit = 2 }, { retry_delay = 1s }, ${action} }`;
+  return `check_policy_service { ${policyService},${what} { timeout = 10s }, { try_limit = 2 }, { retry_delay = 1s }, ${DEFAULT_ACTION} }`;
 }
 
 /** Puts tlswarden's restrictions into a value. */
-export function recipientRestrictions(present: string, { policyService, maps }: FragmentContext): string {
-  const table = maps === undefined ? undefined : tablePath(maps.directory, RECEIPT_ACCESS);
-  const context = contextOf(present, policyService);
-  const access = maps === undefined || context === 'delivery' ? [] : [`check_recipient_access ${maps.type}:${table}`];
-  const ours = [...access, policyServiceCall(policyService, context)];
-  return withOurs(present, ours, (text) => isOurCall(text, policyService) || isOurAccess(text, table));
+export function recipientRestrictions(present: string, context: FragmentContext): string {
+  const { policyService, maps } = context;
+  const own = oursIn(context);
+  const pass = passOf(present, own);
+  const access =
+    maps === undefined || pass === 'delivery'
+      ? []
+      : [`check_recipient_access ${maps.type}:${tablePath(maps.directory, RECEIPT_ACCESS)}`];
+  const ours = [...access, policyServiceCall(policyService, pass)];
+  return withOurs(present, ours, (text) => isOurCall(text, own) || isOurAccess(text, own));
 }
 
-function isOurCall(restriction: string, policyService: string): boolean {
-  const [name = '', argument = ''] = splitValue(restriction);
-  if (name.toLowerCase() !== 'check_policy_service') return false;
-  const words = argument.startsWith('{') ? splitValue(argument.slice(1, -1)) : [argument];
-  return words[0] === policyService;
+function oursIn({ policyService, maps, present }: FragmentContext): Ours {
+  return oursOf(policyService, maps?.directory, present.parameters.get(RECEIPT_CLASS) ?? '');
 }
 
 /** Where mail passes twice, each pass asks for one hop: that is the administrator's, and stays. */
-function contextOf(present: string, policyService: string): 'receipt' | 'delivery' | undefined {
-  const call = splitRestrictions(present).find((text) => isOurCall(text, policyService));
-  const context = /\bpolicy_context\s*=\s*(receipt|delivery)\b/u.exec(call ?? '')?.[1];
-  return context === 'receipt' || context === 'delivery' ? context : undefined;
-}
-
-function isOurAccess(restriction: string, table: string | undefined): boolean {
-  const [name, argument = ''] = splitValue(restriction);
-  return table !== undefined && name?.toLowerCase() === 'check_recipient_access' && isTableAt(argument, table);
+function passOf(present: string, ours: Ours): 'receipt' | 'delivery' | undefined {
+  const call = splitRestrictions(present).find((text) => isOurCall(text, ours));
+  const pass = /\bpolicy_context\s*=\s*(receipt|delivery)\b/u.exec(call ?? '')?.[1];
+  return pass === 'receipt' || pass === 'delivery' ? pass : undefined;
 }
 
 /** At DATA the service speaks first: what stands behind a permit is not asked. */
-export function dataRestrictions(present: string, { policyService }: FragmentContext): string {
-  const others = withOurs(present, [], (text) => isOurCall(text, policyService));
-  return [policyServiceCall(policyService, contextOf(present, policyService)), others]
-    .filter((part) => part !== '')
-    .join(', ');
+export function dataRestrictions(present: string, context: FragmentContext): string {
+  const ours = oursIn(context);
+  const call = policyServiceCall(context.policyService, passOf(present, ours));
+  return [call, withoutRestrictions(present, ours)].filter((part) => part !== '').join(', ');
 }
 
 /** All parameters, in the order in which a postmaster would read them. */
@@ -128,13 +131,21 @@ export function mainParameters(settings: Settings, context: FragmentContext): re
   if (present.parameters.has('tls_required_enable')) {
     add('tls_required_enable', 'no', "senders could switch TLS policies off with a header 'TLS-Required: no'");
   }
+  const ours = oursIn(context);
   if (maps !== undefined) {
-    addTables(settings, maps, now, add);
-    const classes = splitValue(now('smtpd_restriction_classes')).filter((name) => name !== RECEIPT_CLASS);
-    add('smtpd_restriction_classes', [...classes, RECEIPT_CLASS].join(', '), 'the class that receipt_access names');
+    addTables(settings, maps, ours, now, add);
+    const classes = [...splitValue(withoutClass(now(RESTRICTION_CLASSES))), RECEIPT_CLASS];
+    add(RESTRICTION_CLASSES, classes.join(', '), 'the class that receipt_access names');
     const clients = `check_client_access cidr:${tablePath(maps.directory, RECEIPT_CLIENTS)}`;
     add(RECEIPT_CLASS, clients, 'refuses plaintext sessions, but for receipt.exempt_clients');
     add('plaintext_reject_code', '550', 'for good: the sender is told at once, not after days');
+  } else if (ours.directories.length > 0) {
+    // Nobody renews these tables any more: what they hold is not what the settings ask for.
+    const reason = 'the main file has no [maps] any more';
+    for (const [parameter, table] of TABLE_PARAMETERS)
+      add(parameter, withoutTable(now(parameter), table, ours), reason);
+    add(RESTRICTION_CLASSES, withoutClass(now(RESTRICTION_CLASSES)), reason);
+    add(RECEIPT_CLASS, '', reason);
   }
   const recipient = recipientRestrictions(now(RECIPIENT_RESTRICTIONS), context);
   add(RECIPIENT_RESTRICTIONS, recipient, 'asks for TLS on receipt, and routes by FILTER, before anything permits');
@@ -142,23 +153,39 @@ export function mainParameters(settings: Settings, context: FragmentContext): re
   return fragments;
 }
 
+/** A list of tables without ours. */
+export function withoutTable(value: string, table: string, ours: Ours): string {
+  return without(value, (element) => isOurTable(element, table, ours));
+}
+
+/** smtpd_restriction_classes without ours. */
+export function withoutClass(value: string): string {
+  return without(value, (name) => name === RECEIPT_CLASS);
+}
+
+/** smtpd_recipient_restrictions or smtpd_data_restrictions without ours. */
+export function withoutRestrictions(value: string, ours: Ours): string {
+  return withOurs(value, [], (text) => isOurCall(text, ours) || isOurAccess(text, ours));
+}
+
+const TABLE_REASONS: Readonly<Record<string, string>> = {
+  [TLS_POLICY]: 'domains whose mail goes by MX, over TLS only',
+  [TRANSPORT]: 'recipients and domains whose mail goes through a transport that compels TLS',
+  [SENDER_TRANSPORT]: 'senders whose mail leaves over TLS only',
+};
+
 function addTables(
   settings: Settings,
   maps: NonNullable<FragmentContext['maps']>,
+  ours: Ours,
   now: (name: string) => string,
   add: (parameter: string, value: string, reason: string) => void,
 ): void {
-  const first = (parameter: string, table: string, reason: string): void => {
-    const path = tablePath(maps.directory, table);
-    add(
-      parameter,
-      withFirst(`${maps.type}:${path}`, now(parameter), (element) => isTableAt(element, path)),
-      reason,
-    );
-  };
-  first('smtp_tls_policy_maps', TLS_POLICY, 'domains whose mail goes by MX, over TLS only');
-  first('transport_maps', TRANSPORT, 'recipients and domains whose mail goes through a transport that compels TLS');
-  first('sender_dependent_default_transport_maps', SENDER_TRANSPORT, 'senders whose mail leaves over TLS only');
+  for (const [parameter, table] of TABLE_PARAMETERS) {
+    const first = `${maps.type}:${tablePath(maps.directory, table)}`;
+    const value = withFirst(first, now(parameter), (element) => isOurTable(element, table, ours));
+    add(parameter, value, TABLE_REASONS[table] ?? '');
+  }
   const { fingerprint, daneOnly } = policyLevels(settings);
   if (fingerprint) add('smtp_tls_fingerprint_digest', 'sha256', 'what the fingerprints in the settings are');
   if (daneOnly) {

@@ -2,6 +2,7 @@
  * Everything that this host's main.cf and master.cf need for these settings (contract section 7). Pure: what Postfix has
  * now goes in, so that it is kept, and a second time changes nothing.
  */
+import type { Transport } from '../decision/transport.ts';
 import type { Settings } from '../settings/settings.ts';
 import { tablePath } from '../tables/stamp.ts';
 import { SENDER_TRANSPORT, TRANSPORT } from '../tables/table.ts';
@@ -12,10 +13,15 @@ import { masterServices } from './master-services.ts';
 import { permitsBeforeRelayCheck } from './restrictions.ts';
 import { isTableAt, splitValue } from './value-list.ts';
 
-export function makeFragments(settings: Settings, context: FragmentContext): Fragments {
+/** `kept`: transports that master.cf has already, and is to keep. */
+export function makeFragments(
+  settings: Settings,
+  context: FragmentContext,
+  kept: readonly Transport[] = [],
+): Fragments {
   return {
     parameters: mainParameters(settings, context),
-    services: masterServices(settings, context),
+    services: masterServices(settings, context, kept),
     overrides: overrides(context),
     notes: notes(settings, context),
   };

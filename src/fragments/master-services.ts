@@ -10,17 +10,41 @@ import { BOUNCE_FILTER, requiredTableName } from '../tables/table.ts';
 import { transportsInUse } from '../tables/transports-in-use.ts';
 import type { FragmentContext, ServiceFragment } from './fragment.ts';
 
-export function masterServices(settings: Settings, context: FragmentContext): readonly ServiceFragment[] {
-  return transportsInUse(settings).map((transport) => {
-    const name = transportName(transport);
-    const options = transportOptions(transport, context).map((option) => ` -o ${option}`);
-    return {
-      service: `${name}/unix`,
-      line: `${name} unix - - n - - smtp${options.join('')}`,
-      reason: reasonOf(transport),
-    };
-  });
+/** `kept`: transports that master.cf has already. Mail may be queued for them, whether or not the settings name them. */
+export function masterServices(
+  settings: Settings,
+  context: FragmentContext,
+  kept: readonly Transport[] = [],
+): readonly ServiceFragment[] {
+  const inUse = transportsInUse(settings);
+  const names = new Set(inUse.map(transportName));
+  const unused = kept.filter((transport) => !names.has(transportName(transport)));
+  return [
+    ...inUse.map((transport) => serviceFragment(transport, context, reasonOf(transport))),
+    ...unused.map((transport) => serviceFragment(transport, context, 'not in use now, but mail may be queued for it')),
+  ];
 }
+
+function serviceFragment(transport: Transport, context: FragmentContext, reason: string): ServiceFragment {
+  const name = transportName(transport);
+  const options = transportOptions(transport, context).map((option) => ` -o ${option}`);
+  return { service: `${name}/unix`, line: `${name} unix - - n - - smtp${options.join('')}`, reason };
+}
+
+/** The options that tlswarden gives its services; any other is somebody else's. */
+export const TRANSPORT_OPTIONS: ReadonlySet<string> = new Set([
+  'syslog_name',
+  'smtp_tls_security_level',
+  'smtp_tls_policy_maps',
+  'smtp_tls_mandatory_protocols',
+  'smtp_tls_mandatory_ciphers',
+  'smtp_fallback_relay',
+  'smtp_tls_per_site',
+  'smtp_tls_fingerprint_digest',
+  'smtp_dns_support_level',
+  'smtp_host_lookup',
+  'smtp_delivery_status_filter',
+]);
 
 /** All that main.cf may say of TLS otherwise: the transport has to hold whatever stands there. */
 function transportOptions(transport: Transport, { maps, present }: FragmentContext): readonly string[] {

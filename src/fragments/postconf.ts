@@ -1,22 +1,30 @@
 /**
- * postconf(1): what a Postfix has in force. It reads only; what is to be set is somebody else's.
+ * postconf(1): what a Postfix has in force, and the editing of its files. What is to be set is somebody else's.
  */
 import { execFile } from 'node:child_process';
 
 /** postconf is missing or failed. */
 export class PostconfError extends Error {
   readonly configDirectory: string;
+  /** Without the place. */
+  readonly reason: string;
 
-  constructor(configDirectory: string, message: string, cause: unknown) {
-    super(`${configDirectory}: ${message}`, { cause });
+  constructor(configDirectory: string, reason: string, cause: unknown) {
+    super(`${configDirectory}: ${reason}`, { cause });
     this.name = 'PostconfError';
     this.configDirectory = configDirectory;
+    this.reason = reason;
   }
 }
 
 /** A parameter's value with all `$name` in it expanded; '' if this Postfix has no parameter of that name. */
 export async function parameterValue(configDirectory: string, name: string): Promise<string> {
   return (await postconf(configDirectory, ['-xh', name])).trim();
+}
+
+/** What a parameter is where no main.cf says otherwise. */
+export async function parameterDefault(name: string): Promise<string> {
+  return (await run(['-dh', name], 'postconf')).trim();
 }
 
 /** Values of parameters as main.cf has them, `$name` and all; a parameter that this Postfix does not know is absent. */
@@ -33,6 +41,21 @@ export async function expandedParameters(
   names: readonly string[],
 ): Promise<ReadonlyMap<string, string>> {
   return readAssignments(await postconf(configDirectory, ['-x', ...names]));
+}
+
+/** What main.cf itself sets; what is left to its default is absent, and so is what nothing in Postfix refers to. */
+export async function setParameters(configDirectory: string): Promise<ReadonlyMap<string, string>> {
+  return readAssignments(await postconf(configDirectory, ['-n']));
+}
+
+/** The entries of master.cf, by `name/type`, each in one line. */
+export async function masterEntries(configDirectory: string): Promise<ReadonlyMap<string, string>> {
+  const entries = new Map<string, string>();
+  for (const line of (await postconf(configDirectory, ['-M'])).split('\n')) {
+    const [name, type] = line.trim().split(/\s+/u);
+    if (name !== undefined && type !== undefined) entries.set(`${name}/${type}`, line.trim());
+  }
+  return entries;
 }
 
 function readAssignments(text: string): ReadonlyMap<string, string> {
@@ -58,13 +81,18 @@ export function defaultDatabaseType(configDirectory: string): Promise<string> {
   return parameterValue(configDirectory, 'default_database_type');
 }
 
-function postconf(configDirectory: string, args: readonly string[]): Promise<string> {
+/** Runs postconf for one Postfix, and gives what it prints. Rejects with {@link PostconfError}. */
+export function postconf(configDirectory: string, args: readonly string[]): Promise<string> {
+  return run(['-c', configDirectory, ...args], configDirectory);
+}
+
+function run(args: readonly string[], place: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    execFile('postconf', ['-c', configDirectory, ...args], { maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
+    execFile('postconf', args, { maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
       if (error === null) resolve(stdout);
       else {
         const missing = error.code === 'ENOENT' ? 'postconf was not found in PATH' : undefined;
-        reject(new PostconfError(configDirectory, missing ?? `postconf failed: ${stderr.trim()}`, error));
+        reject(new PostconfError(place, missing ?? `postconf failed: ${stderr.trim()}`, error));
       }
     });
   });

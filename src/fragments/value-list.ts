@@ -24,7 +24,21 @@ export function splitValue(value: string): readonly string[] {
 
 /** `first`, then what is there now without whatever `isOurs`. */
 export function withFirst(first: string, present: string, isOurs: (element: string) => boolean): string {
-  return [first, ...splitValue(present).filter((element) => !isOurs(element))].join(', ');
+  const others = without(present, isOurs);
+  return others === '' ? first : `${first}, ${others}`;
+}
+
+/** What is there now without whatever `isOurs`. */
+export function without(present: string, isOurs: (element: string) => boolean): string {
+  return splitValue(present)
+    .filter((element) => !isOurs(element))
+    .join(', ');
+}
+
+/** Whether Postfix reads the same in both, however the elements are parted: over many lines, say. */
+export function isSameValue(a: string, b: string): boolean {
+  const [some, others] = [splitValue(a), splitValue(b)].map((list) => list.map((text) => text.replace(/\s+/gu, ' ')));
+  return some?.length === others?.length && some?.every((element, i) => element === others?.[i]) === true;
 }
 
 /** Whether a list of tables has this one in it, of whatever type: `lmdb:/dir/transport`, `proxy:lmdb:/dir/transport`. */

@@ -14,7 +14,7 @@ export const isTemporary = (name: string): boolean => /^\.tlswarden-\d+-\d+\.tmp
 /** The new content of one file; undefined removes it. */
 export interface FileChange {
   readonly path: string;
-  readonly text: string | undefined;
+  readonly text: string | Uint8Array | undefined;
 }
 
 interface Prepared {
@@ -55,16 +55,25 @@ export async function writeFilesAtomically(
     await Promise.all(Array.from({ length: Math.min(AT_ONCE, changes.length) }, prepareSome));
     if (failure !== undefined) throw failure.error;
   } catch (error) {
-    for (const { temporary } of prepared) if (temporary !== undefined) await rm(temporary, { force: true });
+    await removeTemporaries(prepared);
     throw error;
   }
   const directories = new Set<string>();
-  for (const { target, temporary } of prepared) {
-    if (temporary === undefined) await rm(target, { force: true });
-    else await rename(temporary, target);
-    directories.add(dirname(target));
+  try {
+    for (const { target, temporary } of prepared) {
+      if (temporary === undefined) await rm(target, { force: true });
+      else await rename(temporary, target);
+      directories.add(dirname(target));
+    }
+  } catch (error) {
+    await removeTemporaries(prepared);
+    throw error;
   }
   for (const directory of directories) await syncDirectory(directory);
+}
+
+async function removeTemporaries(prepared: readonly Prepared[]): Promise<void> {
+  for (const { temporary } of prepared) if (temporary !== undefined) await rm(temporary, { force: true });
 }
 
 /** A symbolic link stays one: what it leads to is replaced. */
@@ -78,7 +87,7 @@ async function targetOf(path: string): Promise<string> {
   }
 }
 
-async function writeBeside(temporary: string, target: string, text: string): Promise<void> {
+async function writeBeside(temporary: string, target: string, text: string | Uint8Array): Promise<void> {
   // Left by a writer of the same number that was killed.
   await rm(temporary, { force: true });
   let file: FileHandle | undefined;

@@ -5,19 +5,16 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { lastLines } from './postmap.ts';
-import { errorCode, TablesError } from './tables-error.ts';
+import { errorCode } from './tables-error.ts';
 
-/** Reloads the Postfix of this configuration if it runs; tells whether it did. */
+/** Postfix could not be told. The message is its reason. */
+export class ReloadError extends Error {}
+
+/** Reloads the Postfix of this configuration if it runs; tells whether it did. Rejects with {@link ReloadError}. */
 export async function reloadPostfix(configDirectory: string): Promise<boolean> {
   if (!(await mayRun(configDirectory))) return false;
   const { failed, output } = await run('postfix', ['-c', configDirectory, 'reload']);
-  if (failed) {
-    throw new TablesError(
-      'reload',
-      configDirectory,
-      `the tables are written, but Postfix could not be told: ${output}`,
-    );
-  }
+  if (failed) throw new ReloadError(output);
   return true;
 }
 

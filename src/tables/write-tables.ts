@@ -10,7 +10,7 @@ import type { Settings } from '../settings/settings.ts';
 import { LockError, withExclusiveLock } from '../source/exclusive-lock.ts';
 import { checkTables, type TablesOptions } from './check-tables.ts';
 import { BUILDING, LOCK_FILE, MapsDirectory, NEW_STAMP } from './maps-directory.ts';
-import { reloadPostfix } from './postfix-reload.ts';
+import { ReloadError, reloadPostfix } from './postfix-reload.ts';
 import { compiledSuffix, postmap } from './postmap.ts';
 import { type Rendering, render } from './render.ts';
 import { DOMAINS_FILE, formatStamp, STAMP_FORMAT, type Stamp, stampFile, type TableStamp } from './stamp.ts';
@@ -88,10 +88,20 @@ async function replaceTables(
   }
   // Where nothing was in force Postfix has nothing open, and main.cf hardly refers to it.
   const isTold = wasInForce && tables.some((table) => isUnseen(table, options.type) && differs(table, before, stamp));
-  const reloaded = isTold && (await reloadPostfix(options.configDirectory));
+  const reloaded = isTold && (await tellPostfix(options.configDirectory));
   await replaceFile(stampFile(options.directory), directory.file(NEW_STAMP), formatStamp(stamp));
   await sync(options.directory);
   return { changed: true, reloaded, tables: stamp.tables };
+}
+
+async function tellPostfix(configDirectory: string): Promise<boolean> {
+  try {
+    return await reloadPostfix(configDirectory);
+  } catch (error) {
+    if (!(error instanceof ReloadError)) throw error;
+    const message = `the tables are written, but Postfix could not be told: ${error.message}`;
+    throw new TablesError('reload', configDirectory, message, error);
+  }
 }
 
 /** Whether Postfix keeps what it has read of such a table until it is reloaded (dict_thash.c, dict_cidr.c, dict_regexp.c). */

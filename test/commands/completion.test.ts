@@ -64,6 +64,8 @@ describe('completion in bash', () => {
       'min_protocol=',
       'min_cipher_bits=',
     ]);
+    assert.deepEqual(shell.bash('tlswarden postfix a'), ['apply']);
+    assert.deepEqual(shell.bash('tlswarden postfix revert --d'), ['--dry-run']);
     assert.deepEqual(shell.bash('tlswarden completion '), ['bash', 'zsh']);
   });
 

@@ -50,6 +50,7 @@ describe('help', () => {
       ['explain'],
       ['completion'],
       ...['list', 'show', 'set', 'unset', 'import', 'export'].map((sub) => ['domains', sub]),
+      ...['show', 'apply', 'revert'].map((sub) => ['postfix', sub]),
     ];
     for (const command of commands) {
       const { stdout } = run([...command, '--help']);

@@ -1,0 +1,167 @@
+/**
+ * `tlswarden-backup` beside main.cf: the files as they were before each change, the record of what apply has changed, and
+ * the lock by which changes take turns. A change that is cut short leaves `pending.json` here, by which the next run takes
+ * it back. main.cf and master.cf themselves are somebody else's.
+ */
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { withExclusiveLock } from '../source/exclusive-lock.ts';
+import { sync } from '../tables/text-file.ts';
+import { isTable } from '../toml/table-reader.ts';
+import { type AppliedRecord, formatRecord, isDigests, parseRecord } from './applied-record.ts';
+import {
+  type ConfigurationFiles,
+  type Digests,
+  digestsOf,
+  FILES,
+  readConfigurationFiles,
+} from './configuration-files.ts';
+
+export const APPLY_DIRECTORY = 'tlswarden-backup';
+const LOCK_FILE = '.lock';
+const RECORD_FILE = 'applied.json';
+const PENDING_FILE = 'pending.json';
+
+/** How many backups are kept, besides the one from before the first apply. */
+const BACKUPS_KEPT = 5;
+
+/** A change that was begun. */
+export interface Pending {
+  /** The backup that was taken before. */
+  readonly backup: string;
+  /** The files as the change leaves them. */
+  readonly after: Digests;
+  /** What is on record when it is done; undefined: nothing. */
+  readonly record: AppliedRecord | undefined;
+}
+
+export class ApplyDirectory {
+  readonly path: string;
+
+  constructor(configDirectory: string) {
+    this.path = join(configDirectory, APPLY_DIRECTORY);
+  }
+
+  /** Runs `body` while no other process changes anything here. */
+  async locked<T>(waiting: () => void, body: () => Promise<T>): Promise<T> {
+    await mkdir(this.path, 0o700).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    });
+    return await withExclusiveLock(this.#file(LOCK_FILE), waiting, body);
+  }
+
+  async record(): Promise<AppliedRecord | undefined> {
+    return parseRecord(await this.#readJson(RECORD_FILE));
+  }
+
+  async pending(): Promise<Pending | undefined> {
+    const value = await this.#readJson(PENDING_FILE);
+    if (!isTable(value)) return undefined;
+    const { backup, after, record } = value;
+    if (typeof backup !== 'string' || !isDigests(after)) return undefined;
+    return { backup, after, record: parseRecord(record) };
+  }
+
+  backupPath(name: string): string {
+    return this.#file(name);
+  }
+
+  /** The files of a backup, or undefined if it is not there any more. */
+  async backup(name: string): Promise<ConfigurationFiles | undefined> {
+    return await readConfigurationFiles(this.#file(name)).catch(() => undefined);
+  }
+
+  /** Keeps a copy of the files, and removes the oldest copies but those that `kept` names. Gives its name. */
+  async backUp(files: ConfigurationFiles, kept: readonly string[]): Promise<string> {
+    const name = new Date().toISOString().replace(/[-:]/gu, '');
+    await mkdir(this.#file(name), 0o700);
+    for (const file of FILES) {
+      const { mode } = await stat(join(dirname(this.path), file));
+      await writeSynced(this.#file(name, file), files[file], mode & 0o777);
+    }
+    await sync(this.#file(name));
+    await sync(this.path);
+    const others = (await this.#backups()).filter((other) => other !== name && !kept.includes(other));
+    for (const old of others.slice(0, Math.max(0, others.length - BACKUPS_KEPT + 1))) {
+      await rm(this.#file(old), { recursive: true, force: true });
+    }
+    return name;
+  }
+
+  /** Says what is about to be changed. Before the first of the files is. */
+  async begin(pending: Pending): Promise<void> {
+    await this.#write(
+      PENDING_FILE,
+      `${JSON.stringify({ ...pending, record: pending.record ?? null }, undefined, 2)}\n`,
+    );
+  }
+
+  /** Says that it is done. */
+  async finish({ record }: Pending): Promise<void> {
+    if (record !== undefined) await this.setRecord(record);
+    await this.cancel();
+    if (record === undefined) await this.forget();
+  }
+
+  /** Says that it is undone, or done. */
+  async cancel(): Promise<void> {
+    await rm(this.#file(PENDING_FILE), { force: true });
+    await sync(this.path);
+  }
+
+  async setRecord(record: AppliedRecord): Promise<void> {
+    await this.#write(RECORD_FILE, formatRecord(record));
+  }
+
+  async forget(): Promise<void> {
+    await rm(this.#file(RECORD_FILE), { force: true });
+  }
+
+  async #backups(): Promise<readonly string[]> {
+    return (await readdir(this.path)).filter((name) => /^\d{8}T\d{6}\.\d{3}Z$/u.test(name)).sort();
+  }
+
+  async #readJson(name: string): Promise<unknown> {
+    try {
+      return JSON.parse(await readFile(this.#file(name), 'utf8'));
+    } catch (error) {
+      // What is no record of ours proves nothing; what cannot be read might be one.
+      if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  async #write(name: string, text: string): Promise<void> {
+    const temporary = this.#file(`.${name}.new`);
+    await rm(temporary, { force: true });
+    await writeSynced(temporary, text, 0o600);
+    await rename(temporary, this.#file(name));
+    await sync(this.path);
+  }
+
+  #file(...names: readonly string[]): string {
+    return join(this.path, ...names);
+  }
+}
+
+/** What the files were before a change that was cut short; where somebody has changed one since, it is as it is. */
+export function beforePending(
+  now: ConfigurationFiles,
+  { after }: Pending,
+  backup: ConfigurationFiles,
+): ConfigurationFiles {
+  const digests = digestsOf(now);
+  const name = (file: (typeof FILES)[number]): Buffer => (digests[file] === after[file] ? backup[file] : now[file]);
+  return { 'master.cf': name('master.cf'), 'main.cf': name('main.cf') };
+}
+
+async function writeSynced(path: string, content: string | Uint8Array, mode: number): Promise<void> {
+  const file = await open(path, 'wx', mode);
+  try {
+    await file.chmod(mode);
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,14 @@
+/**
+ * Why main.cf and master.cf were not changed, or could not be left changed, in words. Unless the words say otherwise, both
+ * files are as they were.
+ */
+import { wordSystemError } from '../tables/tables-error.ts';
+
+export class ApplyError extends Error {}
+
+/** An error of the operating system as {@link ApplyError}, with the file that it names; any other as it is. */
+export function asApplyError(error: unknown, path: string): unknown {
+  if (!(error instanceof Error) || !('syscall' in error)) return error;
+  const named = (error as NodeJS.ErrnoException).path ?? path;
+  return new ApplyError(`${named}: ${wordSystemError(error)}`, { cause: error });
+}

@@ -1,0 +1,44 @@
+/**
+ * main.cf and master.cf as bytes: read together, replaced each whole or not at all. What stands in them is not looked at.
+ */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeFilesAtomically } from '../source/atomic-files.ts';
+
+/** In the order in which they are replaced: the services are there before main.cf names them. */
+export const FILES = ['master.cf', 'main.cf'] as const;
+export type FileName = (typeof FILES)[number];
+
+export type ConfigurationFiles = Readonly<Record<FileName, Buffer>>;
+export type Digests = Readonly<Record<FileName, string>>;
+
+export async function readConfigurationFiles(directory: string): Promise<ConfigurationFiles> {
+  const [master, main] = await Promise.all(FILES.map((name) => readFile(join(directory, name))));
+  return { 'master.cf': master as Buffer, 'main.cf': main as Buffer };
+}
+
+/** Replaces those that differ; owner, mode and symbolic links stay. */
+export async function replaceConfigurationFiles(
+  directory: string,
+  from: ConfigurationFiles,
+  to: ConfigurationFiles,
+): Promise<void> {
+  const changes = FILES.filter((name) => !from[name].equals(to[name])).map((name) => ({
+    path: join(directory, name),
+    text: to[name],
+  }));
+  await writeFilesAtomically(changes, undefined);
+}
+
+export function digestsOf(files: ConfigurationFiles): Digests {
+  return { 'master.cf': digestOf(files['master.cf']), 'main.cf': digestOf(files['main.cf']) };
+}
+
+export function isSameFiles(a: ConfigurationFiles, b: ConfigurationFiles): boolean {
+  return FILES.every((name) => a[name].equals(b[name]));
+}
+
+function digestOf(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}

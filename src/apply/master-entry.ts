@@ -1,0 +1,91 @@
+/**
+ * One entry of master.cf in one line, as `postconf -M` prints and takes it: its fields, its command, its options. Pure.
+ */
+
+/** `-o name=value` or `-o { name = value }`; other words of the command keep their place among them. */
+type Word = { readonly option: string; readonly value: string } | { readonly word: string };
+
+interface Entry {
+  /** service type private unpriv chroot wakeup maxproc command */
+  readonly fields: readonly string[];
+  readonly words: readonly Word[];
+}
+
+const FIELDS = 8;
+
+/** The same entry with these options set to these values, where they stand now or at its end. */
+export function withOptions(line: string, options: ReadonlyMap<string, string>): string {
+  const { fields, words } = parseEntry(line);
+  const rest = new Map(options);
+  const changed = words.map((word): Word => {
+    if (!('option' in word)) return word;
+    const value = rest.get(word.option);
+    if (value === undefined) return word;
+    rest.delete(word.option);
+    return { option: word.option, value };
+  });
+  return formatEntry({ fields, words: [...changed, ...[...rest].map(([option, value]) => ({ option, value }))] });
+}
+
+/**
+ * `ours` with what somebody has added to the entry that stands there: process limits and the like, and options other than
+ * those in `own`.
+ */
+export function withWhatWasAdded(ours: string, standing: string, own: ReadonlySet<string>): string {
+  const [wanted, present] = [parseEntry(ours), parseEntry(standing)];
+  const added = present.words.filter((word) => !('option' in word && own.has(word.option)));
+  const fields = [...present.fields.slice(0, FIELDS - 1), ...wanted.fields.slice(FIELDS - 1)];
+  return formatEntry({ fields, words: [...wanted.words, ...added] });
+}
+
+/** The line as {@link withOptions} would write it: equal entries are equal texts. */
+export function normalEntry(line: string): string {
+  return formatEntry(parseEntry(line));
+}
+
+function parseEntry(line: string): Entry {
+  const texts = splitWords(line);
+  const words: Word[] = [];
+  for (let i = FIELDS; i < texts.length; i++) {
+    const text = texts[i] as string;
+    const next = texts[i + 1];
+    if (text !== '-o' || next === undefined) {
+      words.push({ word: text });
+      continue;
+    }
+    const assignment = next.startsWith('{') && next.endsWith('}') ? next.slice(1, -1) : next;
+    const equals = assignment.indexOf('=');
+    i += 1;
+    if (equals < 0) words.push({ word: text }, { word: next });
+    else words.push({ option: assignment.slice(0, equals).trim(), value: assignment.slice(equals + 1).trim() });
+  }
+  return { fields: texts.slice(0, FIELDS), words };
+}
+
+function formatEntry({ fields, words }: Entry): string {
+  const texts = words.map((word) => {
+    if ('word' in word) return word.word;
+    const isPlain = !/[\s{}]/u.test(word.value);
+    return isPlain ? `-o ${word.option}=${word.value}` : `-o { ${word.option} = ${word.value} }`;
+  });
+  return [...fields, ...texts].join(' ');
+}
+
+/** The words of a line; white space in `{ … }` parts none. */
+function splitWords(line: string): readonly string[] {
+  const words: string[] = [];
+  let word = '';
+  let depth = 0;
+  for (const character of line) {
+    if (depth === 0 && /\s/u.test(character)) {
+      if (word !== '') words.push(word);
+      word = '';
+      continue;
+    }
+    if (character === '{') depth += 1;
+    else if (character === '}' && depth > 0) depth -= 1;
+    word += character;
+  }
+  if (word !== '') words.push(word);
+  return words;
+}

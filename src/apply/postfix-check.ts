@@ -1,0 +1,45 @@
+/**
+ * `postfix check`, and what it says. Its script logs its reasons by postlog(1), which shows them on a terminal only: so it
+ * gets one, by script(1) of util-linux.
+ */
+import { execFile } from 'node:child_process';
+
+/** What is wrong, in Postfix's words, a line each; undefined: nothing. */
+export async function checkPostfix(configDirectory: string): Promise<string | undefined> {
+  const command = 'exec postfix -c "$TLSWARDEN_POSTFIX" check';
+  const env = { ...process.env, TLSWARDEN_POSTFIX: configDirectory };
+  const seen = await run('script', ['-qec', command, '/dev/null'], env);
+  if (seen.missing === undefined) return seen.failed ? reasonIn(seen.output) : undefined;
+  const { failed, output, missing } = await run('postfix', ['-c', configDirectory, 'check'], process.env);
+  if (missing !== undefined) return missing;
+  return failed ? reasonIn(output) : undefined;
+}
+
+/** Every process of a check warns of the same things: each line once, and what ended it first. */
+function reasonIn(output: string): string {
+  const lines = [...new Set(output.split(/\r?\n/u).map((line) => line.replace(/^.*?\]: /u, '').trim()))];
+  const said = lines.filter((line) => line !== '');
+  const [fatal, others] = [
+    said.filter((line) => /\bfatal:/u.test(line)),
+    said.filter((line) => !/\bfatal:/u.test(line)),
+  ];
+  return [...fatal, ...others].slice(0, 20).join('\n') || 'it gave no reason; the mail log may have one';
+}
+
+interface Run {
+  readonly failed: boolean;
+  readonly output: string;
+  /** Why the program could not be started. */
+  readonly missing: string | undefined;
+}
+
+function run(program: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<Run> {
+  return new Promise((resolve) => {
+    const child = execFile(program, args, { env, maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
+      const missing = error?.code === 'ENOENT' ? `${program} was not found in PATH` : undefined;
+      resolve({ failed: error !== null, output: stderr + stdout, missing });
+    });
+    child.stdin?.on('error', () => {});
+    child.stdin?.end();
+  });
+}

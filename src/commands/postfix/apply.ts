@@ -1,0 +1,90 @@
+/**
+ * `tlswarden postfix apply`: sets the lines that `postfix show` prints. How stands in src/apply.
+ */
+import type { Command } from 'commander';
+import { applyFragments } from '../../apply/apply.ts';
+import { missingTables } from '../../apply/missing-tables.ts';
+import { reachService } from '../../apply/reach-service.ts';
+import { makeFragments } from '../../fragments/make-fragments.ts';
+import { readPresentConfiguration } from '../../fragments/present-configuration.ts';
+import type { Settings } from '../../settings/settings.ts';
+import { loadSettings } from '../../source/open-source.ts';
+import { action, type CommandContext, CommandFailure, type ExitStatus, WELL } from '../command-context.ts';
+import { addChangeOptions, type ChangeFlags, changeFailure, needsRoot, reloadIfAsked, tellChange } from './change.ts';
+import { type ThisHost, thisHost } from './this-host.ts';
+
+const HELP = `
+What stands in main.cf and master.cf is kept: tlswarden's tables come first in their lists, its restrictions before
+whatever may permit, a service with restrictions of its own gets the same in them. Both files are copied to
+tlswarden-backup beside them first, and put back if "postfix check" fails or this program is interrupted; if it is killed,
+the next run puts them back. A transport that the settings do not need any more stays, since mail may be queued for it.
+A running Postfix is told by "postfix reload" only.
+
+Examples:
+  $ tlswarden postfix apply --dry-run
+  --- main.cf
+  # offer STARTTLS: who is asked for TLS must be able to use it
+  +smtpd_tls_security_level = may
+  …
+  $ tlswarden postfix apply --reload
+  $ tlswarden --json postfix apply    {"changed": true, "main.cf": [{parameter, from, to, reason}], …}
+
+Exit status: 0 done, or nothing to change; 1 it did not work, and both files are as they were; 2 main file or settings
+that cannot be used.`;
+
+export function addApply(postfix: Command): void {
+  addChangeOptions(
+    postfix
+      .command('apply')
+      .summary('set these lines with postconf, keeping what is there')
+      .description(
+        'Sets what main.cf and master.cf need for the settings as they are, after a backup. A second run changes nothing; a new\n' +
+          'level in the settings needs a new transport, and so another run.',
+      ),
+  )
+    .addHelpText('after', HELP)
+    .action(action((context, flags: ChangeFlags) => apply(context, flags)));
+}
+
+async function apply(context: CommandContext, flags: ChangeFlags): Promise<ExitStatus> {
+  const main = await context.readMain();
+  const settings = await loadSettings(main);
+  needsRoot(flags);
+  try {
+    const host = await thisHost(main);
+    const concerns = await prerequisites(settings, host, flags.dryRun === true);
+    const applied = await applyFragments(settings, {
+      ...host,
+      dryRun: flags.dryRun === true,
+      waiting: () => context.note('waiting for another tlswarden that is changing main.cf and master.cf'),
+    });
+    const notes = [...applied.notes, ...concerns];
+    const reload = await reloadIfAsked(host.configDirectory, applied, flags);
+    await tellChange(context, host.configDirectory, { ...applied, notes, reload, queued: [] });
+    return WELL;
+  } catch (error) {
+    throw changeFailure(error);
+  }
+}
+
+/** What has to be there before Postfix is told of it: without the tables it would defer all mail. */
+async function prerequisites(settings: Settings, host: ThisHost, dryRun: boolean): Promise<readonly string[]> {
+  const concerns: string[] = [];
+  if (host.maps !== undefined) {
+    const present = await readPresentConfiguration(host.configDirectory);
+    const missing = await missingTables(makeFragments(settings, { ...host, present }), host.maps);
+    if (missing.length > 0) {
+      const what = `there is no ${missing[0]}${missing.length > 1 ? `, nor ${missing.length - 1} more` : ''}`;
+      if (!dryRun)
+        throw new CommandFailure(`${what}: write the tables first, by "tlswarden maps"; nothing was changed`);
+      concerns.push(`The tables are not there yet (${what}): run "tlswarden maps" first.`);
+    }
+  }
+  const unreached = await reachService(host.policyService);
+  if (unreached !== undefined) {
+    concerns.push(
+      `The policy service does not answer at ${host.policyService} (${unreached}): until it does, Postfix defers all mail.`,
+    );
+  }
+  return concerns;
+}
