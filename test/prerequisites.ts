@@ -18,6 +18,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   strace: ['strace'],
   zsh: ['zsh'],
   prometheus: ['promtool'],
+  systemd: ['systemd-analyze', 'systemd-socket-activate', 'systemd-notify'],
 };
 
 /** Table types of Postfix, and the packages that bring them. */

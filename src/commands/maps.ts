@@ -196,7 +196,7 @@ class TablesWriter {
         if (changed) this.#logger.info({ tables }, 'tables written');
       } catch (error) {
         this.#logger.error({ error: (error as Error).message }, 'tables cannot be written; the old ones are in force');
-        if (this.#wanted === undefined) this.#retry = setTimeout(() => this.want(settings), RETRY_MS);
+        if (this.#wanted === undefined && !this.#stopped) this.#retry = setTimeout(() => this.want(settings), RETRY_MS);
       }
     }
   }

@@ -62,8 +62,8 @@ export async function postmap(
   if (suffix !== undefined) await chmod(file + suffix, 0o644);
 }
 
-/** What a Postfix program said before it gave up: the reason is in its last lines. */
-export function lastLines(stderr: string): string {
+/** What postmap said before it gave up: the reason is in its last lines. */
+function lastLines(stderr: string): string {
   const lines = stderr.trim().split('\n');
   return lines.slice(-3).join('; ') || 'it gave no reason';
 }

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { chmod, chown, mkdir, utimes } from 'node:fs/promises';
+import { chmod, chown, mkdir, readFile, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Settings } from '../../src/settings/settings.ts';
@@ -67,11 +67,21 @@ export class MapsSite {
     await chmod(await this.workspace.write(`bin/${name}`, `#!/bin/sh\n${script}\n`), 0o755);
   }
 
-  /** Has master(8) say that it runs, and `postfix` do this. */
-  async running(script: string): Promise<void> {
-    await this.program('postfix', script);
-    await this.program('master', 'exit 1');
-    await this.program('postconf', `echo ${this.#bin}`);
+  /** Stands in for a running master(8): holds its lock, and counts each SIGHUP that it gets. */
+  async running(): Promise<void> {
+    const script = `exec 9>>"$1" && flock 9 && trap 'echo reload >> "$2"' HUP && echo $$ > "$1" && echo running
+      while :; do sleep 0.1 9>&-; done`;
+    const files = [this.workspace.path('queue', 'pid', 'master.pid'), this.workspace.path('told')];
+    const child = spawn('sh', ['-c', script, 'master', ...files], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const kill = (): void => void child.kill('SIGKILL');
+    this.workspace.push({ dispose: kill, abandon: kill });
+    await once(child.stdout, 'data');
+  }
+
+  /** How often the stand-in was told to reload. */
+  async told(): Promise<number> {
+    const text = await readFile(this.workspace.path('told'), 'utf8').catch(() => '');
+    return text.split('\n').length - 1;
   }
 
   get path(): string {

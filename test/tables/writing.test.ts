@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { readdirSync, statSync } from 'node:fs';
 import { readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { checkTables } from '../../src/tables/check-tables.ts';
+import { checkTables, type TablesOptions } from '../../src/tables/check-tables.ts';
 import { diffTables } from '../../src/tables/diff-tables.ts';
 import { TablesError } from '../../src/tables/tables-error.ts';
+import { writeTables } from '../../src/tables/write-tables.ts';
 import { compile } from '../decision/core.ts';
+import { waitFor } from '../harness/wait-for.ts';
 import type { RawSettings } from '../oracle/oracle.ts';
 import { MapsSite } from './maps-site.ts';
 
@@ -145,29 +147,37 @@ test('a table that Postfix may still refer to never vanishes', async (t) => {
 
 test('Postfix is told to reload only where it would not see a change by itself', async (t) => {
   const site = await MapsSite.of(t, 'lmdb');
-  await site.running(`echo "$3" >> ${site.workspace.path('told')}`);
-  const told = async (job: readonly RawSettings[], exemptClients: readonly string[]): Promise<string> => {
-    await rm(site.workspace.path('told'), { force: true });
-    Object.assign(site.options, { exemptClients });
-    await site.process({ settings: job });
-    return await readFile(site.workspace.path('told'), 'utf8').catch(() => '');
-  };
-  assert.equal(await told([one], []), '');
-  assert.equal(await told([other], []), '');
-  assert.equal(await told([other], ['192.0.2.0/24']), 'reload\n');
-  Object.assign(site.options, { type: 'texthash' });
-  assert.equal(await told([one], ['192.0.2.0/24']), 'reload\n');
+  const reloaded = async (raw: RawSettings, options: Partial<TablesOptions> = {}): Promise<boolean> =>
+    (await writeTables(compile(raw).settings, { ...site.options, ...options })).reloaded;
+  await site.running();
+  assert.equal(await reloaded(one), false);
+  assert.equal(await reloaded(other), false);
+  const exemptClients = ['192.0.2.0/24'];
+  assert.equal(await site.told(), 0);
+  assert.equal(await reloaded(other, { exemptClients }), true);
+  await waitFor(async () => (await site.told()) === 1, 'Postfix to be told');
+  assert.equal(await reloaded(one, { exemptClients, type: 'texthash' }), true);
+  await waitFor(async () => (await site.told()) === 2, 'Postfix to be told again');
+});
+
+test('nobody is told where Postfix does not run, whatever a killed one has left behind', async (t) => {
+  const site = await MapsSite.of(t);
+  await site.write(one);
+  await site.workspace.write('queue/pid/master.pid', `${process.pid}\n`);
+  assert.equal((await writeTables(compile(other).settings, site.options)).reloaded, false);
 });
 
 test('a reload that fails leaves no stamp, and the next run tells Postfix again', async (t) => {
   const site = await MapsSite.of(t);
   await site.write(one);
-  await site.running('echo broken >&2; exit 1');
-  const { outcomes } = await site.process({ settings: [other] });
-  assert.match(JSON.stringify(outcomes), /"kind":"reload"/u);
+  await site.running();
+  const pid = await readFile(site.workspace.path('queue/pid/master.pid'), 'utf8');
+  await site.workspace.write('queue/pid/master.pid', 'nonsense');
+  const write = () => writeTables(compile(other).settings, site.options);
+  await assert.rejects(write(), (error) => error instanceof TablesError && error.kind === 'reload');
   assert.equal((await checkTables(compile(other).settings, site.options)).current, false);
-  await site.program('postfix', ':');
-  assert.match(JSON.stringify((await site.process({ settings: [other] })).outcomes), /"changed":true/u);
+  await site.workspace.write('queue/pid/master.pid', pid);
+  assert.equal((await write()).reloaded, true);
   assert.equal((await checkTables(compile(other).settings, site.options)).current, true);
 });
 

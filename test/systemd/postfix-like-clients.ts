@@ -1,0 +1,63 @@
+// A process that asks a policy service without end, as smtpd(8) does: some clients keep their connection, some come anew for each
+// request; whoever gets no answer asks once more. At the end of its input it prints what it has seen as JSON. For tests that
+// restart the service meanwhile. Its argument is the service's address.
+
+import { setTimeout as pause } from 'node:timers/promises';
+import { PolicyClient } from '../service/policy-client.ts';
+import { recordedRequest } from '../service/recorded-request.ts';
+
+export interface Seen {
+  answered: number;
+  /** Connections that were not to be had. */
+  refused: number;
+  /** Requests that got no answer at first, and got one from the next connection. */
+  again: number;
+  /** Requests that got none from that either. */
+  lost: number;
+}
+
+const CLIENTS = 8;
+
+const [address = ''] = process.argv.slice(2);
+const seen: Seen = { answered: 0, refused: 0, again: 0, lost: 0 };
+let isOver = false;
+
+async function connected(): Promise<PolicyClient | undefined> {
+  try {
+    return await PolicyClient.to(address);
+  } catch {
+    seen.refused += 1;
+    await pause(50);
+    return undefined;
+  }
+}
+
+async function client(number: number): Promise<void> {
+  const keepsConnection = number % 2 === 0;
+  let connection: PolicyClient | undefined;
+  for (let count = 0; !isOver; count += 1) {
+    const request = recordedRequest({ instance: `${number}.${count}` });
+    for (let attempt = 1; ; attempt += 1) {
+      connection ??= await connected();
+      const isAnswered = connection !== undefined && (await connection.ask(request)) !== 'closed';
+      if (!isAnswered || !keepsConnection) {
+        connection?.close();
+        connection = undefined;
+      }
+      if (isAnswered) seen.answered += 1;
+      else if (attempt === 1) seen.again += 1;
+      else seen.lost += 1;
+      if (isAnswered || attempt === 2) break;
+    }
+    await pause(2);
+  }
+  connection?.close();
+}
+
+process.stdin.on('end', () => {
+  isOver = true;
+});
+process.stdin.resume();
+process.stdout.write('asking\n');
+await Promise.all(Array.from({ length: CLIENTS }, (_, number) => client(number)));
+process.stdout.write(`${JSON.stringify(seen)}\n`);
