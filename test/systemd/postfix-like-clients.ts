@@ -1,5 +1,5 @@
 // A process that asks a policy service without end, as smtpd(8) does: some clients keep their connection, some come anew for each
-// request; whoever gets no answer asks once more. At the end of its input it prints what it has seen as JSON. For tests that
+// request; whoever gets no answer asks once more, a second later. At the end of its input it prints what it has seen as JSON. For tests that
 // restart the service meanwhile. Its argument is the service's address.
 
 import { setTimeout as pause } from 'node:timers/promises';
@@ -17,6 +17,10 @@ export interface Seen {
 }
 
 const CLIENTS = 8;
+
+/** smtpd_policy_service_try_limit and smtpd_policy_service_retry_delay. */
+const TRIES = 2;
+const RETRY_DELAY_MS = 1_000;
 
 const [address = ''] = process.argv.slice(2);
 const seen: Seen = { answered: 0, refused: 0, again: 0, lost: 0 };
@@ -45,9 +49,10 @@ async function client(number: number): Promise<void> {
         connection = undefined;
       }
       if (isAnswered) seen.answered += 1;
-      else if (attempt === 1) seen.again += 1;
-      else seen.lost += 1;
-      if (isAnswered || attempt === 2) break;
+      else if (attempt === TRIES) seen.lost += 1;
+      if (isAnswered || attempt === TRIES) break;
+      seen.again += 1;
+      await pause(RETRY_DELAY_MS);
     }
     await pause(2);
   }

@@ -57,6 +57,7 @@ test('a restart of the service refuses no connection and loses no request', asyn
   }
   asking.stdin.end();
   const seen = JSON.parse((await said.next()).value) as Seen;
+  t.diagnostic(`${seen.answered} answered, ${seen.again} at the second try`);
   assert.deepEqual({ refused: seen.refused, lost: seen.lost }, { refused: 0, lost: 0 });
   assert.ok(seen.answered > 0);
   kill();
