@@ -2,6 +2,7 @@
  * The entries of the lists `senders` and `recipients` (contract section 3): what one may write, and what it means.
  * It knows nothing of settings around a list, and never guesses: what it cannot read exactly is an error.
  */
+import { quoted } from '../log/printable.ts';
 import { foldLocalPart, type LocalPart } from './address.ts';
 import { type DomainName, parseDomain } from './domain-name.ts';
 
@@ -17,9 +18,11 @@ export type Pattern =
 /** `own`: the domain's own side (recipients of incoming, senders of outgoing). `far`: the other one. */
 export type Side = 'own' | 'far';
 
-/** The entries of a list as given: an array, or a string split at spaces, commas and newlines. */
-export function splitList(text: string): readonly string[] {
-  return text.split(/[\s,]+/u).filter((entry) => entry !== '');
+/** The entries of a list that is written as a string, split at spaces, commas and newlines; no more than `most` of them. */
+export function splitList(text: string, most = Number.POSITIVE_INFINITY): readonly string[] {
+  // One may be empty, before the first separator.
+  const entries = text.split(/[\s,]+/u, Math.min(most + 1, 0xffffffff)).filter((entry) => entry !== '');
+  return entries.length > most ? entries.slice(0, most) : entries;
 }
 
 /** Reads one entry; a string is the sentence that says what is wrong with it. */
@@ -34,24 +37,24 @@ export function parsePattern(entry: string, side: Side): Pattern | string {
     const parent = right.startsWith('*.') ? parseDomain(right.slice(2)) : undefined;
     if (parent !== undefined) return { kind: 'subdomains', domain: parent };
     const domain = parseDomain(right);
-    return domain === undefined ? `"${entry}" names no valid domain` : { kind: 'domain', domain };
+    return domain === undefined ? `${quoted(entry)} names no valid domain` : { kind: 'domain', domain };
   }
   const domain = parseDomain(right);
-  if (domain === undefined) return `"${entry}" names no valid domain`;
+  if (domain === undefined) return `${quoted(entry)} names no valid domain`;
   const local = parseLocalPart(left);
-  return local === undefined ? `"${entry}" has no valid local part` : { kind: 'address', local, domain };
+  return local === undefined ? `${quoted(entry)} has no valid local part` : { kind: 'address', local, domain };
 }
 
 function parseOwnWord(entry: string): Pattern | string {
   const local = parseLocalPart(entry);
-  return local === undefined ? `"${entry}" is no valid local part` : { kind: 'local part', local };
+  return local === undefined ? `${quoted(entry)} is no valid local part` : { kind: 'local part', local };
 }
 
 function parseFarWord(entry: string): Pattern | string {
   const domain = parseDomain(entry);
-  if (domain === undefined) return `"${entry}" is neither an address nor a domain`;
+  if (domain === undefined) return `${quoted(entry)} is neither an address nor a domain`;
   // Without a dot it is almost surely a local part on the wrong side, which would silently match nobody.
-  if (!domain.includes('.')) return `"${entry}" is no address; for the domain of that name write "*@${entry}"`;
+  if (!domain.includes('.')) return `${quoted(entry)} is no address; for the domain of that name write "*@${entry}"`;
   return { kind: 'domain', domain };
 }
 

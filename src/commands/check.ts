@@ -1,7 +1,9 @@
 /**
  * `tlswarden check`: whether main file and settings can be used, and what is in them. It changes nothing.
  */
+
 import type { Command } from 'commander';
+import { quoted } from '../log/printable.ts';
 import type { MainFile } from '../main-file/main-file.ts';
 import type { People } from '../settings/people.ts';
 import { FLOWS, type Flow, HOPS, type Hop, listName, type Setting } from '../settings/setting.ts';
@@ -120,7 +122,7 @@ function findSuspicious(main: MainFile, settings: Settings): readonly Complaint[
     found.push({
       file: main.path,
       key: 'receipt.exempt_clients',
-      message: `"${block}" is everyone: nothing is asked for on receipt`,
+      message: `${quoted(block)} is everyone: nothing is asked for on receipt`,
     });
   }
   for (const [flow, hop] of hops()) {

@@ -14,7 +14,7 @@ import { checkTables, type TablesOptions } from '../tables/check-tables.ts';
 import { diffTables } from '../tables/diff-tables.ts';
 import { TablesError } from '../tables/tables-error.ts';
 import { type TablesProgress, type TablesWritten, writeTables } from '../tables/write-tables.ts';
-import { ComplaintError } from '../toml/complaint.ts';
+import { ComplaintError, complaintFields } from '../toml/complaint.ts';
 import {
   action,
   type CommandContext,
@@ -144,7 +144,7 @@ async function watch(main: MainFile, options: TablesOptions): Promise<ExitStatus
   const writer = new TablesWriter(log.logger, options);
   const inForce = new SettingsInForce(openSource(main, { log: log.logger, keepsSnapshot: false, quietMs: QUIET_MS }), {
     changed: (settings) => writer.want(settings),
-    failed: (error) => log.logger.error({ complaints: error.complaints }, 'settings cannot be used; the tables stay'),
+    failed: (error) => log.logger.error(complaintFields(error), 'settings cannot be used; the tables stay'),
   });
   try {
     await inForce.start();

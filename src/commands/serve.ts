@@ -11,7 +11,7 @@ import { NO_TABLES } from '../decision/delivery.ts';
 import { Lanes } from '../decision/lanes.ts';
 import type { PolicyRequest } from '../decision/request.ts';
 import { openLog } from '../log/logger.ts';
-import { printable } from '../log/printable.ts';
+import { printable, quoted } from '../log/printable.ts';
 import type { MainFile } from '../main-file/main-file.ts';
 import { ServiceMetrics } from '../metrics/service-metrics.ts';
 import { type ListenAddress, parseListenAddress } from '../service/listen-address.ts';
@@ -24,7 +24,7 @@ import type { Settings } from '../settings/settings.ts';
 import { openSource } from '../source/open-source.ts';
 import { SettingsInForce } from '../source/settings-in-force.ts';
 import { DeployedTables } from '../tables/in-force.ts';
-import { type Complaint, ComplaintError } from '../toml/complaint.ts';
+import { type Complaint, ComplaintError, complaintFields } from '../toml/complaint.ts';
 import { action, CommandFailure, WELL } from './command-context.ts';
 import { untilStopped } from './until-stopped.ts';
 
@@ -97,7 +97,7 @@ export async function serve(
       if (tables === undefined && isStarted) void startTables();
     },
     failed(error) {
-      logger.error({ complaints: error.complaints }, 'settings cannot be used; those in force stay');
+      logger.error(complaintFields(error), 'settings cannot be used; those in force stay');
     },
   });
 
@@ -196,7 +196,7 @@ function readAddresses(main: MainFile): Addresses {
   const read = (key: 'listen' | 'metrics', text: string): readonly ListenAddress[] => {
     const parsed = parseListenAddress(text, { allowRemote });
     if ('address' in parsed) return [parsed.address];
-    complaints.push({ file: main.path, key: `server.${key}`, message: `"${text}": ${parsed.problem}` });
+    complaints.push({ file: main.path, key: `server.${key}`, message: `${quoted(text)}: ${parsed.problem}` });
     return [];
   };
   const passed = takePassedSockets(process.env, process.pid);

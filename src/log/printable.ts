@@ -9,6 +9,14 @@ const MAX_LENGTH = 200;
 /** Control and format characters, lone surrogates, separators other than the space, and what decoding put for broken bytes. */
 const UNFIT = /[\p{C}\p{Zl}\p{Zp}\ufffd]/gu;
 
+/** Longest text of a setting that a complaint repeats. */
+const MAX_QUOTED = 100;
+
+/** The text in quotes, for a sentence about it. */
+export function quoted(text: string): string {
+  return `"${printable(text, MAX_QUOTED)}"`;
+}
+
 /** The text with unfit characters as `\xNN` or `\u{NNNN}`, cut where it is too long. */
 export function printable(text: string, maxLength = MAX_LENGTH): string {
   const cut = text.length > maxLength;

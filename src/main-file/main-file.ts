@@ -2,8 +2,10 @@
  * The main file, tlswarden.toml (contract section 4): read once at the start of a command, checked whole, with the
  * defaults of what is absent. It starts nothing and touches no other file.
  */
+
 import { isIP } from 'node:net';
 import { dirname, resolve } from 'node:path';
+import { quoted } from '../log/printable.ts';
 import { isRedisUrl, parseRedisUrl, type RedisAddress } from '../redis/redis-address.ts';
 import { findUrlSecret, type UrlSecret } from '../redis/redis-url-secret.ts';
 import { type Defaults, parseDefaults } from '../settings/hosted-domain.ts';
@@ -156,7 +158,7 @@ function parseExemptClients(receipt: TableReader): readonly string[] {
     const most = family === 4 ? 32 : 128;
     const ok =
       family !== 0 && rest.length === 0 && (bits === undefined || (/^\d{1,3}$/u.test(bits) && Number(bits) <= most));
-    if (!ok) receipt.complain('exempt_clients', `"${block}" is no address or CIDR block`);
+    if (!ok) receipt.complain('exempt_clients', `${quoted(block)} is no address or CIDR block`);
   }
   return blocks;
 }
@@ -171,6 +173,6 @@ function parseMaps(present: boolean, maps: TableReader, base: string): MainFile[
 function parseRelayhost(postfix: TableReader): NextHop {
   const text = postfix.string('relayhost') ?? '';
   const nexthop = parseNextHop(text);
-  if (nexthop === undefined) postfix.complain('relayhost', `"${text}" is no next hop; write "[host]:port"`);
+  if (nexthop === undefined) postfix.complain('relayhost', `${quoted(text)} is no next hop; write "[host]:port"`);
   return nexthop ?? BY_MX;
 }

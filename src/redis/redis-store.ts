@@ -2,9 +2,11 @@
  * Changes the settings in Redis: validates first, writes records and the entry in the stream in one step, and begins
  * again if somebody else was faster. It keeps no connection and follows nothing.
  */
+
 import { createHash, randomBytes } from 'node:crypto';
 import { hostname, userInfo } from 'node:os';
 import { type DomainName, parseDomain } from '../address/domain-name.ts';
+import { quoted } from '../log/printable.ts';
 import { normalRecord, sameValue } from '../settings/domain-record.ts';
 import { type DomainContext, type HostedDomain, parseHostedDomain } from '../settings/hosted-domain.ts';
 import type { NextHop } from '../settings/next-hop.ts';
@@ -280,7 +282,7 @@ export class RedisStore implements SettingsStore {
         throw new Conflict(
           wanted === name
             ? { ...place, message: `stands already ${where}` }
-            : { ...place, key: 'aliases', message: `"${wanted}" stands already ${where}` },
+            : { ...place, key: 'aliases', message: `${quoted(wanted)} stands already ${where}` },
         );
       }
       case 'certificate': {

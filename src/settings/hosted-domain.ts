@@ -1,10 +1,12 @@
 /**
  * One hosted domain: its names, where its mail goes, and its four settings. Immutable; read whole or not at all.
  */
+
 import { hash } from 'node:crypto';
 import { type DomainName, parseDomain } from '../address/domain-name.ts';
+import { quoted } from '../log/printable.ts';
 import type { Complaint } from '../toml/complaint.ts';
-import { MAX_ENTRIES, TableReader } from '../toml/table-reader.ts';
+import { TableReader } from '../toml/table-reader.ts';
 import { type NextHop, parseNextHop } from './next-hop.ts';
 import { parseSetting, type SettingPool } from './parse-setting.ts';
 import {
@@ -51,6 +53,9 @@ export interface DomainContext {
   readonly pool: SettingPool;
 }
 
+/** Names of one domain besides its own. */
+const MAX_ALIASES = 10_000;
+
 const NO_ALIASES: readonly DomainName[] = [];
 const sharedFlows = new Map<ReceiptSetting | undefined, Map<DeliverySetting | undefined, FlowSettings>>();
 const sharedSettings = new Map<FlowSettings, Map<FlowSettings, DomainSettings>>();
@@ -86,7 +91,7 @@ export function parseHostedDomain(
   const aliases = parseAliases(reader, name);
   const nexthop = parseNextHop(reader.string('nexthop') ?? '');
   if (nexthop === undefined)
-    reader.complain('nexthop', `"${reader.string('nexthop')}" is no next hop; write "[host]:port"`);
+    reader.complain('nexthop', `${quoted(reader.string('nexthop') ?? '')} is no next hop; write "[host]:port"`);
   const settings = parseSettings(reader, [name, ...aliases], context, complaints);
   if (complaints.length > before || nexthop === undefined) return undefined;
   const digest = tableDigest(name, aliases, nexthop, settings);
@@ -104,13 +109,16 @@ export function reuseDomain(before: HostedDomain | undefined, now: HostedDomain)
 function parseAliases(reader: TableReader, name: DomainName): readonly DomainName[] {
   const written = reader.list('aliases') ?? [];
   if (written.length === 0) return NO_ALIASES;
-  if (written.length > MAX_ENTRIES / 10) reader.complain('aliases', 'are too many');
+  if (written.length > MAX_ALIASES) {
+    reader.complain('aliases', `has more than ${MAX_ALIASES} entries`);
+    return NO_ALIASES;
+  }
   const aliases = new Set<DomainName>();
   for (const text of written) {
     const alias = parseDomain(text);
-    if (alias === undefined) reader.complain('aliases', `"${text}" is no valid domain name`);
-    else if (alias === name) reader.complain('aliases', `"${text}" is the domain itself`);
-    else if (aliases.has(alias)) reader.complain('aliases', `"${text}" stands here twice`);
+    if (alias === undefined) reader.complain('aliases', `${quoted(text)} is no valid domain name`);
+    else if (alias === name) reader.complain('aliases', `${quoted(text)} is the domain itself`);
+    else if (aliases.has(alias)) reader.complain('aliases', `${quoted(text)} stands here twice`);
     else aliases.add(alias);
   }
   return [...aliases];

@@ -2,7 +2,9 @@
  * From what stands under `[domains."d".FLOW.HOP]` or `[defaults.FLOW.HOP]` to a compiled setting. Every mistake becomes
  * a complaint with its key; a setting with a mistake is none. It reads no files.
  */
+
 import type { DomainName } from '../address/domain-name.ts';
+import { quoted } from '../log/printable.ts';
 import { type Complaint, likelyMeant, type Place } from '../toml/complaint.ts';
 import { TableReader } from '../toml/table-reader.ts';
 import {
@@ -35,6 +37,9 @@ export const SETTING_KEYS: Readonly<Record<Hop, readonly string[]>> = {
   receipt: [...COMMON_KEYS, 'min_protocol', 'min_cipher_bits', 'on_failure'],
   delivery: [...COMMON_KEYS, 'level', 'certificate_names', 'fingerprints', 'protocols', 'ciphers', 'on_failure'],
 };
+
+/** Entries of the own side of a list, times the names of the domain, at each of which they hold: what tables grow to. */
+const MAX_OWN_ADDRESSES = 1_000_000;
 
 export interface SettingContext {
   readonly flow: Flow;
@@ -98,7 +103,15 @@ function parseCondition(reader: TableReader, context: SettingContext): Condition
   }
   const compile = (side: 'own' | 'far'): { people: People; given: boolean } => {
     const key = listName(context.flow, side);
-    const entries = reader.list(key);
+    let entries = reader.list(key);
+    const names = context.names?.length ?? 1;
+    if (side === 'own' && entries !== undefined && entries.length * names > MAX_OWN_ADDRESSES) {
+      reader.complain(
+        key,
+        `${entries.length} entries at ${names} names are more than ${MAX_OWN_ADDRESSES} addresses; list fewer, or give names a domain of their own`,
+      );
+      entries = undefined;
+    }
     const people = People.compile(entries ?? [], side, context.names, (message) => reader.complain(key, message));
     // A list that is none has had its complaint.
     return { people, given: entries === undefined ? reader.has(key) : entries.length > 0 };
@@ -208,7 +221,7 @@ function parseCertificateNames(reader: TableReader, level: Level): readonly stri
   for (const name of names) {
     // Postfix's own words for the names it derives, a host name, or .domain for all names below one.
     if (!/^(?:nexthop|dot-nexthop|hostname|\.?[a-z0-9_-]+(?:\.[a-z0-9_-]+)+)$/iu.test(name)) {
-      reader.complain('certificate_names', `"${name}" is no name that Postfix's match= takes`);
+      reader.complain('certificate_names', `${quoted(name)} is no name that Postfix's match= takes`);
     }
   }
   return [...new Set(names.map((name) => name.toLowerCase()))];
@@ -225,7 +238,7 @@ function parseFingerprints(reader: TableReader, level: Level): readonly string[]
   const fingerprints = given.map((text) => {
     const hex = text.replaceAll(':', '').toLowerCase();
     if (!/^[0-9a-f]{64}$/u.test(hex)) {
-      reader.complain('fingerprints', `"${text}" is no SHA-256 fingerprint (32 pairs of hexadecimal digits)`);
+      reader.complain('fingerprints', `${quoted(text)} is no SHA-256 fingerprint (32 pairs of hexadecimal digits)`);
     }
     return (hex.match(/../gu) ?? []).join(':');
   });
@@ -243,7 +256,7 @@ function parseProtocols(reader: TableReader, context: SettingContext): TlsVersio
   if (found !== undefined) return found;
   const meant = likelyMeant(text, words);
   const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
-  reader.complain('protocols', `"${text}" is none of ${words.map((word) => `"${word}"`).join(', ')}${hint}`);
+  reader.complain('protocols', `${quoted(text)} is none of ${words.map((word) => `"${word}"`).join(', ')}${hint}`);
   return DEFAULT_VERSION;
 }
 

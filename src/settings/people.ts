@@ -2,9 +2,11 @@
  * One list of a setting, `senders` or `recipients`, compiled: who is listed is a few hash look-ups, however long the
  * list is. It never sees the list's text again.
  */
+
 import type { Address, LocalPart } from '../address/address.ts';
 import { type DomainName, firstParentDot } from '../address/domain-name.ts';
 import { type Pattern, parsePattern, type Side } from '../address/pattern.ts';
+import { quoted } from '../log/printable.ts';
 
 const NOBODY: ReadonlySet<never> = new Set<never>();
 
@@ -68,10 +70,11 @@ export class People {
       domains: new Set<DomainName>(),
       parents: new Set<DomainName>(),
     };
+    const own = names === undefined ? undefined : new OwnNames(names);
     for (const entry of entries) {
       const pattern = parsePattern(entry, side);
       if (typeof pattern === 'string') complain(pattern);
-      else if (side === 'own') addOwn(parts, entry, pattern, names, complain);
+      else if (side === 'own') addOwn(parts, entry, pattern, own, complain);
       else addFar(parts, pattern);
     }
     return new People(side, parts);
@@ -158,6 +161,55 @@ export function indexTableKeys(keys: TableKeys): TableKeysIndex {
   };
 }
 
+/** With so many names or fewer it is quicker to look at each. */
+const FEW_NAMES = 8;
+
+/** The names of a domain: its own and its aliases. However many there are, an entry costs a look-up. */
+class OwnNames {
+  readonly #names: readonly DomainName[];
+  #set: ReadonlySet<DomainName> | undefined;
+  #below: Map<string, DomainName[]> | undefined;
+
+  constructor(names: readonly DomainName[]) {
+    this.#names = names;
+  }
+
+  get first(): DomainName | undefined {
+    return this.#names[0];
+  }
+
+  has(name: DomainName): boolean {
+    if (this.#names.length <= FEW_NAMES) return this.#names.includes(name);
+    this.#set ??= new Set(this.#names);
+    return this.#set.has(name);
+  }
+
+  /** The name itself, if it is one of them. */
+  named(name: DomainName): readonly DomainName[] {
+    return this.has(name) ? [name] : [];
+  }
+
+  /** Those that are subdomains of this one. */
+  below(parent: DomainName): readonly DomainName[] {
+    if (this.#names.length <= FEW_NAMES) return this.#names.filter((name) => name.endsWith(`.${parent}`));
+    this.#below ??= this.#byParent();
+    return this.#below.get(parent) ?? [];
+  }
+
+  #byParent(): Map<string, DomainName[]> {
+    const byParent = new Map<string, DomainName[]>();
+    for (const name of this.#names) {
+      for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
+        const parent = name.slice(dot + 1);
+        const names = byParent.get(parent);
+        if (names === undefined) byParent.set(parent, [name]);
+        else names.push(name);
+      }
+    }
+    return byParent;
+  }
+}
+
 function addFar(
   parts: {
     everyone: boolean;
@@ -193,7 +245,7 @@ function addOwn(
   parts: { everyone: boolean; nullSender: boolean; addresses: Set<string>; domains: Set<DomainName> },
   entry: string,
   pattern: Pattern,
-  names: readonly DomainName[] | undefined,
+  names: OwnNames | undefined,
   complain: (message: string) => void,
 ): void {
   switch (pattern.kind) {
@@ -205,8 +257,8 @@ function addOwn(
       parts.nullSender = true;
       return;
     case 'local part':
-      if (names?.includes(pattern.local as string as DomainName)) {
-        complain(`"${entry}" is the domain itself; for everyone at it write "*@${entry}" or "*"`);
+      if (names?.has(pattern.local as string as DomainName)) {
+        complain(`${quoted(entry)} is the domain itself; for everyone at it write "*@${entry}" or "*"`);
       }
       parts.addresses.add(pattern.local);
       return;
@@ -214,15 +266,11 @@ function addOwn(
     case 'domain':
     case 'subdomains': {
       if (names === undefined) {
-        complain(`"${entry}" names a domain, but a default holds for all of them: write a local part or "*"`);
+        complain(`${quoted(entry)} names a domain, but a default holds for all of them: write a local part or "*"`);
         return;
       }
-      const suffix = `.${pattern.domain}`;
-      const meant =
-        pattern.kind === 'subdomains'
-          ? names.filter((name) => name.endsWith(suffix))
-          : names.filter((name) => name === pattern.domain);
-      if (meant.length === 0) complain(`"${entry}" is at neither ${names[0]} nor one of its aliases`);
+      const meant = pattern.kind === 'subdomains' ? names.below(pattern.domain) : names.named(pattern.domain);
+      if (meant.length === 0) complain(`${quoted(entry)} is at neither ${names.first} nor one of its aliases`);
       else if (pattern.kind === 'address') parts.addresses.add(pattern.local);
       else for (const name of meant) parts.domains.add(name);
     }

@@ -2,7 +2,9 @@
  * Owns the data of the compiled settings and changes it: one domain of a million without touching the others. Each change
  * gives a new version, between two decisions, so nobody sees half of one. It reads and writes nothing else.
  */
+
 import type { DomainName } from '../address/domain-name.ts';
+import { quoted } from '../log/printable.ts';
 import type { Complaint } from '../toml/complaint.ts';
 import type { HostedDomain } from './hosted-domain.ts';
 import type { NextHop } from './next-hop.ts';
@@ -149,7 +151,7 @@ export class SettingsOwner {
         yield { ...place, message: `stands already ${where}` };
         return;
       }
-      yield { ...place, key: 'aliases', message: `"${name}" stands already ${where}` };
+      yield { ...place, key: 'aliases', message: `${quoted(name)} stands already ${where}` };
     }
   }
 

@@ -6,13 +6,15 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { DomainName } from '../address/domain-name.ts';
 import { type DomainContext, type HostedDomain, parseHostedDomain, reuseDomain } from '../settings/hosted-domain.ts';
 import type { NextHop } from '../settings/next-hop.ts';
 import type { Settings } from '../settings/settings.ts';
 import { SettingsBuilder } from '../settings/settings-builder.ts';
-import { type Complaint, ComplaintError } from '../toml/complaint.ts';
-import { type FileState, readToml, sameState, type TomlFile } from '../toml/read-toml.ts';
-import { domainTables } from './domain-tables.ts';
+import { type Complaint, ComplaintError, MAX_COMPLAINTS } from '../toml/complaint.ts';
+import { type FileState, sameState } from '../toml/read-toml.ts';
+import { FileReader } from './file-reader.ts';
+import type { WrittenDomain } from './file-thread.ts';
 
 /** Changes that come within this time are one change. */
 const DEBOUNCE_MS = 50;
@@ -37,6 +39,8 @@ export class DirectorySource {
   readonly #options: DirectorySourceOptions;
   #files = new Map<string, LoadedFile>();
   #settings: Settings | undefined;
+  /** While a load goes on. */
+  #reader: FileReader | undefined;
 
   constructor(options: DirectorySourceOptions) {
     this.path = options.path;
@@ -49,11 +53,7 @@ export class DirectorySource {
    */
   async load(): Promise<Settings> {
     const complaints: Complaint[] = [];
-    const files = new Map<string, LoadedFile>();
-    for (const name of await listFiles(this.path)) {
-      const file = await this.#loadFile(name, complaints);
-      if (file !== undefined) files.set(name, file);
-    }
+    const files = await this.#loadFiles(complaints);
     if (this.#settings !== undefined && complaints.length === 0 && this.#isUnchanged(files)) return this.#settings;
     const builder = new SettingsBuilder(this.#options.relayhost, complaints);
     let sliceEnd = performance.now() + SLICE_MS;
@@ -65,6 +65,7 @@ export class DirectorySource {
           sliceEnd = performance.now() + SLICE_MS;
         }
       }
+      if (complaints.length > MAX_COMPLAINTS) break;
     }
     const settings = builder.finish();
     if (settings === undefined) throw new ComplaintError(complaints);
@@ -106,15 +107,38 @@ export class DirectorySource {
       watcher?.close();
       clearInterval(poll);
       clearTimeout(timer);
+      this.#reader?.abandon();
     };
   }
 
-  async #loadFile(name: string, complaints: Complaint[]): Promise<LoadedFile | undefined> {
-    const known = this.#files.get(name);
+  async #loadFiles(complaints: Complaint[]): Promise<Map<string, LoadedFile>> {
+    const files = new Map<string, LoadedFile>();
+    const reader = new FileReader();
+    this.#reader = reader;
     try {
-      if (known !== undefined && sameState(known.state, await stateOf(join(this.path, name)))) return known;
-      const file = await readToml(join(this.path, name), name);
-      return { state: file.state, domains: await this.#parseDomains(file, name, known?.domains ?? [], complaints) };
+      for (const name of await listFiles(this.path)) {
+        const file = await this.#loadFile(reader, name, complaints);
+        if (file !== undefined) files.set(name, file);
+        if (complaints.length > MAX_COMPLAINTS) break;
+      }
+    } finally {
+      reader.close();
+      this.#reader = undefined;
+    }
+    return files;
+  }
+
+  async #loadFile(reader: FileReader, name: string, complaints: Complaint[]): Promise<LoadedFile | undefined> {
+    const known = this.#files.get(name);
+    const path = join(this.path, name);
+    try {
+      if (known !== undefined && sameState(known.state, await stateOf(path))) return known;
+      const before = new Map(known?.domains.map((domain) => [domain.name, domain]));
+      const domains: HostedDomain[] = [];
+      const state = await reader.read(path, name, complaints, (written) =>
+        this.#parseDomains(written, name, before, domains, complaints),
+      );
+      return { state, domains };
     } catch (error) {
       if (!(error instanceof ComplaintError)) throw error;
       complaints.push(...error.complaints);
@@ -123,16 +147,15 @@ export class DirectorySource {
   }
 
   async #parseDomains(
-    file: TomlFile,
+    written: readonly WrittenDomain[],
     name: string,
-    known: readonly HostedDomain[],
+    before: ReadonlyMap<DomainName, HostedDomain>,
+    domains: HostedDomain[],
     complaints: Complaint[],
-  ): Promise<readonly HostedDomain[]> {
-    const table = domainTables(file.table, name, complaints);
-    const before = new Map(known.map((domain) => [domain.name, domain]));
-    const domains: HostedDomain[] = [];
+  ): Promise<void> {
     let sliceEnd = performance.now() + SLICE_MS;
-    for (const [domainName, value] of Object.entries(table)) {
+    for (const [domainName, value] of written) {
+      if (complaints.length > MAX_COMPLAINTS) return;
       const domain = parseHostedDomain(domainName, value, name, this.#options.context, complaints);
       if (domain !== undefined) domains.push(reuseDomain(before.get(domain.name), domain));
       if (performance.now() > sliceEnd) {
@@ -140,7 +163,6 @@ export class DirectorySource {
         sliceEnd = performance.now() + SLICE_MS;
       }
     }
-    return domains;
   }
 }
 

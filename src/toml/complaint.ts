@@ -1,6 +1,7 @@
 /**
  * What is wrong with a setting, as a value with its place, until the edge words it. It never throws by itself.
  */
+import { printable } from '../log/printable.ts';
 
 /** Where a setting stands. Every part is absent where it has no meaning (a key of the main file has no domain). */
 export interface Place {
@@ -27,19 +28,53 @@ export function wordComplaint(complaint: Complaint): string {
   return [file, complaint.domain, complaint.key, complaint.message].filter((part) => part !== undefined).join(': ');
 }
 
+/** Mistakes that are told of one load; who reads settings need not look for more. */
+export const MAX_COMPLAINTS = 1000;
+/** Longest name, key and sentence that is told. */
+const MAX_NAME = 300;
+const MAX_MESSAGE = 1000;
+
 /** Settings or configuration that cannot be used: exit status 2 at the edge. */
 export class ComplaintError extends Error {
+  /** Bounded, and fit for a terminal and a log, whatever stands in the settings. */
   readonly complaints: readonly Complaint[];
 
   constructor(complaints: readonly Complaint[]) {
-    super(complaints.map(wordComplaint).join('\n'));
+    const told = complaints.slice(0, MAX_COMPLAINTS).map(fit);
+    if (complaints.length > MAX_COMPLAINTS) {
+      told.push({ message: `there is more that is wrong: these are the first ${MAX_COMPLAINTS} mistakes` });
+    }
+    super(told.map(wordComplaint).join('\n'));
     this.name = 'ComplaintError';
-    this.complaints = complaints;
+    this.complaints = told;
   }
 }
 
+/** Complaints in one line of the log. */
+const MAX_LOGGED = 100;
+
+/** What a log says of an error: the first complaints, and how many there are if that is not all. */
+export function complaintFields({ complaints }: ComplaintError): object {
+  if (complaints.length <= MAX_LOGGED) return { complaints };
+  return { complaints: complaints.slice(0, MAX_LOGGED), count: complaints.length };
+}
+
+function fit({ file, domain, key, line, message }: Complaint): Complaint {
+  return {
+    ...(file === undefined ? {} : { file: printable(file, MAX_NAME) }),
+    ...(domain === undefined ? {} : { domain: printable(domain, MAX_NAME) }),
+    ...(key === undefined ? {} : { key: printable(key, MAX_NAME) }),
+    ...(line === undefined ? {} : { line }),
+    message: printable(message, MAX_MESSAGE),
+  };
+}
+
+/** A longer word is no misspelling of a short one. */
+const MAX_WORD = 64;
+
 /** The member of `known` that a misspelt word probably meant (optimal string alignment distance), if one is near enough. */
 export function likelyMeant(word: string, known: readonly string[]): string | undefined {
+  if (word.length > MAX_WORD) return undefined;
   const fold = (text: string): string => text.toLowerCase().replaceAll('-', '_');
   const folded = fold(word);
   let best: string | undefined;
@@ -55,7 +90,7 @@ export function likelyMeant(word: string, known: readonly string[]): string | un
 }
 
 function distance(a: string, b: string): number {
-  if (Math.abs(a.length - b.length) > 8 || a.length > 64) return 99;
+  if (Math.abs(a.length - b.length) > 8) return 99;
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {

@@ -1,16 +1,22 @@
 /**
  * Reads one TOML file from disk, or says with place and line why not. It opens regular files only (a FIFO would hang
- * it), of a bounded size, and gives back plain objects that nobody has looked at yet.
+ * it), of a bounded size, takes none that changes while it is read, and gives back plain objects that nobody has looked
+ * at yet.
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import toml from 'toml';
 import { type Complaint, ComplaintError } from './complaint.ts';
 import type { Table } from './table-reader.ts';
 
-const MAX_FILE_BYTES = 512 * 1024 * 1024;
+/** Beyond any use: half a million domains; a fleet stands in as many files as it likes. */
+const MAX_FILE_BYTES = 32 * 1024 * 1024;
 /** The strictest nesting that any of our files needs is five; the parser's own limit is far higher. */
 const MAX_DEPTH = 32;
+/** Tries to read a file that somebody is writing, and the time between them. */
+const MAX_TRIES = 5;
+const RETRY_MS = 50;
 
 /** What tells two states of a file apart without reading it. */
 export interface FileState {
@@ -46,24 +52,48 @@ export function parseToml(text: string, name: string): Table {
 
 /** The text of a regular file of bounded size, UTF-8. Throws {@link ComplaintError}. */
 export async function readRegularFile(path: string, name: string): Promise<{ text: string; state: FileState }> {
-  let file: FileHandle | undefined;
   try {
-    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    const stat = await file.stat({ bigint: true });
-    if (!stat.isFile()) throw new ComplaintError([{ file: name, message: 'is no regular file' }]);
-    if (stat.size > MAX_FILE_BYTES) {
-      throw new ComplaintError([{ file: name, message: `is larger than ${MAX_FILE_BYTES / 1024 / 1024} MiB` }]);
+    for (let tries = 1; ; tries += 1) {
+      const read = await readOnce(path, name);
+      if (read !== undefined) return read;
+      if (tries === MAX_TRIES)
+        throw new ComplaintError([{ file: name, message: 'is being written: it keeps changing' }]);
+      await pause(RETRY_MS);
     }
-    const bytes = await file.readFile();
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    return { text, state: { inode: stat.ino, size: stat.size, modified: stat.mtimeNs, changed: stat.ctimeNs } };
   } catch (error) {
     if (error instanceof ComplaintError) throw error;
     const message = error instanceof TypeError ? 'is not valid UTF-8' : `cannot be read: ${(error as Error).message}`;
     throw new ComplaintError([{ file: name, message }]);
+  }
+}
+
+/** undefined: the file has changed meanwhile. */
+async function readOnce(path: string, name: string): Promise<{ text: string; state: FileState } | undefined> {
+  let file: FileHandle | undefined;
+  try {
+    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const { stat, state } = await stateOf(file);
+    if (!stat.isFile()) throw new ComplaintError([{ file: name, message: 'is no regular file' }]);
+    if (stat.size > MAX_FILE_BYTES) {
+      throw new ComplaintError([{ file: name, message: `is larger than ${MAX_FILE_BYTES / 1024 / 1024} MiB` }]);
+    }
+    const bytes = Buffer.allocUnsafeSlow(Number(stat.size));
+    let length = 0;
+    while (length < bytes.length) {
+      const { bytesRead } = await file.read(bytes, length, bytes.length - length, null);
+      if (bytesRead === 0) break;
+      length += bytesRead;
+    }
+    if (length < bytes.length || !sameState((await stateOf(file)).state, state)) return undefined;
+    return { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes), state };
   } finally {
     await file?.close();
   }
+}
+
+async function stateOf(file: FileHandle) {
+  const stat = await file.stat({ bigint: true });
+  return { stat, state: { inode: stat.ino, size: stat.size, modified: stat.mtimeNs, changed: stat.ctimeNs } };
 }
 
 function complaintOf(error: unknown, file: string): Complaint {

@@ -3,13 +3,21 @@
  * the first. It knows types, limits and misspelt keys; what a key means is its caller's.
  */
 import { splitList } from '../address/pattern.ts';
+import { quoted } from '../log/printable.ts';
 import { type Complaint, likelyMeant, type Place } from './complaint.ts';
 
 export type Table = Readonly<Record<string, unknown>>;
 
-/** Longest string and longest list that a setting may hold: beyond any use, and short enough to survive. */
-const MAX_STRING = 16 * 1024 * 1024;
-export const MAX_ENTRIES = 1_000_000;
+/** Characters of a string: as many as a path may have, more than any other value needs. */
+const MAX_STRING = 4096;
+/**
+ * Entries of a list, and characters of one that is written as a string: beyond any use, and few enough for the service to
+ * take in while it answers requests.
+ */
+export const MAX_ENTRIES = 100_000;
+export const MAX_LIST_STRING = 8 * 1024 * 1024;
+/** Complaints about one key, or about unknown keys of one table, after which the others go without saying. */
+const MAX_ALIKE = 20;
 
 export function isTable(value: unknown): value is Table {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
@@ -19,6 +27,7 @@ export class TableReader {
   readonly #table: Table;
   readonly #place: Place;
   readonly #complaints: Complaint[];
+  readonly #told = new Map<string, number>();
 
   /** `place.key` is the dotted path of the table itself, '' or absent at the top. Unknown keys are complained of at once. */
   constructor(value: unknown, place: Place, known: readonly string[], complaints: Complaint[]) {
@@ -26,15 +35,24 @@ export class TableReader {
     this.#complaints = complaints;
     this.#table = isTable(value) ? value : {};
     if (!isTable(value)) complaints.push({ ...place, message: `must be a table, not ${nameOf(value)}` });
+    let unknown = 0;
     for (const key of Object.keys(this.#table)) {
       if (known.includes(key)) continue;
+      unknown += 1;
+      if (unknown > MAX_ALIKE) {
+        complaints.push({ ...place, message: 'has more unknown keys' });
+        break;
+      }
       const meant = likelyMeant(key, known);
       this.complain(key, `unknown key${meant === undefined ? '' : `; did you mean "${meant}"?`}`);
     }
   }
 
   complain(key: string, message: string): void {
-    this.#complaints.push({ ...this.placeOf(key), message });
+    const told = this.#told.get(key) ?? 0;
+    this.#told.set(key, told + 1);
+    if (told > MAX_ALIKE) return;
+    this.#complaints.push({ ...this.placeOf(key), message: told < MAX_ALIKE ? message : 'has more mistakes' });
   }
 
   placeOf(key: string): Place {
@@ -58,7 +76,10 @@ export class TableReader {
     const value = this.raw(key);
     if (value === undefined) return undefined;
     if (typeof value === 'string' && value.length <= MAX_STRING) return value;
-    this.complain(key, typeof value === 'string' ? 'is too long' : `must be a string, not ${nameOf(value)}`);
+    this.complain(
+      key,
+      typeof value === 'string' ? `is longer than ${MAX_STRING} characters` : `must be a string, not ${nameOf(value)}`,
+    );
     return undefined;
   }
 
@@ -84,7 +105,7 @@ export class TableReader {
     if (found !== undefined) return found;
     const meant = likelyMeant(value, words);
     const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
-    this.complain(key, `"${value}" is none of ${words.map((word) => `"${word}"`).join(', ')}${hint}`);
+    this.complain(key, `${quoted(value)} is none of ${words.map((word) => `"${word}"`).join(', ')}${hint}`);
     return undefined;
   }
 
@@ -92,13 +113,17 @@ export class TableReader {
   list(key: string): readonly string[] | undefined {
     const value = this.raw(key);
     if (value === undefined) return undefined;
-    const entries = typeof value === 'string' ? splitList(value) : value;
-    if (!Array.isArray(entries) || !entries.every((entry): entry is string => typeof entry === 'string')) {
-      this.complain(key, 'must be a string or an array of strings');
+    if (typeof value === 'string' && value.length > MAX_LIST_STRING) {
+      this.complain(key, `is longer than ${MAX_LIST_STRING} characters`);
       return undefined;
     }
-    if (entries.length > MAX_ENTRIES) {
-      this.complain(key, `has ${entries.length} entries; ${MAX_ENTRIES} are the most`);
+    const entries = typeof value === 'string' ? splitList(value, MAX_ENTRIES + 1) : value;
+    if (Array.isArray(entries) && entries.length > MAX_ENTRIES) {
+      this.complain(key, `has more than ${MAX_ENTRIES} entries`);
+      return undefined;
+    }
+    if (!Array.isArray(entries) || !entries.every((entry): entry is string => typeof entry === 'string')) {
+      this.complain(key, 'must be a string or an array of strings');
       return undefined;
     }
     return entries;
@@ -109,5 +134,5 @@ function nameOf(value: unknown): string {
   if (Array.isArray(value)) return 'an array';
   if (value instanceof Date) return 'a date';
   if (isTable(value)) return 'a table';
-  return `${typeof value === 'string' ? 'the string ' : ''}${JSON.stringify(value)}`;
+  return typeof value === 'string' ? `the string ${quoted(value)}` : JSON.stringify(value);
 }

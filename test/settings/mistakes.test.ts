@@ -133,7 +133,7 @@ describe('a mistake names file, domain and key:', () => {
   });
 
   it('an entry that no file could hold', () => {
-    assert.equal(parsePattern('a\ud800', 'own'), '"a\ud800" is no valid local part');
+    assert.equal(parsePattern('a\ud800', 'own'), '"a\\u{d800}" is no valid local part');
     assert.equal(typeof parsePattern('a\udfff@b.example', 'far'), 'string');
   });
 

@@ -1,0 +1,138 @@
+/**
+ * Reads settings files for a process that has other things to do: small files at once, large ones in a thread of their
+ * own, which has only so much memory. It gives domains some at a time, and says what is wrong with a file; what a
+ * domain's table means it does not know.
+ */
+import { stat } from 'node:fs/promises';
+import { Worker } from 'node:worker_threads';
+import { type Complaint, ComplaintError } from '../toml/complaint.ts';
+import { type FileState, readToml } from '../toml/read-toml.ts';
+import { domainTables } from './domain-tables.ts';
+import type { FileOrder, FilePart, WrittenDomain } from './file-thread.ts';
+
+/** A larger file takes longer to parse than requests should wait. */
+const SMALL_BYTES = 32 * 1024;
+/** What the thread may use: four times what a file of the largest size takes that holds nothing but domains. */
+const THREAD_MEBIBYTES = 4096;
+
+/** One for each load; to be closed after it. */
+export class FileReader {
+  readonly #mebibytes: number;
+  #thread: ReadingThread | undefined;
+
+  constructor(mebibytes = THREAD_MEBIBYTES) {
+    this.#mebibytes = mebibytes;
+  }
+
+  /** `take` gets all domains of the file. Throws {@link ComplaintError}; complaints that leave domains go to `complaints`. */
+  async read(
+    path: string,
+    name: string,
+    complaints: Complaint[],
+    take: (domains: readonly WrittenDomain[]) => Promise<void>,
+  ): Promise<FileState> {
+    const size = await stat(path).then(
+      (found) => found.size,
+      () => 0,
+    );
+    if (size <= SMALL_BYTES) {
+      const { table, state } = await readToml(path, name);
+      await take(Object.entries(domainTables(table, name, complaints)));
+      return state;
+    }
+    if (this.#thread === undefined || this.#thread.isOver) this.#thread = new ReadingThread(this.#mebibytes);
+    return await this.#thread.read(path, name, complaints, take);
+  }
+
+  close(): void {
+    this.#thread?.close();
+    this.#thread = undefined;
+  }
+
+  /** What is still being read keeps the process from its end no more. */
+  abandon(): void {
+    this.#thread?.abandon();
+  }
+}
+
+class ReadingThread {
+  readonly #worker: Worker;
+  readonly #mebibytes: number;
+  readonly #parts: FilePart[] = [];
+  #failure: Error | undefined;
+  #wake: () => void = () => {};
+
+  constructor(mebibytes: number) {
+    this.#mebibytes = mebibytes;
+    this.#worker = new Worker(new URL('./file-thread.js', import.meta.url), {
+      resourceLimits: { maxOldGenerationSizeMb: mebibytes },
+    });
+    this.#worker.on('message', (part: FilePart) => {
+      this.#parts.push(part);
+      this.#wake();
+    });
+    this.#worker.on('error', (error) => this.#fail(error));
+    this.#worker.on('exit', () => this.#fail(new Error('the thread that reads it has ended')));
+  }
+
+  /** It reads nothing any more. */
+  get isOver(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  async read(
+    path: string,
+    name: string,
+    complaints: Complaint[],
+    take: (domains: readonly WrittenDomain[]) => Promise<void>,
+  ): Promise<FileState> {
+    this.#order({ path, name });
+    for (;;) {
+      const part = await this.#next(name);
+      if ('domains' in part) {
+        // The next ones are on their way while these are worked on.
+        this.#order('more');
+        await take(part.domains);
+        continue;
+      }
+      if (part.state === undefined) throw new ComplaintError(part.complaints);
+      complaints.push(...part.complaints);
+      return part.state;
+    }
+  }
+
+  close(): void {
+    void this.#worker.terminate();
+  }
+
+  abandon(): void {
+    this.#worker.unref();
+  }
+
+  #order(order: FileOrder): void {
+    this.#worker.postMessage(order);
+  }
+
+  async #next(name: string): Promise<FilePart> {
+    for (;;) {
+      const part = this.#parts.shift();
+      if (part !== undefined) return part;
+      if (this.#failure !== undefined)
+        throw new ComplaintError([{ file: name, message: wordFailure(this.#failure, this.#mebibytes) }]);
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    this.#wake();
+  }
+}
+
+function wordFailure(error: Error, mebibytes: number): string {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code !== 'ERR_WORKER_OUT_OF_MEMORY') return `cannot be read: ${error.message}`;
+  return `takes more than ${mebibytes} MiB of memory to read; split it`;
+}
