@@ -12,6 +12,7 @@ import { addExplain } from './commands/explain.ts';
 import { addMaps } from './commands/maps.ts';
 import { addPostfix } from './commands/postfix.ts';
 import { addProbe } from './commands/probe.ts';
+import { addReport } from './commands/report.ts';
 import { addServe } from './commands/serve.ts';
 import { DEFAULT_PATH } from './main-file/main-file.ts';
 
@@ -54,6 +55,7 @@ export function makeProgram(wantsJson: boolean): Command {
   addDomains(program);
   addExplain(program);
   addProbe(program);
+  addReport(program);
   addCompletion(program);
   return program;
 }

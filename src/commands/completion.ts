@@ -147,7 +147,7 @@ ${paths
   .filter(({ commands }) => commands.length > 0)
   .map(({ path, commands }) => `    '${path}') ${print(commands)} ;;\n`)
   .join('')}    'completion ') ${print(['bash', 'zsh'])} ;;
-    'domains show'|'domains export'|'probe ') _tlswarden_names ;;
+    'domains show'|'domains export'|'probe '|'report ') _tlswarden_names ;;
     'domains unset')
       case $count in 0) _tlswarden_names ;; 1) ${print(HOP_NAMES)} ;; esac ;;
     'domains set')

@@ -14,6 +14,7 @@ import { openLog } from '../log/logger.ts';
 import { printable, quoted } from '../log/printable.ts';
 import type { MainFile } from '../main-file/main-file.ts';
 import { ServiceMetrics } from '../metrics/service-metrics.ts';
+import { openReportKeeper } from '../report/open-report-store.ts';
 import { type ListenAddress, parseListenAddress } from '../service/listen-address.ts';
 import { ListenError } from '../service/listener.ts';
 import { ServiceNotifier } from '../service/notify.ts';
@@ -80,6 +81,7 @@ export async function serve(
   process.on('SIGHUP', () => {});
   const notifier = new ServiceNotifier(process.env, process.pid, logger);
   const lanes = new Lanes(Date.now());
+  const keeper = openReportKeeper(main, logger, process.env);
   const isExempt = compileExemptClients(main.receipt.exemptClients);
   let context: MutableContext | undefined;
   let tables: DeployedTables | undefined;
@@ -89,7 +91,7 @@ export async function serve(
     changed(settings, generation) {
       const delimiters = main.addresses.recipientDelimiter;
       tables?.update(settings);
-      context ??= { settings, generation, delimiters, tables: NO_TABLES, lanes, isExempt };
+      context ??= { settings, generation, delimiters, tables: NO_TABLES, lanes, isExempt, tally: keeper?.tally };
       context.settings = settings;
       context.generation = generation;
       logger.info({ domains: settings.size, generation }, 'settings in force');
@@ -149,6 +151,7 @@ export async function serve(
     isStarted = true;
     await server.listen(sockets, { allowRemote: main.server.allowRemote });
     logger.info({ listen: server.addresses, metrics: metrics?.address }, 'ready');
+    keeper?.start();
     if (inForce.settings !== undefined) ready(inForce.settings, server.addresses);
     notifier.ready(`answers on ${server.addresses.join(', ')}`);
     if (notifier.watchdogMs !== undefined) setInterval(() => notifier.watchdog(), notifier.watchdogMs / 2).unref();
@@ -168,6 +171,7 @@ export async function serve(
     inForce.stop();
     tables?.stop();
     await server.stop();
+    await keeper?.stop();
     await metrics?.stop();
     log.flush();
   }

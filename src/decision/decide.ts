@@ -1,12 +1,14 @@
 /**
  * The decision (contract sections 5 and 7): settings and a request go in, what to answer comes out. No sockets, no
- * files, no clock, no logger; the only state is that of {@link Lanes}.
+ * files, no clock, no logger; the only state is that of {@link Lanes}, and what {@link Tally} counts decides nothing.
  */
+import { countRecipient } from '../report/count-recipient.ts';
+import type { Tally } from '../report/tally.ts';
 import type { Settings } from '../settings/settings.ts';
 import { type Lane, mayJoin, ownLane, type TablesInForce } from './delivery.ts';
 import type { Lanes, Message } from './lanes.ts';
 import { findParties, type Parties } from './parties.ts';
-import { decideReceipt, type Refusal, wordRefusal } from './receipt.ts';
+import { decideReceipt, type Refusal, SATISFIED, wordRefusal } from './receipt.ts';
 import type { PolicyRequest } from './request.ts';
 
 /** All that a decision depends on besides the request. */
@@ -18,8 +20,10 @@ export interface DecisionContext {
   readonly delimiters: string;
   readonly tables: TablesInForce;
   readonly lanes: Lanes;
+  /** Counts what is decided of recipients; absent: nobody wants to know. */
+  readonly tally?: Tally | undefined;
   /** Whether this client's sessions are not asked for TLS on receipt. */
-  isExempt(clientAddress: string): boolean;
+  readonly isExempt: (clientAddress: string) => boolean;
 }
 
 /** What is decided; `reply` is the action of the policy delegation protocol (access(5)). Never OK, never PERMIT. */
@@ -52,14 +56,25 @@ export function decide(context: DecisionContext, request: PolicyRequest, now: nu
 
 function decideRecipient(context: DecisionContext, request: PolicyRequest, now: number): Decision {
   const parties = findParties(context.settings, request.sender, request.recipient, context.delimiters);
-  const hosted = parties.senderDomain !== undefined || parties.recipientDomain !== undefined;
-  let refusal: Refusal | undefined;
-  if (request.policyContext !== 'delivery' && hosted) {
-    refusal = decideReceipt(parties, request);
-    if (refusal !== undefined && context.isExempt(request.clientAddress)) refusal = undefined;
-    if (refusal !== undefined && refusal.action !== 'warn') {
-      return { kind: refusal.action, reply: wordRefusal(refusal, request), refusal };
-    }
+  const verdict = request.policyContext === 'delivery' ? SATISFIED : decideReceipt(parties, request, context.isExempt);
+  const decision = decideHops(context, request, parties, verdict.refusal, now);
+  const { tally } = context;
+  if (tally !== undefined && decision.kind !== 'separate') {
+    const isRefused = decision.kind === 'reject' || decision.kind === 'defer';
+    countRecipient(tally, request, parties, { verdict, isRefused }, context.isExempt, now);
+  }
+  return decision;
+}
+
+function decideHops(
+  context: DecisionContext,
+  request: PolicyRequest,
+  parties: Parties,
+  refusal: Refusal | undefined,
+  now: number,
+): Decision {
+  if (refusal !== undefined && refusal.action !== 'warn') {
+    return { kind: refusal.action, reply: wordRefusal(refusal, request), refusal };
   }
   if (request.policyContext !== 'receipt') {
     const delivery = decideLane(context, request, parties, refusal, now);

@@ -34,17 +34,47 @@ export function lackOf(setting: ReceiptSetting, session: Session): Lack | undefi
   return session.encryptionKeysize < setting.minCipherBits ? 'cipher' : undefined;
 }
 
-/** The unsatisfied requirement that decides, or undefined. Exempt clients are the caller's business. */
-export function decideReceipt(parties: Parties, session: Session): Refusal | undefined {
-  const incoming = refusal(parties, 'incoming', session);
-  const outgoing = refusal(parties, 'outgoing', session);
+/** What receipt says of one recipient. */
+export interface ReceiptVerdict {
+  /** The unsatisfied requirement of each flow. */
+  readonly incoming: Refusal | undefined;
+  readonly outgoing: Refusal | undefined;
+  /** The one of them that decides. */
+  readonly refusal: Refusal | undefined;
+  /** The client is exempt: something is unsatisfied, and nothing is asked of it. */
+  readonly isExempt: boolean;
+}
+
+/** Nothing is required, all of it is satisfied, or receipt is not asked about. */
+export const SATISFIED: ReceiptVerdict = {
+  incoming: undefined,
+  outgoing: undefined,
+  refusal: undefined,
+  isExempt: false,
+};
+const EXEMPT: ReceiptVerdict = { ...SATISFIED, isExempt: true };
+
+/** `isExempt`: whether the sessions of this client are not asked for TLS. */
+export function decideReceipt(
+  parties: Parties,
+  session: Session & Pick<PolicyRequest, 'clientAddress'>,
+  isExempt: (clientAddress: string) => boolean,
+): ReceiptVerdict {
+  const incoming = findRefusal(parties, 'incoming', session);
+  const outgoing = findRefusal(parties, 'outgoing', session);
+  if (incoming === undefined && outgoing === undefined) return SATISFIED;
+  if (isExempt(session.clientAddress)) return EXEMPT;
+  return { incoming, outgoing, refusal: decisive(incoming, outgoing), isExempt: false };
+}
+
+function decisive(incoming: Refusal | undefined, outgoing: Refusal | undefined): Refusal | undefined {
   if (incoming === undefined || outgoing === undefined) return incoming ?? outgoing;
   return ACTION_ORDER[outgoing.action] < ACTION_ORDER[incoming.action] ? outgoing : incoming;
 }
 
 const ACTION_ORDER: Readonly<Record<ReceiptAction, number>> = { reject: 0, defer: 1, warn: 2 };
 
-function refusal(parties: Parties, flow: Flow, session: Session): Refusal | undefined {
+function findRefusal(parties: Parties, flow: Flow, session: Session): Refusal | undefined {
   const setting = requirement(parties, flow, 'receipt');
   if (setting === undefined) return undefined;
   const lack = lackOf(setting, session);

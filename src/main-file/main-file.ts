@@ -8,6 +8,7 @@ import { dirname, resolve } from 'node:path';
 import { quoted } from '../log/printable.ts';
 import { isRedisUrl, parseRedisUrl, type RedisAddress } from '../redis/redis-address.ts';
 import { findUrlSecret, type UrlSecret } from '../redis/redis-url-secret.ts';
+import { DEFAULT_MAX_ROWS } from '../report/tally.ts';
 import { type Defaults, parseDefaults } from '../settings/hosted-domain.ts';
 import { BY_MX, type NextHop, parseNextHop } from '../settings/next-hop.ts';
 import { SettingPool } from '../settings/parse-setting.ts';
@@ -40,6 +41,14 @@ export interface MainFile {
   readonly addresses: { readonly recipientDelimiter: string };
   /** CIDR, as written. */
   readonly receipt: { readonly exemptClients: readonly string[] };
+  readonly report: {
+    /** Whether the service counts at all. */
+    readonly enabled: boolean;
+    /** The file that keeps the counts; undefined: see src/report/open-report-store.ts. */
+    readonly state: string | undefined;
+    readonly localParts: boolean;
+    readonly maxRows: number;
+  };
   /** undefined: no tables. `type` undefined: Postfix's default_database_type. */
   readonly maps: { readonly directory: string; readonly type: MapType | undefined } | undefined;
   readonly postfix: { readonly configDirectory: string; readonly relayhost: NextHop };
@@ -55,6 +64,7 @@ export const MAIN_FILE_KEYS = {
   settings: ['source', 'snapshot'],
   addresses: ['recipient_delimiter'],
   receipt: ['exempt_clients'],
+  report: ['enabled', 'state', 'local_parts', 'max_rows'],
   maps: ['directory', 'type'],
   postfix: ['config_directory', 'relayhost'],
 } as const;
@@ -87,6 +97,7 @@ export function parseMainFile(table: unknown, path: string, secret?: UrlSecret):
   const settings = section('settings');
   const addresses = section('addresses');
   const receipt = section('receipt');
+  const report = section('report');
   const maps = section('maps');
   const postfix = section('postfix');
 
@@ -95,6 +106,7 @@ export function parseMainFile(table: unknown, path: string, secret?: UrlSecret):
   const defaultsContext = { hasRelayhost: relayhost !== BY_MX, pool };
   const defaults = parseDefaults(top.raw('defaults'), path, defaultsContext, complaints);
   const snapshot = settings.string('snapshot');
+  const state = report.string('state');
   const main: MainFile = {
     path,
     server: {
@@ -110,6 +122,12 @@ export function parseMainFile(table: unknown, path: string, secret?: UrlSecret):
     },
     addresses: { recipientDelimiter: parseDelimiter(addresses) },
     receipt: { exemptClients: parseExemptClients(receipt) },
+    report: {
+      enabled: report.boolean('enabled') ?? true,
+      state: state === undefined ? undefined : resolve(base, state),
+      localParts: report.boolean('local_parts') ?? false,
+      maxRows: report.integer('max_rows', 100, 10_000_000) ?? DEFAULT_MAX_ROWS,
+    },
     maps: parseMaps(top.has('maps'), maps, base),
     postfix: { configDirectory: resolve(base, postfix.string('config_directory') ?? '/etc/postfix'), relayhost },
     defaults,

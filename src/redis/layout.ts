@@ -17,6 +17,13 @@ export const CHANGES_KEY = '{tlswarden}:changes';
 /** String: the epoch that hosts are to go over to, though they went by another before. */
 export const ADOPTED_KEY = '{tlswarden}:adopted';
 
+/** Hash: what all hosts counted, by hosted domain, flow and remote (src/redis/report-script.ts has it in full). */
+export const REPORT_KEY = '{tlswarden}:report';
+/** Hash: how many remotes each hosted domain and flow has there. */
+export const REPORT_SIZES_KEY = '{tlswarden}:report-sizes';
+/** Hash: since when, and who counts. */
+export const REPORT_ABOUT_KEY = '{tlswarden}:report-about';
+
 /** Entries of the stream that are kept, about. */
 export const CHANGES_KEPT = 10_000;
 

@@ -15,6 +15,8 @@ export const isTemporary = (name: string): boolean => /^\.tlswarden-\d+-\d+\.tmp
 export interface FileChange {
   readonly path: string;
   readonly text: string | Uint8Array | undefined;
+  /** Of a new file; absent: what its directory grants. */
+  readonly mode?: number;
 }
 
 interface Prepared {
@@ -45,7 +47,7 @@ export async function writeFilesAtomically(
           const temporary =
             change.text === undefined ? undefined : join(dirname(target), `.tlswarden-${process.pid}-${number}.tmp`);
           prepared.push({ target, temporary });
-          if (temporary !== undefined) await writeBeside(temporary, target, change.text ?? '');
+          if (temporary !== undefined) await writeBeside(temporary, target, change);
           progress?.(prepared.length, changes.length);
         } catch (error) {
           failure ??= { error };
@@ -87,14 +89,14 @@ async function targetOf(path: string): Promise<string> {
   }
 }
 
-async function writeBeside(temporary: string, target: string, text: string | Uint8Array): Promise<void> {
+async function writeBeside(temporary: string, target: string, { text = '', mode }: FileChange): Promise<void> {
   // Left by a writer of the same number that was killed.
   await rm(temporary, { force: true });
   let file: FileHandle | undefined;
   try {
     file = await open(temporary, 'wx', 0o600);
     await file.writeFile(text);
-    await likeItsPlace(file, target);
+    await likeItsPlace(file, target, mode);
     await file.sync();
   } finally {
     await file?.close();
@@ -102,7 +104,7 @@ async function writeBeside(temporary: string, target: string, text: string | Uin
 }
 
 /** Mode and owner of the file that is replaced; of a new file, what its directory grants: the service must read it. */
-async function likeItsPlace(file: FileHandle, target: string): Promise<void> {
+async function likeItsPlace(file: FileHandle, target: string, mode: number | undefined): Promise<void> {
   const existing = await stat(target).catch(() => undefined);
   const model = existing ?? (await stat(dirname(target)));
   const own = await file.stat();
@@ -114,7 +116,7 @@ async function likeItsPlace(file: FileHandle, target: string): Promise<void> {
       if (existing !== undefined) throw error;
     }
   }
-  await file.chmod(existing === undefined ? model.mode & 0o664 : model.mode & 0o7777);
+  await file.chmod(existing === undefined ? (mode ?? model.mode & 0o664) : model.mode & 0o7777);
 }
 
 async function syncDirectory(path: string): Promise<void> {

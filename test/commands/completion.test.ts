@@ -67,6 +67,8 @@ describe('completion in bash', () => {
     assert.deepEqual(shell.bash('tlswarden postfix a'), ['apply']);
     assert.deepEqual(shell.bash('tlswarden postfix revert --d'), ['--dry-run']);
     assert.deepEqual(shell.bash('tlswarden completion '), ['bash', 'zsh']);
+    assert.deepEqual(shell.bash('tlswarden report '), ['a.example', 'b.example']);
+    assert.deepEqual(shell.bash('tlswarden report --by p'), ['pair']);
   });
 
   it('completes what follows = and :, at which bash breaks words', (t) => {

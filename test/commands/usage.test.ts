@@ -49,6 +49,7 @@ describe('help', () => {
       ['check'],
       ['explain'],
       ['completion'],
+      ['report'],
       ...['list', 'show', 'set', 'unset', 'import', 'export'].map((sub) => ['domains', sub]),
       ...['show', 'apply', 'revert'].map((sub) => ['postfix', sub]),
     ];

@@ -6,6 +6,7 @@ import { type Decision, decide } from '../../src/decision/decide.ts';
 import { Lanes } from '../../src/decision/lanes.ts';
 import type { PolicyRequest } from '../../src/decision/request.ts';
 import { parseMainFile } from '../../src/main-file/main-file.ts';
+import type { Tally } from '../../src/report/tally.ts';
 import { parseHostedDomain } from '../../src/settings/hosted-domain.ts';
 import type { Settings } from '../../src/settings/settings.ts';
 import { SettingsBuilder } from '../../src/settings/settings-builder.ts';
@@ -58,6 +59,13 @@ export interface Asked {
   readonly context?: 'receipt' | 'delivery' | undefined;
 }
 
+export interface CoreOptions {
+  readonly tablesHold?: TablesHold;
+  readonly now?: number;
+  /** Counts what is decided. */
+  readonly tally?: Tally;
+}
+
 /** The service as far as it decides: settings, tables and lanes, all of which a test may change. */
 export class Core {
   raw: RawSettings;
@@ -65,15 +73,17 @@ export class Core {
   #generation = 1;
   #lanes: Lanes;
   #tablesHold: TablesHold;
+  readonly #tally: Tally | undefined;
   /** Milliseconds since the epoch; a test lets time pass. */
   now: number;
 
-  constructor(raw: RawSettings, options: { readonly tablesHold?: TablesHold; readonly now?: number } = {}) {
+  constructor(raw: RawSettings, options: CoreOptions = {}) {
     this.raw = raw;
     this.now = options.now ?? 1_700_000_000_000;
     this.#compiled = compile(raw);
     this.#lanes = new Lanes(this.now);
     this.#tablesHold = options.tablesHold ?? ((): boolean => false);
+    this.#tally = options.tally;
   }
 
   /** Puts other settings into force. */
@@ -125,6 +135,7 @@ export class Core {
         tables: { holds: (domain) => holds(domain.name) },
         lanes: this.#lanes,
         isExempt: asked.exempt === true ? (): boolean => true : nobodyExempt,
+        ...(this.#tally === undefined ? {} : { tally: this.#tally }),
       },
       request,
       this.now,

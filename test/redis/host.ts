@@ -163,6 +163,13 @@ export class Service {
     return child.exitCode;
   }
 
+  /** Ends it as a power failure would. */
+  async kill(): Promise<void> {
+    const gone = once(this.#process, 'exit');
+    this.#process.kill('SIGKILL');
+    await gone;
+  }
+
   async untilLogged(text: string): Promise<void> {
     await waitFor(
       () => this.log.includes(text) || this.#process.exitCode !== null,

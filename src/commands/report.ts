@@ -1,0 +1,144 @@
+/**
+ * `tlswarden report`: what the services have counted: how much mail, how much of it in plaintext, and who would be refused.
+ * It reads counts, and begins them anew if it is told to; it counts nothing itself.
+ */
+import { type Command, Option } from 'commander';
+import type { MainFile } from '../main-file/main-file.ts';
+import { openReportForReading } from '../report/open-report-store.ts';
+import { reportCsv, reportDocument } from '../report/report-document.ts';
+import type { Counted, ReportStore } from '../report/report-store.ts';
+import { StateDamaged } from '../report/state-file.ts';
+import { GROUPINGS, type Grouping, type Question, summarize } from '../report/summary.ts';
+import { wordReport } from '../report/word-report.ts';
+import { FLOWS, type Flow } from '../settings/setting.ts';
+import { action, type CommandContext, CommandFailure, openStore, UsageError, WELL } from './command-context.ts';
+import { domainArgument, findDomain } from './domains/find-domain.ts';
+
+const HELP = `
+The service counts each recipient that Postfix asks it about, when it is asked: one that is refused and tried again counts
+again. Under enforcement = "monitor" mail passes, and WOULD REFUSE is whom enforcing would refuse; a domain without any
+setting is counted too, and PLAINTEXT is whom require_tls = "always" would refuse. Mail between two hosted domains is
+incoming of one and outgoing of the other. LAST LACKING: the last recipient in plaintext or with less than is asked for.
+
+Counts are kept in the file that [report] state names; with settings in Redis there, for all hosts together; under the
+unit of systemd in /var/lib/tlswarden/report. They hold domains only, and no local parts, unless local_parts = true. There
+are [report] max_rows of them, 50,000 if it does not say; what is too much is counted as (others).
+
+Examples:
+  $ tlswarden report
+  $ tlswarden report example.com --refused        # the senders that enforcing would refuse
+  $ tlswarden report --by remote --plaintext      # everybody who sends in plaintext
+  $ tlswarden report --by pair --csv > report.csv
+
+Exit status: 0; 1 if nothing is counted, or it cannot be read; 2 wrong usage or configuration.`;
+
+const DEFAULT_ROWS = 20;
+const DEFAULT_WIDTH = 120;
+
+interface Options {
+  readonly by?: Grouping;
+  readonly flow?: Flow;
+  readonly plaintext?: true;
+  readonly refused?: true;
+  readonly number?: string;
+  readonly csv?: true;
+  readonly reset?: true;
+}
+
+export function addReport(program: Command): void {
+  program
+    .command('report')
+    .argument('[domains...]', 'hosted domains or aliases; all, if none is named')
+    .addOption(
+      new Option('--by <what>', 'a row for each hosted domain, remote domain, or pair of both').choices(GROUPINGS),
+    )
+    .addOption(new Option('--flow <flow>', 'only mail to, or from, hosted domains').choices(FLOWS))
+    .option('--plaintext', 'only rows with mail in plaintext')
+    .option('--refused', 'only rows with mail that was refused, or would be')
+    .option('-n, --number <rows>', `so many rows of each table at most; ${DEFAULT_ROWS}, if it is not given`)
+    .option('--csv', 'all rows as CSV')
+    .option('--reset', 'begin to count anew')
+    .summary('how much mail comes in plaintext, and who would be refused')
+    .description(
+      'Prints what the services have counted: by hosted domain and by remote domain, how much mail there is, how much of it\n' +
+        'in plaintext, which TLS versions, and who would be refused if what is under monitor were enforced.',
+    )
+    .addHelpText('after', HELP)
+    .action(
+      action(async (context, names: readonly string[], options: Options) => {
+        const most = Number(options.number ?? DEFAULT_ROWS);
+        if (!(most > 0)) throw new UsageError(`"${options.number}" is no number of rows`);
+        if (options.csv && context.json) throw new UsageError('say --csv or --json, not both');
+        const given = names.map(domainArgument);
+        const main = await context.readMain();
+        const store = openStoreOf(main);
+        if (options.reset) {
+          if (names.length > 0) throw new UsageError('--reset is for all domains, and takes none');
+          return await reset(context, store);
+        }
+        const question: Question = {
+          by: options.by ?? (names.length === 0 ? 'domain' : 'pair'),
+          flow: options.flow,
+          domains: names.length === 0 ? [] : await hostedNames(main, given),
+          plaintext: options.plaintext === true,
+          refused: options.refused === true,
+        };
+        const summary = summarize(await readCounted(store), question);
+        if (context.json) context.printJson(reportDocument(summary, store.name, Date.now()));
+        else if (options.csv) context.print(reportCsv(summary));
+        else {
+          context.print(
+            wordReport(summary, {
+              now: Date.now(),
+              width: process.stdout.columns ?? DEFAULT_WIDTH,
+              blocks: isUtf8(process.env),
+              most,
+              hasTables: main.maps !== undefined,
+            }),
+          );
+        }
+        return WELL;
+      }),
+    );
+}
+
+async function reset(context: CommandContext, store: ReportStore): Promise<typeof WELL> {
+  const now = Date.now();
+  await store.reset(now);
+  if (context.json) context.printJson({ place: store.name, since: new Date(now).toISOString() });
+  else context.print(`${store.name}: counting begins anew`);
+  return WELL;
+}
+
+function openStoreOf(main: MainFile): ReportStore {
+  const store = openReportForReading(main, { error: () => {} });
+  if (store !== undefined) return store;
+  throw new CommandFailure(`nothing is counted: [report] enabled is false in ${main.path}`);
+}
+
+async function readCounted(store: ReportStore): Promise<Counted> {
+  let counted: Counted | undefined;
+  try {
+    counted = await store.read();
+  } catch (error) {
+    if (!(error instanceof StateDamaged)) throw error;
+    throw new CommandFailure(`${store.name} is damaged: ${error.message}; the service begins anew when it writes`);
+  }
+  if (counted !== undefined) return counted;
+  throw new CommandFailure(
+    `nothing is counted yet in ${store.name}: the service writes there some seconds after the first mail, if it may; ` +
+      'its log says why not, and [report] state in the main file names another place',
+  );
+}
+
+/** Hosted domains by their own names. Counts outlive settings, so one that is hosted no more is asked for as it is. */
+async function hostedNames(main: MainFile, names: readonly ReturnType<typeof domainArgument>[]): Promise<string[]> {
+  const { domains } = await openStore(main).read(names);
+  return names.map((name) => findDomain(domains, name)?.name ?? name);
+}
+
+/** setlocale(3): the first of these that is set. */
+function isUtf8(env: NodeJS.ProcessEnv): boolean {
+  const locale = env['LC_ALL'] || env['LC_CTYPE'] || env['LANG'] || '';
+  return /utf-?8/iu.test(locale);
+}

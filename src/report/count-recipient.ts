@@ -1,0 +1,86 @@
+/**
+ * What a decision on one recipient counts as: of which hosted domains and flows, and under which counters. Once a
+ * recipient, whichever hops the request asks about; a recipient that is to come separately counts when it comes. Pure.
+ */
+import type { Address } from '../address/address.ts';
+import { type Parties, requirement } from '../decision/parties.ts';
+import type { ReceiptVerdict, Refusal } from '../decision/receipt.ts';
+import type { PolicyRequest } from '../decision/request.ts';
+import type { HostedDomain } from '../settings/hosted-domain.ts';
+import type { Flow } from '../settings/setting.ts';
+import { deliveryPlace, EXEMPT, LAST_LACKING, PLAINTEXT, refusalPlace, sessionPlace } from './counters.ts';
+import type { Tally } from './tally.ts';
+
+/** What was decided of the recipient. */
+export interface Decided {
+  readonly verdict: ReceiptVerdict;
+  /** Receipt refuses it, so it never comes to delivery. */
+  readonly isRefused: boolean;
+}
+
+export function countRecipient(
+  tally: Tally,
+  request: PolicyRequest,
+  parties: Parties,
+  { verdict, isRefused }: Decided,
+  isExempt: (clientAddress: string) => boolean,
+  now: number,
+): void {
+  const { senderDomain, recipientDomain } = parties;
+  if (senderDomain === undefined && recipientDomain === undefined) return;
+  let session = -1;
+  if (request.policyContext !== 'delivery') {
+    session = sessionPlace(request.encryptionProtocol);
+    if (verdict.isExempt || (session === PLAINTEXT && verdict.refusal === undefined && isExempt(request.clientAddress)))
+      session = EXEMPT;
+  }
+  const asksDelivery = request.policyContext !== 'receipt' && !isRefused;
+  if (recipientDomain !== undefined) {
+    countFlow(
+      tally,
+      parties,
+      'incoming',
+      recipientDomain,
+      parties.sender,
+      session,
+      verdict.incoming,
+      asksDelivery,
+      now,
+    );
+  }
+  if (senderDomain !== undefined) {
+    countFlow(
+      tally,
+      parties,
+      'outgoing',
+      senderDomain,
+      parties.recipient,
+      session,
+      verdict.outgoing,
+      asksDelivery,
+      now,
+    );
+  }
+}
+
+/** `session`: the place of its counter; -1: receipt is not asked about. */
+function countFlow(
+  tally: Tally,
+  parties: Parties,
+  flow: Flow,
+  domain: HostedDomain,
+  far: Address,
+  session: number,
+  refusal: Refusal | undefined,
+  asksDelivery: boolean,
+  now: number,
+): void {
+  const delivery =
+    asksDelivery && domain.settings[flow].delivery !== undefined ? requirement(parties, flow, 'delivery') : undefined;
+  if (session < 0 && delivery === undefined) return;
+  const place = tally.at(flow, domain.name, far, now);
+  if (session >= 0) tally.count(place, session);
+  if (refusal !== undefined) tally.count(place, refusalPlace(refusal.lack, refusal.action === 'warn'));
+  if (refusal !== undefined || session === PLAINTEXT) tally.note(place, LAST_LACKING, now);
+  if (delivery !== undefined) tally.count(place, deliveryPlace(delivery.level, delivery.enforcement));
+}

@@ -1,0 +1,125 @@
+/**
+ * What is counted of the mail between one hosted domain and one remote, and the one text form of it, which the state file
+ * and Redis share. Numbers only: whose they are stands beside them. Pure.
+ */
+import { LEVELS, type Level, TLS_VERSIONS } from '../settings/level.ts';
+import type { Enforcement } from '../settings/setting.ts';
+
+/** What the session of a recipient was, as far as it counts. */
+export const SESSIONS = ['plaintext', ...TLS_VERSIONS, 'other'] as const;
+export type SessionKind = (typeof SESSIONS)[number];
+
+/** What a refused session lacked, as src/decision/receipt.ts names it. */
+export const LACKS = ['tls', 'protocol', 'cipher'] as const;
+export type LackKind = (typeof LACKS)[number];
+
+const levels = (prefix: string): readonly string[] => LEVELS.map((level) => `${prefix}-${level}`);
+
+/**
+ * The counters by their names: recipients by session; those of exempt clients whose session was not looked at; refused by
+ * what they lacked, and those that monitor let pass; recipients with a requirement on delivery, by level.
+ */
+export const COUNTERS: readonly string[] = [
+  ...SESSIONS,
+  'exempt',
+  ...LACKS.map((lack) => `refused-${lack}`),
+  ...LACKS.map((lack) => `would-refuse-${lack}`),
+  ...levels('enforced'),
+  ...levels('monitored'),
+];
+
+/** Where in a row's numbers the counters begin, and behind them three moments in milliseconds since the epoch. */
+const AFTER_SESSIONS = SESSIONS.length;
+export const EXEMPT = AFTER_SESSIONS;
+const REFUSED = EXEMPT + 1;
+const WOULD_REFUSE = REFUSED + LACKS.length;
+const ENFORCED = WOULD_REFUSE + LACKS.length;
+const MONITORED = ENFORCED + LEVELS.length;
+/** The first recipient, the last one, and the last in plaintext or with less than is asked for. 0: there was none. */
+export const FIRST = COUNTERS.length;
+export const LAST = FIRST + 1;
+export const LAST_LACKING = FIRST + 2;
+/** Numbers of a row. */
+export const WIDTH = COUNTERS.length + 3;
+
+const NAMES: readonly string[] = [...COUNTERS, 'first', 'last', 'last-lacking'];
+const PLACES: ReadonlyMap<string, number> = new Map(NAMES.map((name, i) => [name, i]));
+
+export const PLAINTEXT = 0;
+
+/** The place of a session's counter; `protocol` is '' for plaintext. */
+export function sessionPlace(protocol: string): number {
+  switch (protocol) {
+    case '':
+      return PLAINTEXT;
+    case 'TLSv1.3':
+      return 4;
+    case 'TLSv1.2':
+      return 3;
+    case 'TLSv1.1':
+      return 2;
+    case 'TLSv1':
+      return 1;
+    default:
+      return 5;
+  }
+}
+
+/** The place of the counter of refusals, done or only thought of, for this lack. */
+export function refusalPlace(lack: LackKind, isMonitored: boolean): number {
+  return (isMonitored ? WOULD_REFUSE : REFUSED) + LACKS.indexOf(lack);
+}
+
+/** The place of the counter of recipients whose delivery is asked for this level. */
+export function deliveryPlace(level: Level, enforcement: Enforcement): number {
+  return (enforcement === 'monitor' ? MONITORED : ENFORCED) + LEVELS.indexOf(level);
+}
+
+/** The numbers of one row: {@link WIDTH} of them. */
+export type Numbers = Float64Array;
+
+export const noNumbers = (): Numbers => new Float64Array(WIDTH);
+
+/** Adds `more`: counts are summed up, of moments the first and the last hold. */
+export function addNumbers(to: Numbers, more: Numbers): void {
+  for (let i = 0; i < FIRST; i++) to[i] = (to[i] ?? 0) + (more[i] ?? 0);
+  const [first, otherFirst] = [to[FIRST] ?? 0, more[FIRST] ?? 0];
+  to[FIRST] = first === 0 || (otherFirst !== 0 && otherFirst < first) ? otherFirst : first;
+  for (const place of [LAST, LAST_LACKING]) to[place] = Math.max(to[place] ?? 0, more[place] ?? 0);
+}
+
+function sum(numbers: Numbers, from: number, count: number): number {
+  let all = 0;
+  for (let i = from; i < from + count; i++) all += numbers[i] ?? 0;
+  return all;
+}
+
+/** All recipients that receipt was asked about. */
+export const mailOf = (numbers: Numbers): number => sum(numbers, 0, EXEMPT + 1);
+export const refusedOf = (numbers: Numbers): number => sum(numbers, REFUSED, LACKS.length);
+export const wouldRefuseOf = (numbers: Numbers): number => sum(numbers, WOULD_REFUSE, LACKS.length);
+export const deliveriesOf = (numbers: Numbers): number => sum(numbers, ENFORCED, 2 * LEVELS.length);
+export const numberAt = (numbers: Numbers, place: number): number => numbers[place] ?? 0;
+
+/** `plaintext=3 TLSv1.3=20 first=1767225600000 …`: what is not 0. */
+export function formatNumbers(numbers: Numbers): string {
+  let text = '';
+  for (const [i, name] of NAMES.entries()) {
+    const value = numbers[i] ?? 0;
+    if (value !== 0) text += `${text === '' ? '' : ' '}${name}=${value}`;
+  }
+  return text;
+}
+
+/** Reads {@link formatNumbers}; a counter of a later version is passed by. undefined: it is no such text. */
+export function parseNumbers(text: string): Numbers | undefined {
+  const numbers = noNumbers();
+  for (const part of text.split(' ')) {
+    const equals = part.indexOf('=');
+    const value = Number(part.slice(equals + 1));
+    if (equals < 1 || !/^\d{1,16}$/u.test(part.slice(equals + 1)) || !Number.isSafeInteger(value)) return undefined;
+    const place = PLACES.get(part.slice(0, equals));
+    if (place !== undefined) numbers[place] = value;
+  }
+  return numbers;
+}

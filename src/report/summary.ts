@@ -1,0 +1,115 @@
+/**
+ * What the counts say, put together as somebody asks: by hosted domain, by remote, or by pair of both; those first whom
+ * enforcing would hurt. Pure; it words nothing.
+ */
+import { FLOWS, type Flow } from '../settings/setting.ts';
+import {
+  addNumbers,
+  deliveriesOf,
+  mailOf,
+  type Numbers,
+  noNumbers,
+  numberAt,
+  PLAINTEXT,
+  refusedOf,
+  wouldRefuseOf,
+} from './counters.ts';
+import type { Counted } from './report-store.ts';
+import type { Row } from './row.ts';
+
+export const GROUPINGS = ['domain', 'remote', 'pair'] as const;
+export type Grouping = (typeof GROUPINGS)[number];
+
+export interface Question {
+  readonly by: Grouping;
+  /** undefined: both. */
+  readonly flow: Flow | undefined;
+  /** Hosted domains; empty: all. */
+  readonly domains: readonly string[];
+  /** Only rows with mail in plaintext. */
+  readonly plaintext: boolean;
+  /** Only rows of which something was refused, or would be if what is under monitor were enforced. */
+  readonly refused: boolean;
+}
+
+/** Rows of one flow put together. */
+export interface Group {
+  readonly flow: Flow;
+  /** undefined where it is not what rows are put together by. */
+  readonly domain: string | undefined;
+  readonly remote: string | undefined;
+  readonly numbers: Numbers;
+  /** How many rows it is: of a hosted domain, its remotes. */
+  readonly rows: number;
+}
+
+export interface Summary {
+  readonly question: Question;
+  readonly since: number;
+  readonly hosts: readonly string[];
+  /** All that the question is about, by flow. */
+  readonly totals: Readonly<Record<Flow, Numbers>>;
+  /** Sorted: whom enforcing would refuse most, then who sends most in plaintext, then who sends most. */
+  readonly groups: readonly Group[];
+  /** Remotes, and hosted domains, of which recipients would be refused if what is under monitor were enforced. */
+  readonly wouldRefuse: { readonly domains: readonly string[]; readonly remotes: readonly string[] };
+}
+
+export function summarize({ since, hosts, rows }: Counted, question: Question): Summary {
+  const totals = { incoming: noNumbers(), outgoing: noNumbers() };
+  const groups = new Map<string, { first: Row; numbers: Numbers; rows: number }>();
+  const domains = new Map<string, number>();
+  const remotes = new Map<string, number>();
+  for (const row of rows) {
+    if (question.flow !== undefined && row.flow !== question.flow) continue;
+    if (question.domains.length > 0 && !question.domains.includes(row.domain)) continue;
+    addNumbers(totals[row.flow], row.numbers);
+    const would = wouldRefuseOf(row.numbers);
+    if (would > 0) {
+      domains.set(row.domain, (domains.get(row.domain) ?? 0) + would);
+      remotes.set(row.remote, (remotes.get(row.remote) ?? 0) + would);
+    }
+    if (question.plaintext && numberAt(row.numbers, PLAINTEXT) === 0) continue;
+    if (question.refused && would === 0 && refusedOf(row.numbers) === 0) continue;
+    const key = [row.flow, question.by === 'remote' ? '' : row.domain, question.by === 'domain' ? '' : row.remote].join(
+      '\t',
+    );
+    const group = groups.get(key) ?? { first: row, numbers: noNumbers(), rows: 0 };
+    groups.set(key, group);
+    addNumbers(group.numbers, row.numbers);
+    group.rows += 1;
+  }
+  return {
+    question,
+    since,
+    hosts,
+    totals,
+    groups: [...groups.values()]
+      .map(({ first, numbers, rows: count }) => ({
+        flow: first.flow,
+        domain: question.by === 'remote' ? undefined : first.domain,
+        remote: question.by === 'domain' ? undefined : first.remote,
+        numbers,
+        rows: count,
+      }))
+      .sort(compare),
+    wouldRefuse: { domains: mostFirst(domains), remotes: mostFirst(remotes) },
+  };
+}
+
+function compare(a: Group, b: Group): number {
+  return (
+    FLOWS.indexOf(a.flow) - FLOWS.indexOf(b.flow) ||
+    wouldRefuseOf(b.numbers) - wouldRefuseOf(a.numbers) ||
+    numberAt(b.numbers, PLAINTEXT) - numberAt(a.numbers, PLAINTEXT) ||
+    mailOf(b.numbers) - mailOf(a.numbers) ||
+    deliveriesOf(b.numbers) - deliveriesOf(a.numbers) ||
+    (nameOf(a) < nameOf(b) ? -1 : 1)
+  );
+}
+
+const nameOf = ({ domain = '', remote = '' }: Group): string => `${domain}\t${remote}`;
+
+function mostFirst(counts: ReadonlyMap<string, number>): readonly string[] {
+  return [...counts].sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1)).map(([name]) => name);
+}
