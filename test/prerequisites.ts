@@ -18,6 +18,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   strace: ['strace'],
   zsh: ['zsh'],
   prometheus: ['promtool'],
+  'groff-base': ['groff'],
   systemd: ['systemd-analyze', 'systemd-socket-activate', 'systemd-notify'],
 };
 
