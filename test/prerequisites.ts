@@ -11,6 +11,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   postfix: ['postfix', 'postconf', 'postmap', 'postqueue'],
   openssl: ['openssl'],
   'util-linux': ['flock', 'unshare', 'nsenter'],
+  bsdutils: ['script'],
   mount: ['mount'],
   'redis-server': ['redis-server'],
   'redis-tools': ['redis-cli'],
@@ -18,7 +19,6 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   strace: ['strace'],
   zsh: ['zsh'],
   prometheus: ['promtool'],
-  'groff-base': ['groff'],
   systemd: ['systemd-analyze', 'systemd-socket-activate', 'systemd-notify'],
 };
 

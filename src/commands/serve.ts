@@ -5,13 +5,12 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { Command } from 'commander';
-import type { Logger } from 'pino';
-import { type Decision, type DecisionContext, decide } from '../decision/decide.ts';
+import { type DecisionContext, decide } from '../decision/decide.ts';
 import { NO_TABLES } from '../decision/delivery.ts';
 import { Lanes } from '../decision/lanes.ts';
-import type { PolicyRequest } from '../decision/request.ts';
+import { DecisionLog } from '../log/decision-log.ts';
 import { openLog } from '../log/logger.ts';
-import { printable, quoted } from '../log/printable.ts';
+import { quoted } from '../log/printable.ts';
 import type { MainFile } from '../main-file/main-file.ts';
 import { ServiceMetrics } from '../metrics/service-metrics.ts';
 import { openReportKeeper } from '../report/open-report-store.ts';
@@ -80,6 +79,7 @@ export async function serve(
   // Until the settings are loaded a SIGHUP asks for nothing that is not under way; by default it would end the process.
   process.on('SIGHUP', () => {});
   const notifier = new ServiceNotifier(process.env, process.pid, logger);
+  const decisionLog = new DecisionLog(logger);
   const lanes = new Lanes(Date.now());
   const keeper = openReportKeeper(main, logger, process.env);
   const isExempt = compileExemptClients(main.receipt.exemptClients);
@@ -136,9 +136,7 @@ export async function serve(
       if (context === undefined) return undefined;
       const decision = decide(context, request, Date.now());
       metrics?.decisions.count(request.protocolState, decision);
-      // At DATA a lane is said again, not decided again.
-      const isNews = decision.kind !== 'pass' && (decision.kind !== 'filter' || request.protocolState === 'RCPT');
-      if (isNews && logger.isLevelEnabled('info')) logDecision(logger, request, decision);
+      decisionLog.write(context, request, decision);
       return decision.reply;
     },
   });
@@ -208,33 +206,6 @@ function readAddresses(main: MainFile): Addresses {
   const [metricsAddress] = metrics === undefined ? [] : read('metrics', metrics);
   if (complaints.length > 0) throw new ComplaintError(complaints);
   return { sockets, metricsAddress };
-}
-
-/** Characters of a request's attribute that are logged; what Postfix sends is shorter. */
-const MAX_LOGGED = 64;
-
-/** One line a refusal or a lane decision, with what a postmaster finds the message by in Postfix's own log. */
-function logDecision(logger: Logger, request: PolicyRequest, decision: Exclude<Decision, { kind: 'pass' }>): void {
-  const [instance, client] = [request.instance, request.clientAddress].map((text) => printable(text, MAX_LOGGED));
-  const fields = { decision: decision.kind, instance, client };
-  switch (decision.kind) {
-    case 'reject':
-    case 'defer':
-    case 'warn': {
-      const { domain, flow, lack, setting } = decision.refusal;
-      logger.info(
-        { ...fields, hop: 'receipt', domain, flow, lack, enforcement: setting.enforcement },
-        'no TLS as required',
-      );
-      break;
-    }
-    case 'filter':
-    case 'separate':
-      logger.info({ ...fields, hop: 'delivery', action: decision.reply }, 'lane');
-      break;
-    case 'unsure':
-      logger.warn({ ...fields, hop: 'delivery' }, 'recipients of this message are not all known; it has to come again');
-  }
 }
 
 /** A request whose answer shows the service at work: plaintext mail to a domain that requires TLS of everyone. */

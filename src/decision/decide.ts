@@ -32,10 +32,16 @@ export type Decision =
   | { readonly kind: 'pass'; readonly reply: 'DUNNO' }
   /** Receipt refuses the recipient, for good or for now; or would, under monitor. */
   | { readonly kind: 'reject' | 'defer' | 'warn'; readonly reply: string; readonly refusal: Refusal }
-  /** Delivery moves the message to a lane; `monitored` is what receipt would have refused. */
-  | { readonly kind: 'filter'; readonly reply: string; readonly monitored: Refusal | undefined }
-  /** Another lane than the message's: the recipient has to come in a transaction of its own. */
-  | { readonly kind: 'separate'; readonly reply: string; readonly monitored: Refusal | undefined }
+  /**
+   * filter: delivery moves the message to a lane. separate: another lane than the message's, so the recipient has to come
+   * in a transaction of its own. `monitored` is what receipt would have refused.
+   */
+  | {
+      readonly kind: 'filter' | 'separate';
+      readonly reply: string;
+      readonly parties: Parties;
+      readonly monitored: Refusal | undefined;
+    }
   /** Not every recipient of the message is known to have one lane: the message has to come again. */
   | { readonly kind: 'unsure'; readonly reply: string };
 
@@ -96,10 +102,10 @@ function decideLane(
   let message = lanes.find(request.instance);
   if (message === undefined) message = lanes.begin(request.instance, own, parties, context.generation, now);
   else if (!fits(context, parties, message.lane, own, request.authenticated)) {
-    return { kind: 'separate', reply: SEPARATE_REPLY, monitored };
+    return { kind: 'separate', reply: SEPARATE_REPLY, parties, monitored };
   }
   lanes.admit(request.instance, message, parties, now);
-  return message.lane === undefined ? undefined : filter(message.lane, monitored);
+  return message.lane === undefined ? undefined : filter(message.lane, parties, monitored);
 }
 
 function fits(context: DecisionContext, parties: Parties, lane: Lane, own: Lane, authenticated: boolean): boolean {
@@ -136,13 +142,13 @@ function decideDataOfOne(
   const parties = findParties(context.settings, request.sender, request.recipient, context.delimiters);
   const own = ownLane(context.settings, parties, context.tables);
   const lane = message?.lane;
-  if (lane !== undefined && fits(context, parties, lane, own, request.authenticated)) return filter(lane, undefined);
-  if (own !== undefined) return filter(own, undefined);
+  if (lane !== undefined && fits(context, parties, lane, own, request.authenticated)) return filter(lane, parties);
+  if (own !== undefined) return filter(own, parties);
   // A FILTER given to a recipient that was refused after all still moves this message; only its absence is certain.
   const certain = message === undefined ? !context.lanes.mayHaveHistory(request.instance, now) : message.isWhole;
   return certain ? PASS : UNSURE;
 }
 
-function filter(route: NonNullable<Lane>, monitored: Refusal | undefined): Decision {
-  return { kind: 'filter', reply: `FILTER ${route.text}`, monitored };
+function filter(route: NonNullable<Lane>, parties: Parties, monitored?: Refusal): Decision {
+  return { kind: 'filter', reply: `FILTER ${route.text}`, parties, monitored };
 }

@@ -35,6 +35,9 @@ export interface TablesInForce {
 /** No maps directory, or nothing known of it: every requirement is answered by FILTER. */
 export const NO_TABLES: TablesInForce = { holds: () => false };
 
+/** As if the tables held all that they can. */
+const ALL_TABLES: TablesInForce = { holds: () => true };
+
 /** What a whole message is told: nothing, or one FILTER. */
 export type Lane = Route | undefined;
 
@@ -57,7 +60,8 @@ function termsAtNextHop(settings: Settings, { recipientDomain }: Parties, tables
   return settings.nextHopTerms(recipientDomain.nexthop, recipientDomain);
 }
 
-function enforced(parties: Parties, flow: 'incoming' | 'outgoing'): DeliverySetting | undefined {
+/** The requirement of this flow on delivery, if it is to be enforced. */
+export function enforced(parties: Parties, flow: 'incoming' | 'outgoing'): DeliverySetting | undefined {
   const setting = requirement(parties, flow, 'delivery');
   return setting?.enforcement === 'enforce' ? setting : undefined;
 }
@@ -125,6 +129,20 @@ export function ownLane(settings: Settings, parties: Parties, tables: TablesInFo
   const wanted = wantedRoute(settings, parties, tables);
   if (wanted === undefined) return undefined;
   return tableRoute(settings, parties, tables)?.text === wanted.text ? undefined : wanted;
+}
+
+/**
+ * Why a recipient is given a FILTER.
+ * - dynamic: no table can say what is required between these two.
+ * - no-tables, tables-behind: tables could, but there are none, or not all of Postfix uses them yet.
+ * - same-message: it needs none by itself, and goes where the message's first recipient goes.
+ */
+export type FilterReason = 'dynamic' | 'no-tables' | 'tables-behind' | 'same-message';
+
+export function filterReason(settings: Settings, parties: Parties, tables: TablesInForce): FilterReason {
+  if (ownLane(settings, parties, tables) === undefined) return 'same-message';
+  if (ownLane(settings, parties, ALL_TABLES) !== undefined) return 'dynamic';
+  return tables === NO_TABLES ? 'no-tables' : 'tables-behind';
 }
 
 /**

@@ -1,25 +1,91 @@
 /**
  * The log: one JSON line an event on standard error, or readable lines if that is a terminal. Whatever a stranger sent
- * reaches it as a JSON string or not at all, so nobody writes a second line.
+ * reaches it as a JSON string or not at all, so nobody writes a second line; a flood of lines of one kind is summed up.
  */
-import { type DestinationStream, type Logger, pino } from 'pino';
+import { type DestinationStream, type LogFn, type Logger, pino } from 'pino';
+import { Flood } from './flood.ts';
+import { printable } from './printable.ts';
 
 /** How long a line may wait for company before it is written. */
 const FLUSH_MS = 200;
 const BUFFER_BYTES = 8 * 1024;
 
+/** Lines of one kind that are written within {@link WINDOW_MS}; what comes beyond becomes one line with their number. */
+const INFO_BURST = 100;
+const WARNING_BURST = 10;
+const WINDOW_MS = 60_000;
+/** Kinds that are told apart at once, about a kilobyte each. */
+const KINDS = 4096;
+/** What differs from one line to the next without making it one of another kind. */
+const VARYING_FIELDS: ReadonlySet<string> = new Set(['instance', 'more', 'generation', 'domains', 'ms']);
+/** Characters of a line by which its kind is told. */
+const MAX_KIND = 500;
+
+const [INFO, WARNING] = [pino.levels.values['info'] ?? 0, pino.levels.values['warn'] ?? 0];
+
 export interface Log {
   readonly logger: Logger;
-  /** Writes out what is buffered; call it before the process ends. */
+  /** Writes out what is counted and what is buffered; call it before the process ends. */
   flush(): void;
 }
 
+type Fields = Readonly<Record<string, unknown>>;
+
+/** A line on its way. */
+interface Line {
+  readonly fields: Fields;
+  readonly message: string;
+  readonly write: LogFn;
+}
+
 export function openLog(level: string): Log {
-  if (process.stderr.isTTY) return { logger: pino({ level, base: null }, readable(process.stderr)), flush: () => {} };
-  const destination = pino.destination({ fd: 2, sync: false, minLength: BUFFER_BYTES });
-  const timer = setInterval(() => destination.flush(), FLUSH_MS);
+  const floods = [INFO_BURST, WARNING_BURST].map((burst) => {
+    const options = { burst, windowMs: WINDOW_MS, capacity: KINDS, now: () => performance.now() };
+    return new Flood<string, Line>(options, (_, { fields, message, write }, more) =>
+      write(more === 0 ? fields : { ...fields, more }, message),
+    );
+  });
+  const [infos, warnings] = floods;
+  const isTerminal = process.stderr.isTTY;
+  const file = isTerminal ? undefined : pino.destination({ fd: 2, sync: false, minLength: BUFFER_BYTES });
+  const options: pino.LoggerOptions = {
+    level,
+    base: null,
+    hooks: {
+      logMethod(given, method, number) {
+        const [first, second] = given as readonly unknown[];
+        const line: Line = {
+          fields: typeof first === 'string' ? {} : (first as Fields),
+          message: String(second ?? first),
+          write: method.bind(this),
+        };
+        const flood = number < WARNING ? infos : warnings;
+        if (number < INFO) line.write(line.fields, line.message);
+        else flood?.tell(kindOf(line), line, Number(line.fields['more'] ?? 0));
+      },
+    },
+  };
+  const logger = pino(options, file ?? readable(process.stderr));
+  const timer = setInterval(() => {
+    for (const flood of floods) flood.tick();
+    file?.flush();
+  }, FLUSH_MS);
   timer.unref();
-  return { logger: pino({ level, base: null }, destination), flush: () => destination.flushSync() };
+  return {
+    logger,
+    flush() {
+      for (const flood of floods) flood.flush();
+      file?.flushSync();
+    },
+  };
+}
+
+function kindOf({ fields, message }: Line): string {
+  let kind = message;
+  for (const [name, value] of Object.entries(fields)) {
+    if (!VARYING_FIELDS.has(name)) kind += ` ${typeof value === 'object' ? JSON.stringify(value) : value}`;
+  }
+  return kind.slice(0, MAX_KIND);
 }
 
 const LEVEL_NAMES: Readonly<Record<number, string>> = {
@@ -31,7 +97,7 @@ const LEVEL_NAMES: Readonly<Record<number, string>> = {
   60: 'fatal',
 };
 
-/** `22:31:04 warning  text  key=value …`; control characters are escaped, since values may be a stranger's. */
+/** `22:31:04 warning  text  key=value …`; what would move a cursor is escaped, since values may be a stranger's. */
 function readable(terminal: NodeJS.WritableStream): DestinationStream {
   return {
     write(line: string): void {
@@ -44,5 +110,6 @@ function readable(terminal: NodeJS.WritableStream): DestinationStream {
 }
 
 function wordValue(value: unknown): string {
-  return typeof value === 'string' && /^[\x21-\x7e]*$/u.test(value) ? value : JSON.stringify(value);
+  if (typeof value === 'string' && /^[\x21-\x7e]+$/u.test(value)) return value;
+  return printable(JSON.stringify(value), Number.POSITIVE_INFINITY);
 }

@@ -304,10 +304,10 @@ export class RedisSource implements SettingsSource {
     }
     const consequence =
       this.#replica === undefined ? 'no settings: connections are closed without a reply' : 'those in force stay';
-    this.#tell('warn', { error: error.message }, `settings cannot be read from Redis; ${consequence}`);
+    this.#tell('warn', { error: error.message }, `settings cannot be read from Redis; ${consequence}`, error.message);
   }
 
-  /** Logs what has changed since it was last logged. */
+  /** Logs what has changed since it was last logged: the message, or what `key` tells apart. */
   #tell(level: 'info' | 'warn' | 'error', fields: object, message: string, key = ''): void {
     if (this.#told === `${message} ${key}`) return;
     this.#told = `${message} ${key}`;

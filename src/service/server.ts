@@ -6,6 +6,7 @@
 
 import { createServer, type Server, type Socket } from 'node:net';
 import type { PolicyRequest } from '../decision/request.ts';
+import { Flood } from '../log/flood.ts';
 import type { Histogram } from '../metrics/histogram.ts';
 import { ActionLines } from './action-line.ts';
 import { type Clock, systemClock } from './clock.ts';
@@ -15,7 +16,6 @@ import { describeListenAddress, hostPort, type ListenAddress } from './listen-ad
 import { type Listener, openListener } from './listener.ts';
 import type { ServiceLog } from './service-log.ts';
 import { describeTrouble, type Trouble, zeroByTrouble } from './trouble.ts';
-import { WarningFlood } from './warning-flood.ts';
 
 /**
  * Decides one request: the text of the action (`DUNNO`, `FILTER transport:nexthop`, `WARN text`, `550 5.7.10 text`), or
@@ -55,6 +55,9 @@ const STOP_GRACE_MS = 3_000;
 /** Milliseconds of silence before the kernel asks whether a client's host is still there. */
 const KEEP_ALIVE_MS = 60_000;
 
+/** Milliseconds between two warnings of one kind. */
+const FLOOD_WINDOW_MS = 10_000;
+
 /** What the flood of warnings is summed up by. */
 type WarningKind = Trouble | 'refused';
 
@@ -63,7 +66,7 @@ export class PolicyServer {
   readonly #log: ServiceLog;
   readonly #maxConnections: number;
   readonly #clock: Clock;
-  readonly #flood: WarningFlood<WarningKind>;
+  readonly #flood: Flood<WarningKind, object>;
   readonly #lines = new ActionLines();
   readonly #listeners: Listener[] = [];
   readonly #connections = new Set<Connection>();
@@ -88,9 +91,9 @@ export class PolicyServer {
     this.#maxConnections = options.maxConnections;
     const clock = options.clock ?? systemClock;
     this.#clock = clock;
-    this.#flood = new WarningFlood(
+    this.#flood = new Flood(
+      { burst: 1, windowMs: FLOOD_WINDOW_MS, capacity: Number.POSITIVE_INFINITY, now: () => clock.now() },
       (kind, fields, more) => this.#writeWarning(kind, fields, more),
-      () => clock.now(),
     );
     const { replyTimes } = options;
     this.#host = {
@@ -191,7 +194,7 @@ export class PolicyServer {
       this.#refused += 1;
       socket.on('error', () => {});
       socket.destroy();
-      this.#flood.warn('refused', { peer });
+      this.#flood.tell('refused', { peer });
       return;
     }
     this.#accepted += 1;
@@ -219,7 +222,7 @@ export class PolicyServer {
     this.#trouble[trouble] += 1;
     const { peer } = connection;
     const reason = describeTrouble(trouble);
-    this.#flood.warn(trouble, trouble === 'handler-failed' ? { peer, reason, error: this.#failure } : { peer, reason });
+    this.#flood.tell(trouble, trouble === 'handler-failed' ? { peer, reason, error: this.#failure } : { peer, reason });
   }
 
   #writeWarning(kind: WarningKind, fields: object, more: number): void {

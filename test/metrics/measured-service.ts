@@ -90,7 +90,7 @@ export class MeasuredService {
   }
 
   #start(): void {
-    const child = spawn(process.execPath, [MAIN, '--config', this.config, 'serve'], {
+    const child = spawn(process.execPath, this.program, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...this.#environment },
     });
@@ -116,9 +116,14 @@ export class MeasuredService {
     return child.exitCode;
   }
 
+  /** What Node is told to run: to start it otherwise than here. */
+  get program(): readonly string[] {
+    return [MAIN, '--config', this.config, 'serve'];
+  }
+
   /** Runs another command of the program by the same main file. */
   async run(...args: readonly string[]): Promise<CommandResult> {
-    return await attempt(process.execPath, [MAIN, '--config', this.config, ...args]);
+    return await attempt(process.execPath, [MAIN, '--config', this.config, ...args], { env: this.#environment });
   }
 
   /** Runs `serve` by another main file, one that keeps it from starting. */

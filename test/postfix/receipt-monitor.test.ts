@@ -43,7 +43,7 @@ describe('a requirement under monitor', () => {
     await site.gateway.postfix.waitForLog(
       /smtpd\[\d+\]: NOQUEUE: warn: .*tlswarden would refuse: TLS required: mail for trial\.example is accepted over TLS only, and this session is not encrypted; .*to=<u@trial\.example>/u,
     );
-    await site.gateway.waitForLog(/"decision":"warn".*"domain":"trial\.example".*"lack":"tls"/u);
+    await site.gateway.waitForLog(/"decision":"warn".*"domain":"trial\.example".*"reason":"tls"/u);
   });
 
   test('lets a weak session pass, and says what it lacks', async () => {

@@ -14,7 +14,11 @@ import { Writer } from './writer.ts';
 function writeOn(workspace: Workspace, writer: Writer): { stop(): Promise<number> } {
   let stopped = false;
   // A test that fails half-way must not write for ever.
-  workspace.push({ dispose: () => void (stopped = true) });
+  workspace.push({
+    dispose: () => {
+      stopped = true;
+    },
+  });
   let failures = 0;
   const done = (async () => {
     while (!stopped) await writer.write().catch(() => (failures += 1));
