@@ -3,21 +3,17 @@
  * mail server would, sends no mail, and changes nothing.
  */
 import { existsSync } from 'node:fs';
-import { isIP } from 'node:net';
-import { hostname } from 'node:os';
-import { type Command, Option } from 'commander';
-import { parseDomain } from '../address/domain-name.ts';
+import type { Command } from 'commander';
 import { DEFAULT_PATH } from '../main-file/main-file.ts';
-import { type Authorities, readAuthorities, systemAuthorities } from '../probe/authorities.ts';
-import { DnsClient, type ResolverAddress, systemResolvers } from '../probe/dns-client.ts';
 import { probeDocument } from '../probe/probe-document.ts';
-import { couldRequire, Prober, type ProbeTarget } from '../probe/probe-domain.ts';
+import { couldRequire, type ProbeTarget } from '../probe/probe-domain.ts';
 import { wordProbe } from '../probe/word-probe.ts';
 import { BY_MX, type NextHop, parseNextHop } from '../settings/next-hop.ts';
 import type { Settings } from '../settings/settings.ts';
 import { loadSettings } from '../source/open-source.ts';
 import { action, type CommandContext, FAILED, UsageError, WELL } from './command-context.ts';
 import { domainArgument } from './domains/find-domain.ts';
+import { CA_OPTION, openProber, type ProbeOptions, RESOLVER_OPTION, TIMEOUT_OPTION } from './open-prober.ts';
 import { Progress } from './progress.ts';
 
 const HELP = `
@@ -54,16 +50,8 @@ Examples:
 Exit status: 0 if TLS could be required of every domain (level encrypt); 1 if not, or if a host was not reached; 2 wrong
 usage or settings.`;
 
-const DEFAULT_TIMEOUT_S = 10;
-const MAX_TIMEOUT_S = 600;
-/** One name server's time for one answer; there may be others. */
-const MAX_DNS_MS = 5_000;
-
-interface Options {
+interface Options extends ProbeOptions {
   readonly nexthop?: string;
-  readonly ca?: string;
-  readonly resolver?: string;
-  readonly timeout: string;
 }
 
 export function addProbe(program: Command): void {
@@ -71,11 +59,9 @@ export function addProbe(program: Command): void {
     .command('probe')
     .argument('<domains...>', 'the domains; they need not be hosted')
     .option('--nexthop <nexthop>', 'where to look, such as [mx.example.com]:25, instead of settings and MX records')
-    .option('--ca <file>', "trust the authorities of this file (PEM) instead of the system's")
-    .option('--resolver <address>', 'ask this name server instead of those of /etc/resolv.conf')
-    .addOption(
-      new Option('--timeout <seconds>', 'how long each step with a server may last').default(String(DEFAULT_TIMEOUT_S)),
-    )
+    .addOption(CA_OPTION)
+    .addOption(RESOLVER_OPTION)
+    .addOption(TIMEOUT_OPTION)
     .summary('whether the servers of domains can do TLS, and which level could be required')
     .description(
       'Connects to the next hop or the MX hosts of domains, and says of each host what TLS it does, and which level ' +
@@ -92,17 +78,9 @@ async function probe(
 ): Promise<typeof WELL | typeof FAILED> {
   const domains = [...new Set(names.map(domainArgument))];
   const nexthop = parseNextHopOption(options.nexthop);
-  const timeoutMs = parseTimeout(options.timeout);
-  const resolvers = options.resolver === undefined ? await systemResolvers() : [parseResolver(options.resolver)];
-  const authorities = await findAuthorities(options.ca);
-  const settings = await settingsOf(context);
   const progress = new Progress('probing addresses');
-  const prober = new Prober({
-    resolver: new DnsClient(resolvers, Math.min(timeoutMs, MAX_DNS_MS)),
-    authorities,
-    manners: { helo: helo(), timeoutMs },
-    progress: progress.show,
-  });
+  const { prober, authorities } = await openProber(options, progress);
+  const settings = await settingsOf(context);
   const targets = domains.map((domain): ProbeTarget => {
     const hosted = settings?.find(domain);
     const own = hosted?.nexthop ?? BY_MX;
@@ -112,11 +90,12 @@ async function probe(
       nexthop: nexthop ?? own,
       from: nexthop !== undefined ? 'option' : own === BY_MX ? 'mx' : 'settings',
       setting: hosted?.settings.incoming.delivery,
+      flow: 'incoming',
     };
   });
   const probes = await Promise.all(targets.map((target) => prober.probe(target))).finally(() => progress.end());
   const now = Date.now();
-  if (context.json) context.printJson(probeDocument(probes, authorities.source, now));
+  if (context.json) context.printJson(probeDocument(probes, authorities, now));
   else context.print(probes.map((one) => wordProbe(one, now)).join('\n\n'));
   return probes.every(couldRequire) ? WELL : FAILED;
 }
@@ -130,38 +109,8 @@ function parseNextHopOption(text: string | undefined): NextHop | undefined {
   return nexthop;
 }
 
-function parseTimeout(text: string): number {
-  const seconds = /^\d+(?:\.\d+)?$/u.test(text) ? Number(text) : 0;
-  if (seconds > 0 && seconds <= MAX_TIMEOUT_S) return seconds * 1_000;
-  throw new UsageError(`--timeout "${text}" is no number of seconds up to ${MAX_TIMEOUT_S}`);
-}
-
-function parseResolver(text: string): ResolverAddress {
-  const [, bracketed, bare, port = '53'] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/u.exec(text) ?? [];
-  const address = bracketed ?? bare ?? text;
-  if (isIP(address) === 0 || Number(port) < 1 || Number(port) > 65535) {
-    throw new UsageError(`--resolver "${text}" is no address, nor address:port`);
-  }
-  return { address, port: Number(port) };
-}
-
-async function findAuthorities(file: string | undefined): Promise<Authorities> {
-  if (file === undefined) return await systemAuthorities();
-  try {
-    return await readAuthorities(file);
-  } catch (error) {
-    throw new UsageError(`--ca: ${(error as Error).message}`);
-  }
-}
-
 /** A machine that only wants to look at domains needs no main file. One that has it uses it, or hears what is wrong. */
 async function settingsOf(context: CommandContext): Promise<Settings | undefined> {
   if (context.configPath === DEFAULT_PATH && !existsSync(DEFAULT_PATH)) return undefined;
   return await loadSettings(await context.readMain());
-}
-
-/** RFC 5321 section 4.1.1.1: a name of this host, or, without one that looks like a name, an address literal. */
-function helo(): string {
-  const name = parseDomain(hostname());
-  return name?.includes('.') ? name : '[127.0.0.1]';
 }

@@ -4,7 +4,7 @@
  */
 import type { DomainName } from '../address/domain-name.ts';
 import { BY_MX, type NextHop } from '../settings/next-hop.ts';
-import type { DeliverySetting } from '../settings/setting.ts';
+import type { DeliverySetting, Flow } from '../settings/setting.ts';
 import type { Authorities } from './authorities.ts';
 import type { Resolver } from './dns-client.ts';
 import { findWay, type HostFound } from './find-way.ts';
@@ -27,9 +27,11 @@ export interface ProbeTarget {
   /** {@link BY_MX}: the domain's own MX records. */
   readonly nexthop: NextHop;
   /** Who said where the mail goes. */
-  readonly from: 'mx' | 'settings' | 'option';
-  /** The domain's incoming delivery as it stands, or as it is about to be. */
+  readonly from: 'mx' | 'settings' | 'option' | 'relayhost';
+  /** The domain's delivery as it stands, or as it is about to be. */
   readonly setting: DeliverySetting | undefined;
+  /** Of which flow that is; incoming delivery is what is suggested. */
+  readonly flow: Flow;
 }
 
 export interface DomainProbe {
@@ -75,7 +77,7 @@ export class Prober {
   }
 
   async #probe(target: ProbeTarget): Promise<DomainProbe> {
-    const { domain, nexthop, setting } = target;
+    const { domain, nexthop, setting, flow } = target;
     const byMx = domain as string as NextHop;
     const { way, hosts: found } = await findWay(nexthop === BY_MX ? byMx : nexthop, this.#options.resolver);
     const hosts = await Promise.all(found.map((host) => this.#look(host, way)));
@@ -87,7 +89,10 @@ export class Prober {
       hosts,
       verdict,
       settingVerdict: setting === undefined ? undefined : judgeDomain(hosts, way, setting).levels?.[setting.level],
-      suggestion: suggest(verdict, { domain: target.owner ?? domain, nexthop: nexthopToSet, setting }),
+      suggestion:
+        flow === 'incoming'
+          ? suggest(verdict, { domain: target.owner ?? domain, nexthop: nexthopToSet, setting })
+          : undefined,
     };
   }
 

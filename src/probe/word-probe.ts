@@ -9,7 +9,7 @@ import { BY_MX } from '../settings/next-hop.ts';
 import { namesOf } from './certificate-name.ts';
 import { judgeAddress, NOTHING_ELSE, type Verdicts } from './judge.ts';
 import { daysUntil, isoMoment } from './probe-document.ts';
-import type { DomainProbe } from './probe-domain.ts';
+import type { DomainProbe, ProbeTarget } from './probe-domain.ts';
 import type { AddressSeen, CertificateSeen, HostSeen, TlsSeen, VersionSeen, Way } from './sight.ts';
 
 const INDENT = '  ';
@@ -25,12 +25,18 @@ export function wordProbe(probe: DomainProbe, now: number): string {
   return lines.join('\n');
 }
 
+const WAYS: Readonly<Record<ProbeTarget['from'], string>> = {
+  mx: 'its MX records',
+  settings: 'the next hop of its settings',
+  option: '--nexthop',
+  relayhost: 'the relayhost',
+};
+
 function wordTarget({ target, way }: DomainProbe): string {
   const { domain, nexthop, from } = target;
   const unicode = domain.includes('xn--') ? domainToUnicode(domain) : domain;
   const name = unicode === domain || unicode === '' ? domain : `${printable(unicode)} (${domain})`;
-  if (nexthop !== BY_MX)
-    return `${name}, by ${from === 'option' ? '--nexthop' : 'the next hop of its settings'} ${nexthop}`;
+  if (nexthop !== BY_MX) return `${name}, by ${WAYS[from]} ${nexthop}`;
   return way.mxSecure === undefined ? name : `${name}, by its MX records`;
 }
 

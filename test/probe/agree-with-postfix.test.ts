@@ -106,6 +106,7 @@ test('a level works by probe just where Postfix delivers by it', { timeout: 120_
       owner: undefined,
       nexthop: BY_MX,
       from: 'mx',
+      flow: 'incoming',
       setting: undefined,
     });
 

@@ -66,7 +66,7 @@ class Internet {
 }
 
 function byMx(text: string): ProbeTarget {
-  return { domain: name(text), owner: undefined, nexthop: BY_MX, from: 'mx', setting: undefined };
+  return { domain: name(text), owner: undefined, nexthop: BY_MX, from: 'mx', setting: undefined, flow: 'incoming' };
 }
 
 function name(text: string): DomainName {

@@ -2,11 +2,32 @@
  * `tlswarden domains set`: changes some keys of one domain, which it makes if it is new.
  */
 import type { Command } from 'commander';
-import type { Defaults } from '../../settings/hosted-domain.ts';
+import type { DomainName } from '../../address/domain-name.ts';
+import type { MainFile } from '../../main-file/main-file.ts';
+import { probeDocument } from '../../probe/probe-document.ts';
+import { normalRecord, sameValue } from '../../settings/domain-record.ts';
+import { type Defaults, parseHostedDomain } from '../../settings/hosted-domain.ts';
+import type { SettingsStore, StoredDomains } from '../../source/settings-store.ts';
 import { isTable, type Table } from '../../toml/table-reader.ts';
-import { action, CommandFailure, openStore, UsageError, WELL } from '../command-context.ts';
+import {
+  action,
+  type CommandContext,
+  CommandFailure,
+  domainContext,
+  openStore,
+  UsageError,
+  WELL,
+} from '../command-context.ts';
+import { CA_OPTION, openProber, type ProbeOptions, RESOLVER_OPTION, TIMEOUT_OPTION } from '../open-prober.ts';
+import { Progress } from '../progress.ts';
 import { type Assigned, assign, HOP_NAMES, parseHopName } from './assignments.ts';
 import { domainArgument, findDomain } from './find-domain.ts';
+import { hostedAs, tryDeliveries } from './try-deliveries.ts';
+
+interface Options extends ProbeOptions {
+  readonly probe?: true;
+  readonly force?: true;
+}
 
 const HELP = `
 FLOW.HOP is ${HOP_NAMES.join(', ')}.
@@ -25,10 +46,21 @@ Examples:
   One more sender:
   $ tlswarden domains set example.com incoming.receipt senders+=ceo@partner.example
 
+  Require TLS of the customer's server only if it can do it:
+  $ tlswarden domains set example.com incoming.delivery require_tls=always level=secure --probe
+  tlswarden: example.com: incoming.delivery, level secure, would not work at the MX hosts of example.com: its certificate
+  is for mx.provider.example, not for example.com or .example.com; level verify would work: tlswarden domains set …
+  Nothing was changed; with --force it is set all the same.
+
+With --probe the servers that a new or changed requirement on delivery concerns are looked at first, as by "tlswarden probe":
+the next hop, or the MX hosts of the domain and its aliases; for outgoing the relayhost, or the recipients' domains that
+are listed. What would not work on all of them, or is not known because one was not reached, is not set. Under
+enforcement=monitor it is only said.
+
 A domain that stands in a file with others is changed there, and every other line of the file stays as it is; a new one
 gets a file of its own.
 
-Exit status: 0; 1 if it cannot be written; 2 if the settings would not be valid, in which case nothing is changed.`;
+Exit status: 0; 1 if it cannot be written, or --probe says no; 2 if the settings would not be valid, in which case nothing is changed.`;
 
 export function addSet(domains: Command): void {
   domains
@@ -38,32 +70,89 @@ export function addSet(domains: Command): void {
     .usage('[options] DOMAIN [FLOW.HOP] KEY=VALUE…')
     .summary('change keys of one domain, which is made if it is new')
     .description('Changes keys of one domain, which is made if it is new. It takes effect at once.')
+    .option(
+      '--probe',
+      'first see whether the servers concerned could do what delivery is to require; if not, change nothing',
+    )
+    .option('--force', 'with --probe: change it whatever the servers can do')
+    .addOption(CA_OPTION)
+    .addOption(RESOLVER_OPTION)
+    .addOption(TIMEOUT_OPTION)
     .addHelpText('after', HELP)
     .action(
-      action(async (context, text: string, words: readonly string[]) => {
+      action(async (context, text: string, words: readonly string[], options: Options) => {
         const name = domainArgument(text);
+        if (options.force && !options.probe) throw new UsageError('--force goes with --probe');
         const main = await context.readMain();
+        const store = openStore(main);
+        const trial = options.probe ? await tryFirst(context, main, store, name, words, options) : undefined;
         let assigned: Assigned | undefined;
         let notes: readonly string[] = [];
-        const count = await openStore(main).change(
+        const count = await store.change(
           (present) => {
-            const stored = findDomain(present, name);
-            if (stored !== undefined && stored.name !== name) {
-              throw new UsageError(`${name} is an alias of ${stored.name}, and has its settings: change those`);
+            const before = tableOf(present, name);
+            assigned = assign(before, words);
+            if (trial !== undefined && !sameValue(normalRecord(assigned.table), trial.record)) {
+              throw new CommandFailure(`${name} was changed by somebody else while it was probed; nothing was changed`);
             }
-            assigned = assign(stored?.table ?? {}, words);
-            notes = [...assigned.notes, ...defaultsReplaced(main.defaults, stored?.table ?? {}, words)];
+            notes = [...assigned.notes, ...defaultsReplaced(main.defaults, before, words)];
             return new Map([[name, assigned.table]]);
           },
           { concerns: [name], command: 'domains set', waiting: context.waiting },
         );
         if (assigned === undefined) throw new CommandFailure('nothing was read');
         for (const note of notes) context.note(`${name}: ${note}`);
-        if (context.json) context.printJson({ domain: name, changed: count > 0, notes });
-        else context.print(count > 0 ? `${name}: changed` : `${name}: nothing to change`);
+        if (context.json) {
+          const probe = trial === undefined ? {} : { probe: trial.document };
+          context.printJson({ domain: name, changed: count > 0, notes, ...probe });
+        } else context.print(count > 0 ? `${name}: changed` : `${name}: nothing to change`);
         return WELL;
       }),
     );
+}
+
+/** What stands there of the domain; throws {@link UsageError} if it is another one's alias. */
+function tableOf(present: StoredDomains, name: DomainName): Table {
+  const stored = findDomain(present, name);
+  if (stored !== undefined && stored.name !== name) {
+    throw new UsageError(`${name} is an alias of ${stored.name}, and has its settings: change those`);
+  }
+  return stored?.table ?? {};
+}
+
+interface Tried {
+  /** What was tried: the domain as it is to be. */
+  readonly record: Table;
+  /** For --json. */
+  readonly document: unknown;
+}
+
+/** Throws {@link CommandFailure} if what is to be required would not work, unless it is forced. */
+async function tryFirst(
+  context: CommandContext,
+  main: MainFile,
+  store: SettingsStore,
+  name: DomainName,
+  words: readonly string[],
+  options: Options,
+): Promise<Tried> {
+  const { domains: present } = await store.read([name]);
+  const before = tableOf(present, name);
+  const place = present.get(name)?.place ?? name;
+  const { table } = assign(before, words);
+  const after = hostedAs(main, name, table, place);
+  const progress = new Progress('probing addresses');
+  const { prober, authorities } = await openProber(options, progress);
+  // What stands there may have a mistake, which this change mends.
+  const known = parseHostedDomain(name, before, place, domainContext(main), []);
+  const trial = await tryDeliveries(main, store, known, after, prober).finally(() => progress.end());
+  for (const note of trial.notes) context.note(`${name}: ${note}`);
+  if (trial.failures.length > 0 && !options.force) {
+    const lines = trial.failures.map((failure) => `${name}: ${failure}`);
+    throw new CommandFailure([...lines, 'Nothing was changed; with --force it is set all the same.'].join('\n'));
+  }
+  for (const failure of trial.failures) context.note(`warning: ${name}: ${failure}`);
+  return { record: normalRecord(table), document: probeDocument(trial.probes, authorities, Date.now()) };
 }
 
 /** A setting of the domain's own takes the place of the whole default, which one may not think of. */
