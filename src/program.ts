@@ -7,6 +7,7 @@ import { Command, Option } from 'commander';
 import { addCheck } from './commands/check.ts';
 import { CommandContext } from './commands/command-context.ts';
 import { addCompletion } from './commands/completion.ts';
+import { addDoctor } from './commands/doctor.ts';
 import { addDomains } from './commands/domains.ts';
 import { addExplain } from './commands/explain.ts';
 import { addMaps } from './commands/maps.ts';
@@ -54,6 +55,7 @@ export function makeProgram(wantsJson: boolean): Command {
   addCheck(program);
   addDomains(program);
   addExplain(program);
+  addDoctor(program);
   addProbe(program);
   addReport(program);
   addCompletion(program);

@@ -58,7 +58,8 @@ export async function masterEntries(configDirectory: string): Promise<ReadonlyMa
   return entries;
 }
 
-function readAssignments(text: string): ReadonlyMap<string, string> {
+/** `name = value` lines, as all of postconf(1) prints them. */
+export function readAssignments(text: string): ReadonlyMap<string, string> {
   const values = new Map<string, string>();
   for (const line of text.split('\n')) {
     const equals = line.indexOf('=');

@@ -10,12 +10,12 @@ const WITH_ARGUMENT =
 const NEVER_PERMITS = /^(?:reject|defer|sleep|warn_if_reject)/iu;
 
 /** One restriction with its argument, if it has one. */
-interface Restriction {
+export interface Restriction {
   readonly name: string;
   readonly text: string;
 }
 
-function readRestrictions(value: string): readonly Restriction[] {
+export function readRestrictions(value: string): readonly Restriction[] {
   const elements = splitValue(value);
   const found: Restriction[] = [];
   for (let i = 0; i < elements.length; i++) {
@@ -30,6 +30,11 @@ function readRestrictions(value: string): readonly Restriction[] {
     found.push({ name, text });
   }
   return found;
+}
+
+/** Whether nothing behind this restriction may be looked at: its name does not say that it never permits. */
+export function mayPermit(name: string): boolean {
+  return !NEVER_PERMITS.test(name);
 }
 
 /** The restrictions of a value, each with its argument; of another list, its elements. */
@@ -49,7 +54,7 @@ export function withOurs(present: string, ours: readonly string[], isOurs: (rest
 }
 
 function placeOf(restrictions: readonly Restriction[]): number {
-  const permit = restrictions.findIndex(({ name }) => !NEVER_PERMITS.test(name));
+  const permit = restrictions.findIndex(({ name }) => mayPermit(name));
   const relay = restrictions.findIndex(({ name }) => /^(?:reject|defer)_unauth_destination$/iu.test(name));
   if (relay >= 0 && (permit < 0 || relay < permit)) return relay + 1;
   return permit < 0 ? restrictions.length : permit;
@@ -58,7 +63,7 @@ function placeOf(restrictions: readonly Restriction[]): number {
 /** Whether anything may let mail past tlswarden before recipients of strangers are refused: then it is asked for those too. */
 export function permitsBeforeRelayCheck(value: string): boolean {
   const restrictions = readRestrictions(value);
-  const permit = restrictions.findIndex(({ name }) => !NEVER_PERMITS.test(name));
+  const permit = restrictions.findIndex(({ name }) => mayPermit(name));
   const relay = restrictions.findIndex(({ name }) => /^(?:reject|defer)_unauth_destination$/iu.test(name));
   return permit >= 0 && relay > permit;
 }

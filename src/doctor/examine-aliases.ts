@@ -1,0 +1,107 @@
+/**
+ * Virtual aliases that lead a recipient elsewhere after tlswarden has decided about it: what the recipient's domain asks of
+ * delivery then holds for a server that is none of the address that the mail goes to.
+ */
+import { parseDomain } from '../address/domain-name.ts';
+import { DATA_RESTRICTIONS, RECIPIENT_RESTRICTIONS } from '../fragments/main-parameters.ts';
+import { splitValue } from '../fragments/value-list.ts';
+import type { HostedDomain } from '../settings/hosted-domain.ts';
+import { hopsAsked } from './entrance.ts';
+import type { Finding } from './finding.ts';
+import type { Host } from './host.ts';
+import { dataList, recipientList } from './restriction-lists.ts';
+import { namesOf, type Sample } from './sample.ts';
+import type { TableLookups } from './table-lookups.ts';
+
+const MOST_LISTED = 200_000;
+const MOST_TOLD = 20;
+/** Local parts that are asked for where a table cannot be listed; there are lists with thousands. */
+const MOST_LOCAL_PARTS = 50;
+
+export async function examineAliases(host: Host, lookups: TableLookups, sample: Sample): Promise<readonly Finding[]> {
+  const { postfix, settings, entrances } = host;
+  // Where delivery is asked about behind a filter, addresses have been rewritten before.
+  const decidesBefore = entrances.some(
+    ({ service, atRecipient }) =>
+      hopsAsked(atRecipient).has('delivery') &&
+      !postfix.list('receive_override_options', service).includes('no_address_mappings'),
+  );
+  const concerned = sample.domains.filter(isFiltered);
+  if (!decidesBefore || concerned.length === 0) return [];
+  const found: Finding[] = [];
+  for (const table of postfix.list('virtual_alias_maps')) {
+    const listing = await lookups.list(table, MOST_LISTED);
+    const entries = listing?.entries ?? (await lookups.find(table, keysOf(concerned)));
+    for (const [key, value] of entries) {
+      const name = parseDomain(key.slice(key.lastIndexOf('@') + 1));
+      const domain = name === undefined || !key.includes('@') ? undefined : settings.find(name);
+      if (domain === undefined || !isFiltered(domain)) continue;
+      const elsewhere = splitValue(value).find((target) => leadsElsewhere(host, domain, target));
+      if (elsewhere !== undefined) found.push(finding(host, table, key, elsewhere, domain));
+    }
+  }
+  return found.slice(0, MOST_TOLD);
+}
+
+/** Whether the service or a table moves mail for it to a transport. */
+function isFiltered({ settings }: HostedDomain): boolean {
+  return settings.incoming.delivery?.enforcement === 'enforce';
+}
+
+function keysOf(domains: readonly HostedDomain[]): readonly string[] {
+  return domains.flatMap((domain) => {
+    const locals = [...(domain.settings.incoming.delivery?.tableIndex.localParts ?? [])].slice(0, MOST_LOCAL_PARTS);
+    return namesOf(domain).flatMap((name) => [`@${name}`, ...locals.map((local) => `${local}@${name}`)]);
+  });
+}
+
+function leadsElsewhere({ settings }: Host, domain: HostedDomain, target: string): boolean {
+  const at = target.lastIndexOf('@');
+  const name = at < 0 ? undefined : parseDomain(target.slice(at + 1));
+  return name === undefined || settings.find(name) !== domain;
+}
+
+function finding(host: Host, table: string, key: string, target: string, domain: HostedDomain): Finding {
+  return {
+    id: 'alias-elsewhere',
+    severity: 'breach',
+    where: `${table}: ${key}`,
+    what: `It leads ${key.startsWith('@') ? `mail for ${key.slice(1)}` : key} to ${target}, and ${domain.name} asks for TLS on delivery.`,
+    why: 'tlswarden decides by the address that the client named. Moved by FILTER, the message goes to a server that is none of the new address; by a table it goes without the TLS that was asked for.',
+    mend: twoPasses(host),
+    note: 'This has mail pass twice, so that delivery is asked about when addresses are rewritten (README, "Virtual aliases").',
+  };
+}
+
+const SECOND_PASS = '127.0.0.1:10026';
+
+/** The README's recipe: receipt is asked about at the entrances there are, delivery at a new one that mail passes afterwards. */
+function twoPasses(host: Host): readonly string[] {
+  const { postfix, mending, entrances } = host;
+  if (entrances.some(({ filter }) => filter !== undefined)) return [];
+  const name = `${SECOND_PASS}/inet`;
+  const second = { name, program: 'smtpd', isChrooted: false, raw: new Map(), expanded: new Map() };
+  const first = entrances
+    .filter(({ atRecipient }) => hopsAsked(atRecipient).has('delivery'))
+    .flatMap(({ service }) => [
+      ...mending.setFor(
+        service,
+        RECIPIENT_RESTRICTIONS,
+        recipientList(host, postfix.raw(RECIPIENT_RESTRICTIONS, service), 'receipt'),
+      ),
+      ...mending.setFor(service, DATA_RESTRICTIONS, dataList(host, postfix.raw(DATA_RESTRICTIONS, service), 'receipt')),
+    ]);
+  return [
+    mending.postconf('-M', `${name}=${SECOND_PASS} inet n - n - - smtpd`),
+    mending.postconf(
+      '-P',
+      `${name}/content_filter=`,
+      `${name}/receive_override_options=no_address_mappings`,
+      `${name}/smtpd_relay_restrictions=permit_mynetworks,reject`,
+    ),
+    ...mending.override(second, RECIPIENT_RESTRICTIONS, recipientList(host, '', 'delivery')),
+    ...mending.override(second, DATA_RESTRICTIONS, dataList(host, '', 'delivery')),
+    ...new Set(first),
+    ...mending.set({ content_filter: `smtp:[${SECOND_PASS.split(':')[0]}]:${SECOND_PASS.split(':')[1]}` }),
+  ];
+}

@@ -1,0 +1,153 @@
+/**
+ * One examination of this host, from reading to findings: what doctor does, but for `--live`. It changes nothing.
+ */
+
+import { constants, existsSync } from 'node:fs';
+import { access, readFile } from 'node:fs/promises';
+import { readTables } from '../explain/read-tables.ts';
+import { makeFragments } from '../fragments/make-fragments.ts';
+import { policyServiceAt } from '../fragments/policy-service.ts';
+import { readPresentConfiguration } from '../fragments/present-configuration.ts';
+import type { MainFile } from '../main-file/main-file.ts';
+import type { ResolverAddress } from '../probe/dns-client.ts';
+import type { Level } from '../settings/level.ts';
+import type { Settings } from '../settings/settings.ts';
+import { checkTables, type TablesCheck, type TablesOptions } from '../tables/check-tables.ts';
+import { tablePath } from '../tables/stamp.ts';
+import { RECEIPT_ACCESS } from '../tables/table.ts';
+import { TablesError } from '../tables/tables-error.ts';
+import { readEntrances } from './entrance.ts';
+import { examineAliases } from './examine-aliases.ts';
+import { examineEntrances } from './examine-entrances.ts';
+import { examineParameters } from './examine-parameters.ts';
+import { examineResolver } from './examine-resolver.ts';
+import { examineRoutes, policyLevel } from './examine-routes.ts';
+import { examineRunning, readRunning } from './examine-running.ts';
+import { examineService } from './examine-service.ts';
+import { certificateFiles, examineSmtpdTls } from './examine-smtpd-tls.ts';
+import { examineContents, examinePolicies, examineReferences, examineTroubles } from './examine-tables.ts';
+import { examineTransports } from './examine-transports.ts';
+import { bySeverity, type Finding, withoutRepeats } from './finding.ts';
+import type { Host } from './host.ts';
+import { Mending, type MendingContext } from './mending.ts';
+import { readConfiguration } from './read-configuration.ts';
+import { namesOf, type Sample, sampleOf } from './sample.ts';
+import { normalAddress } from './service-call.ts';
+import { TableLookups } from './table-lookups.ts';
+
+/** How long one table may take to answer. */
+const TABLE_MS = 10_000;
+
+export interface Diagnosis {
+  readonly host: Host;
+  readonly findings: readonly Finding[];
+  /** How many domains were looked at one by one, and of how many. */
+  readonly domains: { readonly looked: number; readonly of: number };
+}
+
+/** `tables`: undefined without a maps directory. `resolvers`: those of this host. Rejects with {@link PostconfError} or a TablesError. */
+export async function examineHost(
+  main: MainFile,
+  settings: Settings,
+  tables: TablesOptions | undefined,
+  resolvers: readonly ResolverAddress[],
+): Promise<Diagnosis> {
+  const postfix = await readConfiguration(main.postfix.configDirectory);
+  const running = await readRunning(postfix);
+  const contents = tables === undefined ? undefined : await checkContents(settings, tables);
+  const host = await readHost(main, settings, tables, postfix, {
+    isRunning: running !== undefined && running !== 'hidden',
+    areTablesDue: contents?.current === false,
+  });
+  const lookups = new TableLookups(main.postfix.configDirectory, TABLE_MS);
+  const sample = sampleOf(settings);
+  const findings = [
+    ...examineEntrances(host),
+    ...examineSmtpdTls(host, await unreadable(certificateFiles(postfix))),
+    ...examineParameters(host),
+    ...examineTransports(host),
+    ...examineReferences(host),
+    ...(contents === undefined ? [] : examineContents(host, await readTables(main, settings), contents)),
+    ...(await examinePolicies(host, lookups, policyLevels(settings, sample))),
+    ...(await examineRoutes(host, lookups, sample)),
+    ...(await examineAliases(host, lookups, sample)),
+    ...examineTroubles(host, await readability(host, lookups)),
+    ...(await examineResolver(host, resolvers)),
+    ...(await examineService(host, sample)),
+    ...(running === 'hidden' ? [] : examineRunning(host, running)),
+  ];
+  return {
+    host,
+    findings: bySeverity(withoutRepeats(findings)),
+    domains: { looked: sample.domains.length, of: sample.of },
+  };
+}
+
+async function readHost(
+  main: MainFile,
+  settings: Settings,
+  tables: TablesOptions | undefined,
+  postfix: Host['postfix'],
+  state: Pick<MendingContext, 'isRunning' | 'areTablesDue'>,
+): Promise<Host> {
+  const fragmentContext = {
+    policyService: policyServiceAt(main.server.listen[0] ?? ''),
+    maps: tables,
+    present: await readPresentConfiguration(main.postfix.configDirectory),
+  };
+  const names = {
+    addresses: new Set(main.server.listen.map((listen) => normalAddress(policyServiceAt(listen)))),
+    receiptAccess: tables === undefined ? undefined : tablePath(tables.directory, RECEIPT_ACCESS),
+  };
+  return {
+    main,
+    settings,
+    postfix,
+    fragments: makeFragments(settings, fragmentContext),
+    fragmentContext,
+    names,
+    entrances: readEntrances(postfix, names),
+    mending: new Mending({
+      mainPath: main.path,
+      mainText: await readFile(main.path, 'utf8'),
+      configDirectory: main.postfix.configDirectory,
+      ...state,
+      hasSystemd: existsSync('/run/systemd/system'),
+    }),
+  };
+}
+
+/** A directory that is not there, or cannot be read, is no reason to look no further. */
+async function checkContents(settings: Settings, tables: TablesOptions): Promise<TablesCheck> {
+  return await checkTables(settings, tables).catch((error: unknown) => {
+    if (error instanceof TablesError) return { current: false, reasons: [error.message] };
+    throw error;
+  });
+}
+
+function policyLevels(settings: Settings, { domains }: Sample): ReadonlyMap<string, Level> {
+  const levels = new Map<string, Level>();
+  for (const domain of domains) {
+    const level = policyLevel(settings, domain);
+    if (level !== undefined) for (const name of namesOf(domain)) levels.set(name, level);
+  }
+  return levels;
+}
+
+/** Asks every table that mail is routed by for a name that none of them has. */
+async function readability({ postfix, names }: Host, lookups: TableLookups): Promise<ReadonlyMap<string, string>> {
+  const parameters = ['transport_maps', 'sender_dependent_default_transport_maps', 'smtp_tls_policy_maps'];
+  const tables = parameters.flatMap((parameter) => postfix.list(parameter));
+  const access = postfix
+    .restrictions('smtpd_recipient_restrictions')
+    .flatMap(({ text }) => text.split(' '))
+    .filter((word) => names.receiptAccess !== undefined && word.endsWith(`:${names.receiptAccess}`));
+  for (const table of [...tables, ...access]) await lookups.find(table, ['tlswarden.invalid']);
+  return lookups.troubles;
+}
+
+async function unreadable(files: readonly string[]): Promise<ReadonlySet<string>> {
+  const found = new Set<string>();
+  for (const file of files) await access(file, constants.R_OK).catch(() => found.add(file));
+  return found;
+}

@@ -1,0 +1,173 @@
+/**
+ * Parameters of main.cf that stand in the way of the settings, or differ from what the main file says of them. Pure; lists
+ * of restrictions and tables have examinations of their own.
+ */
+import { mayPermit, readRestrictions } from '../fragments/restrictions.ts';
+import { isTableAt } from '../fragments/value-list.ts';
+import { tablePath } from '../tables/stamp.ts';
+import { RECEIPT_CLASS, RECEIPT_CLIENTS } from '../tables/table.ts';
+import type { Finding, Severity } from './finding.ts';
+import type { Host } from './host.ts';
+
+export function examineParameters(host: Host): readonly Finding[] {
+  return [...missing(host), ...receiptClass(host), ...differing(host), ...inTheWay(host)];
+}
+
+/** Parameters of which `postfix show` says all that there is to say. */
+const PLAIN: Readonly<Record<string, readonly [id: string, severity: Severity, why: string]>> = {
+  smtp_tls_security_level: [
+    'smtp-tls-off',
+    'advice',
+    'Mail that nobody asks TLS for leaves in plaintext, also to servers that have TLS.',
+  ],
+  tls_required_enable: [
+    'tls-required-header',
+    'breach',
+    'A sender\'s header "TLS-Required: no" switches TLS policies off, whatever the recipient\'s domain asks for.',
+  ],
+  plaintext_reject_code: [
+    'plaintext-reject-code',
+    'fault',
+    'The table receipt_access refuses for now only: the sender is told after days instead of at once.',
+  ],
+  smtp_tls_fingerprint_digest: [
+    'fingerprint-digest',
+    'fault',
+    'Fingerprints in the settings are SHA-256; no other digest matches them, so the mail waits.',
+  ],
+  smtp_dns_support_level: [
+    'dns-support',
+    'fault',
+    'Level dane-only needs DNSSEC; without, mail of such domains waits.',
+  ],
+  smtp_host_lookup: [
+    'dns-support',
+    'fault',
+    'DANE needs host names from the DNS; without, mail of such domains waits.',
+  ],
+};
+
+function missing({ fragments, postfix, mending }: Host): readonly Finding[] {
+  return fragments.parameters.flatMap(({ parameter, value }): readonly Finding[] => {
+    const plain = PLAIN[parameter];
+    const present = postfix.value(parameter);
+    if (plain === undefined || present === value) return [];
+    const [id, severity, why] = plain;
+    const what = `It is ${present === '' ? 'empty' : `"${present}"`} and should be "${value}".`;
+    return [{ id, severity, where: `main.cf: ${parameter}`, what, why, mend: mending.apply }];
+  });
+}
+
+/** The class that receipt_access names. */
+function receiptClass({ postfix, fragmentContext, mending }: Host): readonly Finding[] {
+  const { maps } = fragmentContext;
+  if (maps === undefined) return [];
+  const isNamed = postfix.list('smtpd_restriction_classes').includes(RECEIPT_CLASS);
+  const path = tablePath(maps.directory, RECEIPT_CLIENTS);
+  const restrictions = readRestrictions(postfix.value(RECEIPT_CLASS));
+  const isOurs = (text: string): boolean => isTableAt(text, path);
+  if (isNamed && restrictions.length === 1 && isOurs(restrictions[0]?.text ?? '')) return [];
+  const permits = isNamed && restrictions.some(({ name, text }) => mayPermit(name) && !isOurs(text));
+  return [
+    {
+      id: 'receipt-class',
+      severity: permits ? 'breach' : 'fault',
+      where: `main.cf: ${isNamed ? RECEIPT_CLASS : 'smtpd_restriction_classes'}`,
+      what: isNamed
+        ? `The restriction class is "${postfix.value(RECEIPT_CLASS)}" and should be "check_client_access cidr:${path}".`
+        : `The restriction class ${RECEIPT_CLASS} is not there, and receipt_access names it.`,
+      why: permits
+        ? 'Mail of recipients that need TLS from everyone can be let pass before tlswarden is asked.'
+        : 'Mail of recipients that need TLS from everyone is answered with 451 4.3.5, or by the service alone.',
+      mend: mending.apply,
+    },
+  ];
+}
+
+/** What main file and main.cf both say. */
+function differing({ main, settings, postfix, mending }: Host): readonly Finding[] {
+  const found: Finding[] = [];
+  const delimiter = postfix.value('recipient_delimiter');
+  if (delimiter !== main.addresses.recipientDelimiter) {
+    found.push({
+      id: 'recipient-delimiter',
+      severity: 'breach',
+      where: 'main.cf: recipient_delimiter',
+      what: `Postfix has "${delimiter}", ${main.path} has "${main.addresses.recipientDelimiter}".`,
+      why: 'The service and Postfix disagree on who user+extension is, so a requirement may be left to a table that does not match.',
+      mend: mending.setInMainFile('addresses', 'recipient_delimiter', delimiter),
+    });
+  }
+  const relayhost = postfix.value('relayhost');
+  if (relayhost.toLowerCase() !== settings.relayhost) {
+    found.push({
+      id: 'relayhost',
+      severity: 'breach',
+      where: 'main.cf: relayhost',
+      what: `Postfix has "${relayhost}", ${main.path} has "${settings.relayhost}".`,
+      why: 'Mail that tlswarden moves to a transport of its own goes to another server than the rest.',
+      mend: mending.setInMainFile('postfix', 'relayhost', relayhost),
+    });
+  }
+  return found;
+}
+
+/** What an administrator may have set for a good reason, and what undoes some of ours. */
+function inTheWay({ postfix, fragmentContext, mending }: Host): readonly Finding[] {
+  const found: Finding[] = [];
+  const add = (parameter: string, value: string | undefined, finding: Omit<Finding, 'where' | 'mend'>): void =>
+    void found.push({ ...finding, where: `main.cf: ${parameter}`, mend: mending.set({ [parameter]: value }) });
+
+  if (postfix.value('default_filter_nexthop') !== '') {
+    add('default_filter_nexthop', '', {
+      id: 'default-filter-nexthop',
+      severity: 'breach',
+      what: `It is "${postfix.value('default_filter_nexthop')}".`,
+      why: 'A FILTER for a domain that goes by MX goes there instead.',
+    });
+  }
+  if (postfix.isYes('soft_bounce')) {
+    add('soft_bounce', 'no', {
+      id: 'soft-bounce',
+      severity: 'fault',
+      what: 'It is on.',
+      why: 'Who is refused for lack of TLS is told to try again, and learns of it after days.',
+    });
+  }
+  if (fragmentContext.maps === undefined) return found;
+  const parents = postfix.list('parent_domain_matches_subdomains');
+  if (parents.includes('transport_maps')) {
+    add('parent_domain_matches_subdomains', parents.filter((name) => name !== 'transport_maps').join(', '), {
+      id: 'parent-domains',
+      severity: 'breach',
+      what: 'It names transport_maps.',
+      why: "A domain's entry in our tables holds for its subdomains too: their mail goes to its next hop.",
+    });
+  }
+  const reuse = postfix.value('smtp_connection_reuse_time_limit');
+  if (seconds(reuse) > 300) {
+    add('smtp_connection_reuse_time_limit', undefined, {
+      id: 'connection-reuse',
+      severity: 'breach',
+      what: `It is ${reuse}; the service counts on 300s at most.`,
+      why: 'A domain that begins to ask for TLS may get mail by a plaintext session that is open already.',
+    });
+  }
+  if (postfix.value('smtp_tls_per_site') !== '') {
+    add('smtp_tls_per_site', undefined, {
+      id: 'per-site-ignored',
+      severity: 'fault',
+      what: `It is "${postfix.value('smtp_tls_per_site')}".`,
+      why: 'Postfix looks at this obsolete table only where smtp_tls_policy_maps is empty, and ours is there: TLS that it asks for is not asked for any more. Move its entries to smtp_tls_policy_maps first.',
+    });
+  }
+  return found;
+}
+
+const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
+
+/** A time of main.cf in seconds. */
+function seconds(time: string): number {
+  const [, number = '0', unit = 's'] = /^(\d+)([smhdw]?)/u.exec(time) ?? [];
+  return Number(number) * (UNITS[unit] ?? 1);
+}

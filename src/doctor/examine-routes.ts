@@ -1,0 +1,190 @@
+/**
+ * Whether Postfix sends each hosted domain's mail where the settings say that it does: tlswarden repeats the next hop when
+ * it moves a message, and Postfix's own table decides for all other mail.
+ */
+import { parseDomain } from '../address/domain-name.ts';
+import type { HostedDomain } from '../settings/hosted-domain.ts';
+import type { Level } from '../settings/level.ts';
+import { BY_MX, parseNextHop } from '../settings/next-hop.ts';
+import type { Settings } from '../settings/settings.ts';
+import { DomainList } from './domain-list.ts';
+import { examinePolicyClients } from './examine-transports.ts';
+import type { Finding } from './finding.ts';
+import type { Host } from './host.ts';
+import { shellWords } from './mending.ts';
+import { type OwnRoute, otherTransportMaps, ownRoutes } from './own-routes.ts';
+import { namesOf, type Sample } from './sample.ts';
+import type { TableLookups } from './table-lookups.ts';
+
+/** Of one kind of finding about domains so many are told; whoever has more begins with these. */
+const MOST_TOLD = 20;
+/** Entries of a table that are listed at most. */
+const MOST_LISTED = 200_000;
+
+export async function examineRoutes(host: Host, lookups: TableLookups, sample: Sample): Promise<readonly Finding[]> {
+  const routes = await ownRoutes(host, lookups, sample.domains.flatMap(namesOf));
+  const requiresOutgoing = hasOutgoing(host.settings);
+  const found: Finding[] = [];
+  const transports = new Set<string>();
+  for (const domain of sample.domains) {
+    if (policyLevel(host.settings, domain) !== undefined) transports.add(routes.get(domain.name)?.transport ?? '');
+    for (const name of namesOf(domain)) {
+      const route = routes.get(name);
+      // An alias that goes where its domain goes is mended with it.
+      if (route === undefined || (name !== domain.name && isSameRoute(route, routes.get(domain.name)))) continue;
+      const finding = examineRoute(host, domain, name, route, requiresOutgoing);
+      if (finding !== undefined) found.push(finding);
+    }
+  }
+  return [
+    ...limited(found),
+    ...(host.fragmentContext.maps === undefined ? [] : examinePolicyClients(host, transports)),
+    ...(requiresOutgoing ? await outgoingPassedBy(host, lookups) : []),
+  ];
+}
+
+function isSameRoute(a: OwnRoute, b: OwnRoute | undefined): boolean {
+  return a.transport === b?.transport && a.nexthop === b.nexthop;
+}
+
+/** The first few of each kind, and how many more there are. */
+function limited(findings: readonly Finding[]): readonly Finding[] {
+  const byId = new Map<string, Finding[]>();
+  for (const finding of findings) byId.set(finding.id, [...(byId.get(finding.id) ?? []), finding]);
+  return [...byId.values()].flatMap((all) => {
+    const [last] = all.slice(MOST_TOLD);
+    if (last === undefined) return all;
+    const rest = all.length - MOST_TOLD;
+    const more = { ...last, where: `${rest} more domains`, what: `The same at ${last.where} and others.`, mend: [] };
+    return [...all.slice(0, MOST_TOLD), { ...more, note: 'Mend those above and look again.' }];
+  });
+}
+
+/** What tls_policy holds for a domain, or undefined (render.ts has the same rule). */
+export function policyLevel(settings: Settings, { nexthop, settings: of }: HostedDomain): Level | undefined {
+  const setting = of.incoming.delivery;
+  const isHeld = setting?.tableKeys.everyone && setting.onFailure === 'defer' && nexthop === BY_MX;
+  return isHeld && settings.relayhost === BY_MX ? setting.level : undefined;
+}
+
+function hasOutgoing(settings: Settings): boolean {
+  for (const { settings: of } of settings.domains()) if (of.outgoing.delivery?.enforcement === 'enforce') return true;
+  return false;
+}
+
+function examineRoute(
+  host: Host,
+  domain: HostedDomain,
+  name: string,
+  route: OwnRoute,
+  requiresOutgoing: boolean,
+): Finding | undefined {
+  const program = host.postfix.agent(route.transport)?.program;
+  const isRequired = domain.settings.incoming.delivery?.enforcement === 'enforce';
+  if (program === 'smtp') return nextHopFinding(host, domain, name, route, isRequired || requiresOutgoing);
+  if (program === undefined || program === 'error' || program === 'discard') return undefined;
+  if (!isRequired && !requiresOutgoing) return undefined;
+  // What it asks of delivery cannot be had in any case; without anything else there is no reason for it to be in the settings.
+  const { incoming, outgoing } = domain.settings;
+  const isNeeded = [incoming.receipt, outgoing.receipt, outgoing.delivery].some((setting) => setting !== undefined);
+  const { mending } = host;
+  return {
+    id: 'delivered-here',
+    severity: 'breach',
+    where: name,
+    what: `Postfix hands its mail to ${route.transport} (${program}), by ${route.by}; ${isRequired ? 'its settings ask for TLS on delivery' : 'some domain asks for TLS for mail that it sends'}.`,
+    why: 'TLS can be compelled of mail to an SMTP server only: such mail is handed over as it is, or is moved to a server that is none of its.',
+    mend: !isNeeded
+      ? [mending.tlswarden('domains', 'unset', domain.name)]
+      : isRequired
+        ? [mending.tlswarden('domains', 'set', domain.name, 'incoming.delivery', 'require_tls=never')]
+        : [],
+    ...(isNeeded && requiresOutgoing
+      ? { note: 'Mail from a domain that requires TLS of what it sends cannot reach mailboxes on this host.' }
+      : {}),
+  };
+}
+
+function nextHopFinding(
+  { mending, main }: Host,
+  domain: HostedDomain,
+  name: string,
+  route: OwnRoute,
+  matters: boolean,
+): Finding | undefined {
+  if (route.nexthop === domain.nexthop) return undefined;
+  const word = (nexthop: string): string => (nexthop === '' ? 'by MX' : `to ${nexthop}`);
+  const isSettable = parseNextHop(route.nexthop) !== undefined && name === domain.name;
+  return {
+    id: 'next-hop-differs',
+    severity: matters ? 'breach' : 'advice',
+    where: name,
+    what: `Postfix sends its mail ${word(route.nexthop)} (${route.by}), the settings say ${word(domain.nexthop)}.`,
+    why: 'Mail that has to have TLS goes to another server than the rest.',
+    mend: isSettable ? [mending.tlswarden('domains', 'set', domain.name, `nexthop=${route.nexthop}`)] : [],
+    note: isSettable
+      ? 'This takes over what Postfix does. If the settings are right, change the transport table instead.'
+      : name === domain.name
+        ? `${main.path}: only one next hop can be named.`
+        : `It is an alias of ${domain.name}, and has its next hop.`,
+  };
+}
+
+const PASSED_BY =
+  'sender_transport is not asked for it: mail to it may leave without the TLS that a domain here requires of mail that it sends.';
+
+/** Domains that Postfix routes itself and that are not in the settings: sender_transport is not asked for them. */
+async function outgoingPassedBy(host: Host, lookups: TableLookups): Promise<readonly Finding[]> {
+  const { postfix, settings, mending } = host;
+  const found: Finding[] = [];
+  const names = new Set(await (await DomainList.read(postfix.list('relay_domains'), lookups)).names(MOST_LISTED));
+  for (const table of otherTransportMaps(host)) {
+    for (const key of (await lookups.list(table, MOST_LISTED))?.entries.keys() ?? []) names.add(key.toLowerCase());
+    const wildcard = (await lookups.find(table, ['*'])).get('*');
+    if (wildcard !== undefined) found.push(wildcardFinding(host, table, wildcard));
+  }
+  const unknown: string[] = [];
+  for (const name of names) {
+    const domain = parseDomain(name);
+    if (domain !== undefined && settings.find(domain) === undefined) unknown.push(domain);
+  }
+  const routes = await ownRoutes(host, lookups, unknown);
+  const remote = unknown.filter((name) => postfix.agent(routes.get(name)?.transport ?? '')?.program === 'smtp').sort();
+  for (const name of remote) {
+    const nexthop = routes.get(name)?.nexthop ?? '';
+    const isSettable = parseNextHop(nexthop) !== undefined;
+    found.push({
+      id: 'outgoing-passed-by',
+      severity: 'breach',
+      where: name,
+      what: 'Postfix routes it itself, and it is not in the settings.',
+      why: PASSED_BY,
+      mend: isSettable ? [mending.tlswarden('domains', 'set', name, `nexthop=${nexthop}`)] : [],
+    });
+  }
+  return limited(found);
+}
+
+/** `*` is every domain. relayhost says the same, and leaves sender_transport its turn. */
+function wildcardFinding({ postfix, mending }: Host, table: string, value: string): Finding {
+  const [transport = '', nexthop = ''] = [value.slice(0, value.indexOf(':')), value.slice(value.indexOf(':') + 1)];
+  const [, file] = /^(?:hash|btree|lmdb|cdb|texthash):(.*)$/u.exec(table.replace(/^proxy:/u, '')) ?? [];
+  const isRelay = (transport === '' || transport === postfix.value('default_transport')) && nexthop !== '';
+  return {
+    id: 'outgoing-passed-by',
+    severity: 'breach',
+    where: `${table}: *`,
+    what: `It sends all mail to ${value}.`,
+    why: PASSED_BY,
+    mend:
+      isRelay && file !== undefined
+        ? [
+            shellWords('sed', '-i', '/^\\*[[:space:]]/d', file),
+            ...(table.includes('texthash:') ? [] : [mending.postmap(table.replace(/^proxy:/u, ''))]),
+            ...mending.set({ relayhost: nexthop }),
+            ...mending.setInMainFile('postfix', 'relayhost', nexthop),
+          ]
+        : [],
+    note: 'relayhost says the same, and leaves sender_transport its turn.',
+  };
+}

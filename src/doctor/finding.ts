@@ -1,0 +1,48 @@
+/**
+ * What doctor finds: one thing that is not as it has to be, why that matters, and what mends it. A value; it is found by
+ * the examinations beside it and worded by word-diagnosis.ts.
+ */
+
+/**
+ * - breach: mail that has to have TLS may go without it, or mail goes to a wrong server.
+ * - fault: mail is refused or late without need, or a safeguard is missing.
+ * - advice: nothing that the settings ask for is at stake.
+ */
+export const SEVERITIES = ['breach', 'fault', 'advice'] as const;
+export type Severity = (typeof SEVERITIES)[number];
+
+export interface Finding {
+  /** The same from one version to the next: `service-behind-permit`. */
+  readonly id: string;
+  readonly severity: Severity;
+  /** Where it is: a parameter, a service of master.cf, a domain, a file. */
+  readonly where: string;
+  /** One or two sentences. */
+  readonly what: string;
+  readonly why: string;
+  /** Shell commands that mend it, in this order. */
+  readonly mend: readonly string[];
+  /** What to think of before, or what no command can do. */
+  readonly note?: string;
+}
+
+/** Findings are told worst first; those of one severity as they were found. */
+export function bySeverity(findings: readonly Finding[]): readonly Finding[] {
+  return SEVERITIES.flatMap((severity) => findings.filter((finding) => finding.severity === severity));
+}
+
+/** Findings that are the same thing seen at several places become one, with all the commands that it takes. */
+export function withoutRepeats(findings: readonly Finding[]): readonly Finding[] {
+  const seen = new Map<string, Finding>();
+  for (const finding of findings) {
+    const key = `${finding.id} ${finding.where}`;
+    const before = seen.get(key);
+    seen.set(key, before === undefined ? finding : { ...before, mend: eachOnce([...before.mend, ...finding.mend]) });
+  }
+  return [...seen.values()];
+}
+
+/** Where a command stands several times the last one counts: a reload comes after what it is for. */
+function eachOnce(commands: readonly string[]): readonly string[] {
+  return commands.filter((command, i) => commands.lastIndexOf(command) === i);
+}

@@ -1,0 +1,131 @@
+/**
+ * The commands that mend what is found, exactly as one types them on this host. Pure: it writes command lines and runs none.
+ */
+import { resolve } from 'node:path';
+import { DEFAULT_PATH } from '../main-file/main-file.ts';
+import { KeyLocator } from '../toml/locate-key.ts';
+import type { MasterService } from './postfix-configuration.ts';
+
+const DEFAULT_CONFIG_DIRECTORY = '/etc/postfix';
+
+export interface MendingContext {
+  /** The main file's path, and what stands in it. */
+  readonly mainPath: string;
+  readonly mainText: string;
+  readonly configDirectory: string;
+  /** Whether Postfix runs, so that it has to be told. */
+  readonly isRunning: boolean;
+  /** Whether systemd starts the daemons of this host. */
+  readonly hasSystemd: boolean;
+  /** Whether tables are to be written first: main.cf must not name what is not there. */
+  readonly areTablesDue: boolean;
+}
+
+export class Mending {
+  readonly #context: MendingContext;
+
+  constructor(context: MendingContext) {
+    // Whoever reads it may stand elsewhere.
+    this.#context = { ...context, mainPath: resolve(context.mainPath) };
+  }
+
+  /** `tlswarden --config FILE …`. */
+  tlswarden(...words: readonly string[]): string {
+    const { mainPath } = this.#context;
+    const config = mainPath === DEFAULT_PATH ? [] : ['--config', mainPath];
+    return shellWords('tlswarden', ...config, ...words);
+  }
+
+  /** `postconf -c DIR …`. */
+  postconf(...words: readonly string[]): string {
+    return shellWords('postconf', ...this.#directory, ...words);
+  }
+
+  /** Compiles a table. */
+  postmap(table: string): string {
+    return shellWords('postmap', ...this.#directory, table);
+  }
+
+  /** `postfix apply`, and what it does not do by itself: Postfix is told. */
+  get apply(): readonly string[] {
+    const { areTablesDue, isRunning } = this.#context;
+    return [
+      ...(areTablesDue ? [this.tlswarden('maps')] : []),
+      this.tlswarden('postfix', 'apply', ...(isRunning ? ['--reload'] : [])),
+    ];
+  }
+
+  /** Sets parameters of main.cf; undefined takes one out. */
+  set(parameters: Readonly<Record<string, string | undefined>>): readonly string[] {
+    const entries = Object.entries(parameters);
+    const set = entries.flatMap(([name, value]) => (value === undefined ? [] : [`${name} = ${value}`.trimEnd()]));
+    const taken = entries.flatMap(([name, value]) => (value === undefined ? [name] : []));
+    return [
+      ...(set.length > 0 ? [this.postconf('-e', ...set)] : []),
+      ...(taken.length > 0 ? [this.postconf('-X', ...taken)] : []),
+      ...this.reload,
+    ];
+  }
+
+  /** Sets a parameter where a service has it from. */
+  setFor(service: MasterService, parameter: string, value: string): readonly string[] {
+    if (service.raw.has(parameter)) return this.override(service, parameter, value);
+    return [this.postconf('-e', `${parameter} = ${value}`.trimEnd())];
+  }
+
+  /** Sets a parameter for one service. postconf -P takes no white space: a list gets a name in main.cf. */
+  override(service: MasterService, parameter: string, value: string): readonly string[] {
+    if (!/\s/u.test(value)) return [this.postconf('-P', `${service.name}/${parameter}=${value}`)];
+    const name = `tlswarden_${service.name.replace(/\/\w+$/u, '').replaceAll(/\W+/gu, '_')}_${parameter}`;
+    return [this.postconf('-e', `${name} = ${value}`), this.postconf('-P', `${service.name}/${parameter}=$${name}`)];
+  }
+
+  /** These commands, each once, and Postfix told at the end. */
+  thenReload(commands: readonly string[]): readonly string[] {
+    const given = [...new Set(commands)];
+    return given.length === 0 || given.at(-1) === this.apply.at(-1) ? given : [...given, ...this.reload];
+  }
+
+  get reload(): readonly string[] {
+    return this.#context.isRunning ? [shellWords('postfix', ...this.#directory, 'reload')] : [];
+  }
+
+  get start(): readonly string[] {
+    return [shellWords('postfix', ...this.#directory, 'start')];
+  }
+
+  /** Starts the policy service, or starts it anew so that it reads the main file. */
+  get restartService(): readonly string[] {
+    return this.#context.hasSystemd
+      ? ['systemctl restart tlswarden.socket tlswarden.service']
+      : [this.tlswarden('serve')];
+  }
+
+  /** Sets a string of the main file, and has the service read it. */
+  setInMainFile(section: string, key: string, value: string): readonly string[] {
+    const { mainPath, mainText } = this.#context;
+    const locator = new KeyLocator(mainText);
+    const present = locator.find(undefined, `${section}.${key}`);
+    const around = locator.find(undefined, section);
+    // A key is written as its neighbours are: below a header, or dotted.
+    const name = present?.path.join('.') ?? (around?.kind === 'pair' ? `${section}.${key}` : key);
+    const line = `${name} = ${JSON.stringify(value)}`;
+    const edit =
+      present !== undefined
+        ? shellWords('sed', '-i', `${present.line}s/.*/${line.replaceAll(/[\\/&]/gu, '\\$&')}/`, mainPath)
+        : around !== undefined
+          ? shellWords('sed', '-i', `${around.line}a ${line.replaceAll('\\', '\\\\')}`, mainPath)
+          : `printf '%s\\n' ${shellWords(`[${section}]`, line)} >> ${shellWords(mainPath)}`;
+    return [edit, ...this.restartService];
+  }
+
+  get #directory(): readonly string[] {
+    const { configDirectory } = this.#context;
+    return configDirectory === DEFAULT_CONFIG_DIRECTORY ? [] : ['-c', configDirectory];
+  }
+}
+
+/** Words as a shell reads them back. */
+export function shellWords(...words: readonly string[]): string {
+  return words.map((word) => (/^[\w@%+=:,./-]+$/u.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)).join(' ');
+}

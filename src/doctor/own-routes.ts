@@ -1,0 +1,99 @@
+/**
+ * Where Postfix sends a domain's mail by itself, without our tables: as trivial-rewrite(8) resolves an address (transport(5),
+ * ADDRESS_CLASS_README). Entries for single addresses are not looked at.
+ */
+import { isTableAt } from '../fragments/value-list.ts';
+import { tablePath } from '../tables/stamp.ts';
+import { TRANSPORT } from '../tables/table.ts';
+import { DomainList, parentsOf } from './domain-list.ts';
+import type { Host } from './host.ts';
+import type { TableLookups } from './table-lookups.ts';
+
+export interface OwnRoute {
+  /** A service of master.cf. */
+  readonly transport: string;
+  /** As Postfix has it, in lower case; '' is by MX of the domain. */
+  readonly nexthop: string;
+  /** The table or the parameter that says so. */
+  readonly by: string;
+}
+
+/** Address classes in the order in which trivial-rewrite(8) looks for them; what is in none has default_transport. */
+const CLASSES = [
+  { list: 'mydestination', transport: 'local_transport', isRemote: false },
+  { list: 'virtual_alias_domains', transport: 'error', isRemote: false },
+  { list: 'virtual_mailbox_domains', transport: 'virtual_transport', isRemote: false },
+  { list: 'relay_domains', transport: 'relay_transport', isRemote: true },
+] as const;
+
+export async function ownRoutes(
+  host: Host,
+  lookups: TableLookups,
+  domains: readonly string[],
+): Promise<ReadonlyMap<string, OwnRoute>> {
+  const byClass = await classRoutes(host, lookups, domains);
+  const dot = host.postfix.list('parent_domain_matches_subdomains').includes('transport_maps') ? '' : '.';
+  const keysOf = (domain: string): readonly string[] => [
+    domain,
+    ...parentsOf(domain).map((parent) => `${dot}${parent}`),
+    '*',
+  ];
+  const keys = [...new Set(domains.flatMap(keysOf))];
+  const tables: (readonly [string, ReadonlyMap<string, string>])[] = [];
+  for (const table of otherTransportMaps(host)) tables.push([table, await lookups.find(table, keys)]);
+  return new Map(
+    domains.map((domain): [string, OwnRoute] => {
+      const own = byClass.get(domain) ?? { transport: '', nexthop: '', by: '' };
+      for (const key of keysOf(domain)) {
+        for (const [table, values] of tables) {
+          const value = values.get(key);
+          if (value !== undefined) return [domain, override(own, value, domain, `${table} (${key})`)];
+        }
+      }
+      return [domain, own];
+    }),
+  );
+}
+
+/** transport_maps as trivial-rewrite(8) has it, without ours. */
+export function otherTransportMaps({ postfix, fragmentContext }: Host): readonly string[] {
+  const { maps } = fragmentContext;
+  const path = maps === undefined ? '' : tablePath(maps.directory, TRANSPORT);
+  return postfix
+    .list('transport_maps', postfix.running('trivial-rewrite')[0])
+    .filter((element) => maps === undefined || !isTableAt(element, path));
+}
+
+async function classRoutes(
+  { postfix }: Host,
+  lookups: TableLookups,
+  domains: readonly string[],
+): Promise<ReadonlyMap<string, OwnRoute>> {
+  const found = new Map<string, OwnRoute>();
+  const matchParents = postfix.list('parent_domain_matches_subdomains');
+  const route = (parameter: string, isRemote: boolean): OwnRoute => {
+    const value = parameter === 'error' ? 'error' : postfix.value(parameter);
+    const own = { transport: '', nexthop: isRemote ? postfix.value('relayhost').toLowerCase() : '', by: parameter };
+    const colon = value.indexOf(':');
+    if (colon < 0) return { ...own, transport: value };
+    const nexthop = value.slice(colon + 1);
+    return { ...own, transport: value.slice(0, colon), ...(nexthop === '' ? {} : { nexthop: nexthop.toLowerCase() }) };
+  };
+  for (const { list, transport, isRemote } of CLASSES) {
+    const members = await DomainList.read(postfix.list(list), lookups);
+    const rest = domains.filter((domain) => !found.has(domain));
+    for (const domain of await members.having(rest, matchParents.includes(list)))
+      found.set(domain, route(transport, isRemote));
+  }
+  for (const domain of domains) if (!found.has(domain)) found.set(domain, route('default_transport', true));
+  return found;
+}
+
+/** An entry of transport_maps over what holds without it (transport(5), "RESULT FORMAT"). */
+function override(own: OwnRoute, value: string, domain: string, by: string): OwnRoute {
+  const colon = value.indexOf(':');
+  const transport = colon < 0 ? value : value.slice(0, colon);
+  const nexthop = colon < 0 ? '' : value.slice(colon + 1).toLowerCase();
+  if (transport === '') return nexthop === '' ? own : { ...own, nexthop, by };
+  return { transport, nexthop: nexthop === domain ? '' : nexthop, by };
+}

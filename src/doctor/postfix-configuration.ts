@@ -1,0 +1,94 @@
+/**
+ * What stands in main.cf and master.cf, as the programs of Postfix see it: each service with what it sets for itself. Pure.
+ */
+import { readRestrictions } from '../fragments/restrictions.ts';
+import { splitValue } from '../fragments/value-list.ts';
+
+/** A service of master.cf. */
+export interface MasterService {
+  /** `smtp/inet`. */
+  readonly name: string;
+  /** The program that it runs: `smtpd`. */
+  readonly program: string;
+  /** Whether it runs in the queue directory, and sees no file outside. */
+  readonly isChrooted: boolean;
+  /** What it sets by `-o`, as written. */
+  readonly raw: ReadonlyMap<string, string>;
+  /** The same with every `$name` expanded. */
+  readonly expanded: ReadonlyMap<string, string>;
+}
+
+export interface ConfigurationFacts {
+  readonly directory: string;
+  /** main.cf's values, the defaults among them; what this Postfix does not know is absent. */
+  readonly raw: ReadonlyMap<string, string>;
+  readonly expanded: ReadonlyMap<string, string>;
+  readonly services: readonly MasterService[];
+}
+
+/** One restriction as smtpd(8) comes to it, those of restriction classes among them. */
+export interface RestrictionSeen {
+  readonly name: string;
+  readonly text: string;
+}
+
+const MAX_DEPTH = 10;
+
+export class PostfixConfiguration {
+  readonly directory: string;
+  readonly services: readonly MasterService[];
+  readonly #raw: ReadonlyMap<string, string>;
+  readonly #expanded: ReadonlyMap<string, string>;
+
+  constructor(facts: ConfigurationFacts) {
+    this.directory = facts.directory;
+    this.services = facts.services;
+    this.#raw = facts.raw;
+    this.#expanded = facts.expanded;
+  }
+
+  /** What holds for a service, or, without one, in main.cf; '' if this Postfix has no such parameter. */
+  value(parameter: string, service?: MasterService): string {
+    return service?.expanded.get(parameter) ?? this.#expanded.get(parameter) ?? '';
+  }
+
+  /** The same as it is written, `$name` and all. */
+  raw(parameter: string, service?: MasterService): string {
+    return service?.raw.get(parameter) ?? this.#raw.get(parameter) ?? '';
+  }
+
+  /** The elements of a value. */
+  list(parameter: string, service?: MasterService): readonly string[] {
+    return splitValue(this.value(parameter, service));
+  }
+
+  /** Where a service has a parameter from: its own name, or main.cf. */
+  placeOf(parameter: string, service: MasterService): string {
+    return service.raw.has(parameter) ? service.name : 'main.cf';
+  }
+
+  running(program: string): readonly MasterService[] {
+    return this.services.filter((service) => service.program === program);
+  }
+
+  /** The service by which qmgr(8) delivers: `relay`, `tlswarden-encrypt`. */
+  agent(transport: string): MasterService | undefined {
+    return this.services.find(({ name }) => name === `${transport}/unix`);
+  }
+
+  /** The restrictions of a parameter, those of restriction classes in place of their names. */
+  restrictions(parameter: string, service?: MasterService): readonly RestrictionSeen[] {
+    const classes = new Set(this.list('smtpd_restriction_classes', service));
+    const read = (value: string, depth: number): readonly RestrictionSeen[] =>
+      readRestrictions(value).flatMap((restriction) =>
+        classes.has(restriction.name) && depth < MAX_DEPTH
+          ? read(this.value(restriction.name, service), depth + 1)
+          : [restriction],
+      );
+    return read(this.value(parameter, service), 0);
+  }
+
+  isYes(parameter: string, service?: MasterService): boolean {
+    return this.value(parameter, service).toLowerCase() === 'yes';
+  }
+}

@@ -1,0 +1,38 @@
+/**
+ * Reads main.cf and master.cf whole, by postconf(1). It reads nothing else and writes nothing.
+ */
+import { postconf, readAssignments } from '../fragments/postconf.ts';
+import { type MasterService, PostfixConfiguration } from './postfix-configuration.ts';
+
+/** Rejects with {@link PostconfError}. */
+export async function readConfiguration(directory: string): Promise<PostfixConfiguration> {
+  const read = async (...options: readonly string[]): Promise<ReadonlyMap<string, string>> =>
+    readAssignments(await postconf(directory, options));
+  const [raw, expanded, fields, rawOptions, expandedOptions] = await Promise.all([
+    read(),
+    read('-x'),
+    read('-F'),
+    read('-P'),
+    read('-Px'),
+  ]);
+  const services: MasterService[] = [];
+  for (const [field, command] of fields) {
+    const name = /^(.*)\/command$/u.exec(field)?.[1];
+    if (name === undefined) continue;
+    services.push({
+      name,
+      program: command.split(/\s/u, 1)[0] ?? '',
+      isChrooted: fields.get(`${name}/chroot`) === 'y',
+      raw: optionsOf(name, rawOptions),
+      expanded: optionsOf(name, expandedOptions),
+    });
+  }
+  return new PostfixConfiguration({ directory, raw, expanded, services });
+}
+
+function optionsOf(service: string, all: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  const prefix = `${service}/`;
+  return new Map(
+    [...all].filter(([name]) => name.startsWith(prefix)).map(([name, value]) => [name.slice(prefix.length), value]),
+  );
+}

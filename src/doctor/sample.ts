@@ -1,0 +1,27 @@
+/**
+ * Which hosted domains are looked at one by one: all, or, where they are very many, so many of them spread over all. Pure.
+ */
+import type { HostedDomain } from '../settings/hosted-domain.ts';
+import type { Settings } from '../settings/settings.ts';
+
+/** postmap(1) looks up some hundred thousand names in a second; a database may take longer. */
+export const MOST_DOMAINS = 20_000;
+
+export interface Sample {
+  readonly domains: readonly HostedDomain[];
+  /** How many there are. */
+  readonly of: number;
+}
+
+export function sampleOf(settings: Settings, most: number = MOST_DOMAINS): Sample {
+  const stride = Math.max(1, Math.ceil(settings.size / most));
+  const domains: HostedDomain[] = [];
+  let i = 0;
+  for (const domain of settings.domains()) if (i++ % stride === 0) domains.push(domain);
+  return { domains, of: settings.size };
+}
+
+/** A domain and its aliases. */
+export function namesOf({ name, aliases }: HostedDomain): readonly string[] {
+  return [name, ...aliases];
+}

@@ -1,0 +1,63 @@
+/**
+ * A call of a policy service as it stands among restrictions (SMTPD_POLICY_README): `check_policy_service inet:host:port`,
+ * or with attributes in braces. Pure.
+ */
+
+import type { PolicyContext } from '../decision/request.ts';
+import { splitValue } from '../fragments/value-list.ts';
+import type { MasterService, PostfixConfiguration, RestrictionSeen } from './postfix-configuration.ts';
+
+export interface ServiceCall {
+  /** `inet:127.0.0.1:10040`, normalised. */
+  readonly address: string;
+  readonly context: PolicyContext;
+  /** What Postfix does if the service does not answer. */
+  readonly defaultAction: string;
+}
+
+/** Part of our default_action: a call that has it is one of tlswarden, wherever it leads. */
+const OUR_WORDS = 'TLS policy service';
+
+/** The call that a restriction is, or undefined. */
+export function readCall(
+  { name, text }: RestrictionSeen,
+  postfix: PostfixConfiguration,
+  service?: MasterService,
+): ServiceCall | undefined {
+  if (name.toLowerCase() !== 'check_policy_service') return undefined;
+  const [, argument = ''] = splitValue(text);
+  const words = argument.startsWith('{') ? splitValue(argument.slice(1, -1)) : [argument];
+  const attributes = new Map(words.slice(1).map(readAttribute));
+  const context = attributes.get('policy_context') ?? postfix.value('smtpd_policy_service_policy_context', service);
+  return {
+    address: normalAddress(words[0] ?? '', postfix.value('queue_directory')),
+    context: context === 'receipt' || context === 'delivery' ? context : 'both',
+    defaultAction: attributes.get('default_action') ?? postfix.value('smtpd_policy_service_default_action', service),
+  };
+}
+
+/** `name = value`, in braces or not. */
+function readAttribute(text: string): readonly [string, string] {
+  const bare = text.startsWith('{') ? text.slice(1, -1).trim() : text;
+  const equals = bare.indexOf('=');
+  return [bare.slice(0, equals).trim(), bare.slice(equals + 1).trim()];
+}
+
+/** One spelling for one service: `inet:10040` and `inet:localhost:10040` are on 127.0.0.1. */
+export function normalAddress(address: string, queueDirectory = ''): string {
+  const [type = '', rest = ''] = [address.slice(0, address.indexOf(':')), address.slice(address.indexOf(':') + 1)];
+  if (type === 'unix') return `unix:${rest.startsWith('/') ? rest : `${queueDirectory}/${rest}`}`;
+  if (type !== 'inet') return address;
+  const host = rest.includes(':') ? rest.slice(0, rest.lastIndexOf(':')) : 'localhost';
+  return `inet:${host.toLowerCase() === 'localhost' ? '127.0.0.1' : host}:${rest.slice(rest.lastIndexOf(':') + 1)}`;
+}
+
+/** Whether a call at a foreign address was one of tlswarden. */
+export function wasOurs(call: ServiceCall): boolean {
+  return call.defaultAction.includes(OUR_WORDS);
+}
+
+/** Whether Postfix holds mail up while the service does not answer (access(5)). */
+export function holdsUp(defaultAction: string): boolean {
+  return /^(?:4\d\d|5\d\d|reject|defer|defer_if_permit)\b/iu.test(defaultAction.trim());
+}

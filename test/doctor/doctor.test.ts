@@ -1,0 +1,357 @@
+// What doctor finds in configurations that are wrong, each in its own way, and that its commands, run as they are printed, mend
+// it. No Postfix runs here: what is examined are its files, by its own programs.
+
+import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
+import { after, before, describe, test } from 'node:test';
+import { selfSignedCertificate } from '../harness/certificates.ts';
+import { NameServer } from '../harness/name-server.ts';
+import { Workspace } from '../harness/workspace.ts';
+import { idsOf, Patient } from './patient.ts';
+
+const master = `
+smtp      inet n - n - - smtpd
+submission inet n - n - - smtpd
+  -o smtpd_tls_security_level=encrypt
+  -o smtpd_recipient_restrictions=permit_sasl_authenticated,reject
+smtp      unix - - n - - smtp
+relay     unix - - n - - smtp
+rewrite   unix - - n - - trivial-rewrite
+local     unix - n n - - local
+virtual   unix - n n - - virtual
+lmtp      unix - - n - - lmtp
+error     unix - - n - - error
+`;
+
+/** Where a filter on this host gives mail back. */
+const reinjection = `
+127.0.0.1:10025 inet n - n - - smtpd
+  -o content_filter=
+  -o smtpd_recipient_restrictions=permit_mynetworks,reject
+  -o smtpd_data_restrictions=reject_unauth_pipelining
+`;
+
+const settings = `
+[domains."example.com"]
+nexthop = "[mx.example.com]:25"
+[domains."example.com".incoming.receipt]
+require_tls = "always"
+[domains."example.com".incoming.delivery]
+require_tls = "specific"
+recipients = "payroll"
+senders = "*@bank.example"
+
+[domains."by-mx.example"]
+aliases = ["alias.example"]
+[domains."by-mx.example".incoming.delivery]
+require_tls = "always"
+level = "secure"
+
+[domains."firm.example"]
+nexthop = "[mx.firm.example]:25"
+[domains."firm.example".outgoing.delivery]
+require_tls = "always"
+`;
+
+describe('doctor', { concurrency: 2 }, () => {
+  let workspace: Workspace;
+  let fresh: Patient;
+  let healthy: Patient;
+  let twins = 0;
+
+  before(async () => {
+    workspace = await Workspace.create();
+    const { certificateFile, keyFile } = await selfSignedCertificate(workspace, ['mx.test']);
+    fresh = await Patient.create(workspace, 'fresh', {
+      main: [
+        'compatibility_level = 3.6',
+        'myhostname = mx.test',
+        'mydestination = $myhostname',
+        'mynetworks = 127.0.0.0/8',
+        'alias_maps =',
+        'recipient_delimiter = +',
+        `smtpd_tls_chain_files = ${keyFile}, ${certificateFile}`,
+        'smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination',
+        'relay_domains = example.com, by-mx.example, alias.example, firm.example',
+        'transport_maps = inline:{ { example.com = smtp:[mx.example.com]:25 }, { firm.example = relay:[mx.firm.example]:25 } }',
+        '',
+      ].join('\n'),
+      master,
+      settings,
+    });
+    healthy = await fresh.twin('healthy');
+    await healthy.mend((await healthy.findings()).flatMap(({ mend }) => mend));
+  });
+  after(() => workspace.dispose());
+
+  /** A healthy one that is then made ill. */
+  async function ill(provoke: (patient: Patient) => Promise<void>): Promise<Patient> {
+    twins += 1;
+    const patient = await healthy.twin(`twin-${twins}`);
+    await provoke(patient);
+    return patient;
+  }
+
+  /** Finds these and nothing else. All that is printed, run as it is printed, ends them; then the tables may be due. */
+  async function cures(patient: Patient, ...expected: readonly string[]): Promise<void> {
+    const findings = await patient.findings();
+    assert.deepEqual(idsOf(findings), [...expected].sort(), JSON.stringify(findings, undefined, 1));
+    await patient.mend(findings.flatMap(({ mend }) => mend));
+    const left = await patient.findings();
+    assert.deepEqual(
+      left.filter(({ id }) => id !== 'tables-stale'),
+      [],
+    );
+    await patient.mend(left.flatMap(({ mend }) => mend));
+    assert.deepEqual(await patient.findings(), []);
+  }
+
+  test('tells a Postfix that has never heard of tlswarden what it lacks, and finds nothing when that is done', async () => {
+    assert.deepEqual(idsOf(await fresh.findings()), [
+      'advice smtp-tls-off',
+      'breach service-not-asked',
+      'breach table-not-referenced',
+      'fault plaintext-reject-code',
+      'fault receipt-class',
+      'fault tables-stale',
+      'fault transport-missing',
+    ]);
+    assert.deepEqual(await healthy.findings(), []);
+  });
+
+  test('sees what somebody has changed since, and has `postfix apply` put it right', async () => {
+    const patient = await ill(async (patient) => {
+      await patient.set({
+        smtpd_recipient_restrictions: `permit_mynetworks, ${await patient.get('smtpd_recipient_restrictions')}`,
+        smtpd_restriction_classes: 'tlswarden_tls, tls_required_enable',
+        // Known to this Postfix, whatever its version, since it is a class.
+        tls_required_enable: 'yes',
+        tlswarden_tls: 'permit',
+        plaintext_reject_code: '450',
+        smtp_tls_security_level: 'none',
+        transport_maps: `inline:{ { example.com = smtp:[mx.example.com]:25 } }, ${await patient.get('transport_maps')}`,
+        sender_dependent_default_transport_maps: (await patient.get('sender_dependent_default_transport_maps')).replace(
+          'lmdb:',
+          'hash:',
+        ),
+        smtp_tls_policy_maps: `inline:{ { by-mx.example = may } }, ${await patient.get('smtp_tls_policy_maps')}`,
+      });
+      await patient.postconf('-P', 'tlswarden-secure/unix/smtp_tls_security_level=may');
+      await patient.postconf('-MX', 'tlswarden-encrypt/unix');
+    });
+    await cures(
+      patient,
+      'advice smtp-tls-off',
+      'breach policy-weakened',
+      'breach receipt-class',
+      'breach service-behind-permit',
+      'breach table-not-first',
+      'breach table-type',
+      'breach tls-required-header',
+      'breach transport-weakened',
+      'fault plaintext-reject-code',
+      'fault table-unreadable',
+      'fault transport-missing',
+    );
+  });
+
+  test('looks into what a service of master.cf sets for itself', async () => {
+    const patient = await ill(async (patient) => {
+      await patient.postconf('-P', 'submission/inet/smtpd_data_restrictions=permit');
+      await patient.postconf('-P', 'relay/unix/smtp_tls_policy_maps=');
+      await patient.postconf('-P', 'relay/unix/smtp_fallback_relay=[relay.example]');
+      await patient.postconf(
+        '-P',
+        'rewrite/unix/transport_maps=inline:{example.com=smtp:[mx.example.com]:25,firm.example=smtp:[mx.firm.example]:25}',
+      );
+      await patient.postconf('-P', 'submission/inet/smtpd_discard_ehlo_keywords=starttls');
+    });
+    await cures(
+      patient,
+      'breach data-not-asked',
+      'breach fallback-relay',
+      'breach table-not-referenced',
+      'fault smtpd-tls-off',
+    );
+  });
+
+  test('knows what stands in the way of the settings', async () => {
+    const patient = await ill(async (patient) => {
+      await patient.set({
+        default_filter_nexthop: '[elsewhere.example]',
+        soft_bounce: 'yes',
+        parent_domain_matches_subdomains: 'relay_domains, transport_maps, smtpd_access_maps',
+        smtp_connection_reuse_time_limit: '1h',
+        smtp_tls_per_site: 'inline:{ { bank.example = MUST } }',
+        smtp_fallback_relay: '[relay.example]',
+        smtpd_tls_security_level: 'none',
+        smtpd_tls_chain_files: '/nonexistent/chain.pem',
+        recipient_delimiter: '-',
+      });
+    });
+    await cures(
+      patient,
+      'breach connection-reuse',
+      'breach default-filter-nexthop',
+      'breach fallback-relay',
+      'breach transport-weakened',
+      'breach parent-domains',
+      'breach recipient-delimiter',
+      'fault per-site-ignored',
+      'fault smtpd-certificate',
+      'fault smtpd-tls-off',
+      'fault soft-bounce',
+    );
+  });
+
+  test('follows a relayhost that the main file does not know', async () => {
+    const patient = await ill(async (patient) => await patient.set({ relayhost: '[relay.example]:25' }));
+    await cures(patient, 'breach relayhost', 'breach next-hop-differs');
+  });
+
+  test('goes through each entrance as smtpd does', async () => {
+    const patient = await ill(async (patient) => {
+      const access = `check_recipient_access lmdb:${patient.directory}/maps/current/receipt_access`;
+      const service = `inet:127.0.0.1:${patient.port}`;
+      const call = (...more: readonly string[]): string => `check_policy_service { ${[service, ...more].join(', ')} }`;
+      const action = '{ default_action = 451 4.3.5 TLS policy service is not available, try again later }';
+      const entrances: readonly (readonly [name: string, ...options: readonly string[]])[] = [
+        ['without-tlswarden', 'smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination'],
+        ['behind-table', `smtpd_recipient_restrictions = check_client_access inline:{a=b}, ${access}, ${call()}`],
+        ['lets-pass', `smtpd_recipient_restrictions = ${access}, ${call('{ default_action = DUNNO }')}`],
+        ['refuses', `smtpd_recipient_restrictions = ${access}, ${call('{ default_action = 550 5.3.0 no }')}`],
+        [
+          'early',
+          'smtpd_relay_restrictions =',
+          `smtpd_recipient_restrictions = ${access}, ${call()}, permit_mynetworks, reject_unauth_destination`,
+        ],
+        ['elsewhere', `smtpd_recipient_restrictions = ${access}, ${call(action).replace(`:${patient.port}`, ':1')}`],
+        ['without-table', `smtpd_recipient_restrictions = ${call()}`],
+        ['delivery-only', `smtpd_recipient_restrictions = ${call('policy_context=delivery')}`],
+        ['receipt-only', `smtpd_recipient_restrictions = ${access}, ${call('policy_context=receipt')}`],
+        [
+          'in-chroot',
+          `smtpd_recipient_restrictions = ${access}, check_policy_service unix:${patient.directory}/policy`,
+        ],
+        [
+          'undelayed',
+          'smtpd_delay_reject = no',
+          `smtpd_sender_restrictions = ${call()}`,
+          'smtpd_recipient_restrictions =',
+        ],
+        ['by-sender-list', `smtpd_sender_restrictions = ${access}, ${call()}`, 'smtpd_recipient_restrictions ='],
+      ];
+      await patient.edit('config/master.cf', (text) =>
+        [
+          text.trimEnd(),
+          ...entrances.map(([name, ...options], i) => {
+            const chroot = name === 'in-chroot' ? 'y' : 'n';
+            const lines = options.map((option) => `  -o { ${option} }\n`).join('');
+            return `192.0.2.${i + 1}:25 inet n - ${chroot} - - smtpd\n  -o syslog_name=${name}\n${lines}`.trimEnd();
+          }),
+          '',
+        ].join('\n'),
+      );
+    });
+    await cures(
+      patient,
+      'breach default-action',
+      'breach delivery-not-asked',
+      'breach receipt-not-asked',
+      'breach service-behind-permit',
+      'breach service-not-asked',
+      'fault default-action-refuses',
+      'fault receipt-access-not-asked',
+      'fault service-address',
+      'fault service-before-relay-check',
+      'fault service-outside-chroot',
+    );
+  });
+
+  test('has delivery asked about behind a content filter, which FILTER would pass by', async () => {
+    const patient = await ill(async (patient) => {
+      await patient.set({ content_filter: 'smtp:[127.0.0.1]:10024' });
+      await patient.edit('config/master.cf', (text) => text + reinjection);
+    });
+    await cures(patient, 'breach content-filter');
+  });
+
+  test('has delivery asked about behind a proxy, before which FILTER is ignored', async () => {
+    const patient = await ill(async (patient) => {
+      await patient.edit('config/master.cf', (text) => text + reinjection);
+      await patient.postconf('-P', 'smtp/inet/smtpd_proxy_filter=127.0.0.1:10024');
+    });
+    await cures(patient, 'breach proxy-filter');
+  });
+
+  test('has virtual aliases rewritten before delivery is asked about, where they lead elsewhere', async () => {
+    const aliases = '@example.com office@firm.example\nx@by-mx.example y@alias.example\nx@firm.example y@example.net\n';
+    const patient = await ill(async (patient) => {
+      await patient.set({ virtual_alias_maps: await patient.table('aliases', aliases) });
+    });
+    const [finding] = await patient.findings();
+    assert.match(finding?.what ?? '', /mail for example\.com to office@firm\.example/u);
+    await cures(patient, 'breach alias-elsewhere');
+  });
+
+  test('compares where Postfix sends mail with where the settings say that it goes', async () => {
+    const patient = await ill(async (patient) => {
+      await patient.domains(
+        [
+          ...['routed', 'by-class', 'nowhere'].map((name) => `[domains."${name}.example"]`),
+          '[domains."mailboxes.example"]',
+          '[domains."mailboxes.example".incoming.delivery]\nrequire_tls = "always"',
+          '[domains."dovecot.example"]',
+        ].join('\n'),
+      );
+      await patient.set({
+        relay_domains: `${await patient.get('relay_domains')}, stranger.example, .below.example`,
+        relay_transport: 'relay:[inside.example]',
+        virtual_mailbox_domains: 'mailboxes.example, dovecot.example',
+        virtual_transport: 'lmtp:unix:private/dovecot-lmtp',
+        transport_maps: `${await patient.get('transport_maps')}, ${await patient.table(
+          'routes',
+          'routed.example smtp:[mx.routed.example]\n.example.com smtp:[other.example]\nelsewhere.example :[x.example]:26\n',
+        )}`,
+      });
+    });
+    await cures(patient, 'breach delivered-here', 'breach next-hop-differs', 'breach outgoing-passed-by');
+  });
+
+  test('tells what the levels in use need of Postfix and of the resolver', async () => {
+    const names = await NameServer.start(workspace);
+    const resolvers = [{ address: names.address, port: 53 }];
+    const fingerprint = Array.from({ length: 32 }, () => 'AB').join(':');
+    const patient = await ill(async (patient) => {
+      await patient.domains(
+        [
+          '[domains."dane.example".incoming.delivery]\nrequire_tls = "always"\nlevel = "dane-only"',
+          `[domains."pinned.example".incoming.delivery]\nrequire_tls = "always"\nlevel = "fingerprint"\nfingerprints = "${fingerprint}"`,
+        ].join('\n'),
+      );
+      await patient.set({ smtp_host_lookup: 'native', smtp_tls_fingerprint_digest: 'md5' });
+    });
+    const findings = await patient.findings(resolvers);
+    assert.deepEqual(idsOf(findings), ['fault dns-support', 'fault fingerprint-digest', 'fault transport-missing']);
+    await patient.mend(findings.flatMap(({ mend }) => mend));
+    assert.deepEqual(await patient.findings(resolvers), []);
+    names.set('org', { mx: ['10 mx.example'], insecure: true });
+    assert.deepEqual(idsOf(await patient.findings(resolvers)), ['fault resolver-not-validating']);
+  });
+
+  test('sees tables that are not what their stamp says', async () => {
+    const patient = await ill(async (patient) => {
+      await patient.edit('maps/current/transport', () => '');
+    });
+    await cures(patient, 'breach tables-damaged');
+  });
+
+  test('sees a table of somebody else that Postfix cannot read', async () => {
+    const patient = await ill(async (patient) => {
+      const table = await patient.table('more', 'a.example smtp:[x.example]\n');
+      await patient.set({ smtp_tls_policy_maps: `${await patient.get('smtp_tls_policy_maps')}, ${table}` });
+      await rm(`${table.slice('lmdb:'.length)}.lmdb`);
+    });
+    await cures(patient, 'fault table-unreadable');
+  });
+});
