@@ -65,10 +65,6 @@ export function recordApply(
   };
 }
 
-export function formatRecord(record: AppliedRecord): string {
-  return `${JSON.stringify(record, undefined, 2)}\n`;
-}
-
 /** The record that a value is, or undefined. */
 export function parseRecord(value: unknown): AppliedRecord | undefined {
   if (!isTable(value) || value['format'] !== FORMAT) return undefined;

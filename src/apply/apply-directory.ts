@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { withExclusiveLock } from '../source/exclusive-lock.ts';
 import { sync } from '../tables/text-file.ts';
 import { isTable } from '../toml/table-reader.ts';
-import { type AppliedRecord, formatRecord, isDigests, parseRecord } from './applied-record.ts';
+import { type AppliedRecord, isDigests, parseRecord } from './applied-record.ts';
 import {
   type ConfigurationFiles,
   type Digests,
@@ -51,7 +51,8 @@ export class ApplyDirectory {
   }
 
   async record(): Promise<AppliedRecord | undefined> {
-    return parseRecord(await this.#readJson(RECORD_FILE));
+    const value = await this.#readJson(RECORD_FILE);
+    return isTable(value) ? parseRecord(value['record']) : undefined;
   }
 
   async pending(): Promise<Pending | undefined> {
@@ -90,27 +91,23 @@ export class ApplyDirectory {
 
   /** Says what is about to be changed. Before the first of the files is. */
   async begin(pending: Pending): Promise<void> {
-    await this.#write(
-      PENDING_FILE,
-      `${JSON.stringify({ ...pending, record: pending.record ?? null }, undefined, 2)}\n`,
-    );
+    await this.#write(PENDING_FILE, { ...pending, record: pending.record ?? null });
   }
 
-  /** Says that it is done. */
-  async finish({ record }: Pending): Promise<void> {
-    if (record !== undefined) await this.setRecord(record);
-    await this.cancel();
-    if (record === undefined) await this.forget();
+  /** Says that it is done, in one step. */
+  async finish(): Promise<void> {
+    await rename(this.#file(PENDING_FILE), this.#file(RECORD_FILE));
+    await sync(this.path);
   }
 
-  /** Says that it is undone, or done. */
+  /** Says that it is undone. */
   async cancel(): Promise<void> {
     await rm(this.#file(PENDING_FILE), { force: true });
     await sync(this.path);
   }
 
   async setRecord(record: AppliedRecord): Promise<void> {
-    await this.#write(RECORD_FILE, formatRecord(record));
+    await this.#write(RECORD_FILE, { record });
   }
 
   async forget(): Promise<void> {
@@ -131,10 +128,10 @@ export class ApplyDirectory {
     }
   }
 
-  async #write(name: string, text: string): Promise<void> {
+  async #write(name: string, document: object): Promise<void> {
     const temporary = this.#file(`.${name}.new`);
     await rm(temporary, { force: true });
-    await writeSynced(temporary, text, 0o600);
+    await writeSynced(temporary, `${JSON.stringify(document, undefined, 2)}\n`, 0o600);
     await rename(temporary, this.#file(name));
     await sync(this.path);
   }

@@ -9,6 +9,8 @@ export class ApplyError extends Error {}
 /** An error of the operating system as {@link ApplyError}, with the file that it names; any other as it is. */
 export function asApplyError(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || !('syscall' in error)) return error;
-  const named = (error as NodeJS.ErrnoException).path ?? path;
-  return new ApplyError(`${named}: ${wordSystemError(error)}`, { cause: error });
+  const { path: named = path, dest = named } = error as NodeJS.ErrnoException & { readonly dest?: string };
+  // "EBUSY: resource busy or locked, rename 'a' -> 'b'"
+  const what = wordSystemError(error).replace(/, [a-z]+ '.*$/u, '');
+  return new ApplyError(`${dest}: ${what}`, { cause: error });
 }

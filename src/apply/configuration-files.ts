@@ -2,9 +2,9 @@
  * main.cf and master.cf as bytes: read together, replaced each whole or not at all. What stands in them is not looked at.
  */
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { writeFilesAtomically } from '../source/atomic-files.ts';
+import { readdir, readFile, realpath, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { isTemporary, writeFilesAtomically } from '../source/atomic-files.ts';
 
 /** In the order in which they are replaced: the services are there before main.cf names them. */
 export const FILES = ['master.cf', 'main.cf'] as const;
@@ -29,6 +29,14 @@ export async function replaceConfigurationFiles(
     text: to[name],
   }));
   await writeFilesAtomically(changes, undefined);
+}
+
+/** Removes what a run that was killed has left beside the files. Only with the lock. */
+export async function removeTemporaries(directory: string): Promise<void> {
+  for (const name of FILES) {
+    const place = dirname(await realpath(join(directory, name)));
+    for (const entry of await readdir(place)) if (isTemporary(entry)) await rm(join(place, entry), { force: true });
+  }
 }
 
 export function digestsOf(files: ConfigurationFiles): Digests {

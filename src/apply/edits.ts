@@ -5,7 +5,7 @@
 import type { Fragments } from '../fragments/fragment.ts';
 import { TRANSPORT_OPTIONS } from '../fragments/master-services.ts';
 import { isSameValue } from '../fragments/value-list.ts';
-import { normalEntry, withOptions, withWhatWasAdded } from './master-entry.ts';
+import { normalEntry, withOptions, withOurs } from './master-entry.ts';
 import type { StandingConfiguration } from './standing-configuration.ts';
 
 /** undefined: it does not stand there, or is taken out. */
@@ -56,7 +56,7 @@ export function planApply(standing: StandingConfiguration, fragments: Fragments)
   });
   const services = fragments.services.flatMap(({ service, line, reason }): ServiceEdit[] => {
     const from = standing.services.get(service);
-    const to = from === undefined ? normalEntry(line) : withWhatWasAdded(line, from, TRANSPORT_OPTIONS);
+    const to = from === undefined ? normalEntry(line) : withOurs(from, line, TRANSPORT_OPTIONS);
     return from !== undefined && normalEntry(from) === to ? [] : [{ service, from, to, reason }];
   });
   const overrides = fragments.overrides.flatMap(({ service, parameter, value, reason }): OverrideEdit[] => {
@@ -64,6 +64,22 @@ export function planApply(standing: StandingConfiguration, fragments: Fragments)
     return isSameValue(from, value) ? [] : [{ service, parameter, from, to: value, reason }];
   });
   return { parameters, services, overrides };
+}
+
+/** Those edits that the standing configuration does not have yet. */
+export function leftOf({ parameters, services, overrides }: Edits, standing: StandingConfiguration): Edits {
+  const isSet = (now: Text, to: Text): boolean =>
+    now === undefined || to === undefined ? now === to : isSameValue(now, to);
+  return {
+    parameters: parameters.filter(({ parameter, to }) => !isSet(standing.parameters.get(parameter), to)),
+    services: services.filter(({ service, to }) => {
+      const now = standing.services.get(service);
+      return now === undefined || to === undefined ? now !== to : normalEntry(now) !== normalEntry(to);
+    }),
+    overrides: overrides.filter(
+      ({ service, parameter, to }) => !isSet(standing.overrides.get(`${service}/${parameter}`), to),
+    ),
+  };
 }
 
 /** The entries of master.cf that these edits leave, where they differ from the standing ones; undefined: none. */

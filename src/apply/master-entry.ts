@@ -28,14 +28,17 @@ export function withOptions(line: string, options: ReadonlyMap<string, string>):
 }
 
 /**
- * `ours` with what somebody has added to the entry that stands there: process limits and the like, and options other than
- * those in `own`.
+ * The entry that stands there with the command and the options of `ours`: the options in `own` are ours alone, all others,
+ * process limits and the like are kept.
  */
-export function withWhatWasAdded(ours: string, standing: string, own: ReadonlySet<string>): string {
-  const [wanted, present] = [parseEntry(ours), parseEntry(standing)];
-  const added = present.words.filter((word) => !('option' in word && own.has(word.option)));
+export function withOurs(standing: string, ours: string, own: ReadonlySet<string>): string {
+  const [present, wanted] = [parseEntry(standing), parseEntry(ours)];
+  const options = new Map(wanted.words.flatMap((word) => ('option' in word ? [[word.option, word.value]] : [])));
   const fields = [...present.fields.slice(0, FIELDS - 1), ...wanted.fields.slice(FIELDS - 1)];
-  return formatEntry({ fields, words: [...wanted.words, ...added] });
+  const words = present.words.filter(
+    (word) => !('option' in word && own.has(word.option) && !options.has(word.option)),
+  );
+  return withOptions(formatEntry({ fields, words }), options);
 }
 
 /** The line as {@link withOptions} would write it: equal entries are equal texts. */

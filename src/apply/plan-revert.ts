@@ -13,6 +13,7 @@ import {
 } from '../fragments/main-parameters.ts';
 import { type Ours, transportOfService } from '../fragments/ours.ts';
 import { isSameValue } from '../fragments/value-list.ts';
+import { tablePath } from '../tables/stamp.ts';
 import { RECEIPT_CLASS } from '../tables/table.ts';
 import type { AppliedRecord, ValueRecord } from './applied-record.ts';
 import type { Edits, OverrideEdit, ParameterEdit } from './edits.ts';
@@ -92,4 +93,16 @@ function ownOverrides(
     const [service, parameter] = [name.slice(0, slash), name.slice(slash + 1)];
     return to === from ? [] : [{ service, parameter, from, to, reason: "without tlswarden's" }];
   });
+}
+
+/**
+ * What names tlswarden's service, tables, class or transports, though nothing of apply's is there any more: Postfix would
+ * miss them. `transport_maps`, `smtp/unix`.
+ */
+export function mentions(standing: StandingConfiguration, { policyService, directories }: Ours): readonly string[] {
+  const names = [RECEIPT_CLASS, policyService, ...directories.map((directory) => tablePath(directory, ''))];
+  const isMentioned = (text: string): boolean =>
+    names.some((name) => text.includes(name)) ||
+    (text.match(/\btlswarden-[a-z0-9-]+/gu) ?? []).some((name) => transportOfService(`${name}/unix`) !== undefined);
+  return [...standing.parameters, ...standing.services].flatMap(([name, text]) => (isMentioned(text) ? [name] : []));
 }

@@ -10,6 +10,7 @@ import {
   digestsOf,
   isSameFiles,
   readConfigurationFiles,
+  removeTemporaries,
   replaceConfigurationFiles,
 } from './configuration-files.ts';
 import { checkPostfix } from './postfix-check.ts';
@@ -42,7 +43,7 @@ export async function putInForce(configDirectory: string, directory: ApplyDirect
       await undo(configDirectory, directory, pending, before, asApplyError(error, configDirectory));
       throw await worded(error, configDirectory);
     }
-    await directory.finish(pending);
+    await directory.finish();
     return directory.backupPath(backup);
   });
 }
@@ -57,6 +58,7 @@ export async function recover(
   write: boolean,
 ): Promise<{ readonly files: ConfigurationFiles; readonly recovered: boolean }> {
   const files = await readConfigurationFiles(configDirectory);
+  if (write) await removeTemporaries(configDirectory);
   const pending = await directory.pending();
   if (pending === undefined) return { files, recovered: false };
   const backup = await directory.backup(pending.backup);

@@ -5,8 +5,12 @@ import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { postconf } from '../fragments/postconf.ts';
+import { RECEIPT_CLASS } from '../tables/table.ts';
+import { ApplyError } from './apply-error.ts';
 import { type ConfigurationFiles, FILES, readConfigurationFiles } from './configuration-files.ts';
-import { type Edits, entriesAfter } from './edits.ts';
+import { type Edits, entriesAfter, leftOf } from './edits.ts';
+import { keepLinesOfMain, keepLinesOfMaster } from './keep-lines.ts';
+import { logicalLines, parameterAt } from './logical-lines.ts';
 import { readStandingConfiguration, type StandingConfiguration } from './standing-configuration.ts';
 
 export class StagedConfiguration {
@@ -37,20 +41,44 @@ export class StagedConfiguration {
   }
 
   async read(): Promise<StandingConfiguration> {
-    return await readStandingConfiguration(this.directory);
+    const standing = await readStandingConfiguration(this.directory);
+    // postconf shows it only where something names it.
+    const receiptClass = standing.parameters.get(RECEIPT_CLASS) ?? (await this.#entryOf(RECEIPT_CLASS));
+    if (receiptClass === undefined) return standing;
+    return { ...standing, parameters: new Map([...standing.parameters, [RECEIPT_CLASS, receiptClass]]) };
   }
 
-  /** Carries the edits out. */
-  async edit(standing: StandingConfiguration, edits: Edits): Promise<void> {
-    const set = edits.parameters.flatMap(({ parameter, to }) => (to === undefined ? [] : [`${parameter} = ${to}`]));
-    const unset = edits.parameters.flatMap(({ parameter, to }) => (to === undefined ? [parameter] : []));
-    const entries = [...entriesAfter(standing, edits)];
+  async #entryOf(parameter: string): Promise<string | undefined> {
+    const text = (await this.files())['main.cf'].toString();
+    const entry = logicalLines(text).findLast((entryLine) => parameterAt(text, entryLine) === parameter);
+    return entry === undefined ? undefined : text.slice(text.indexOf('=', entry.start) + 1, entry.end).trim();
+  }
+
+  /** Carries the edits out: those of values over many lines where they stand, all others by postconf. */
+  async edit(edits: Edits): Promise<void> {
+    refuseUnreadable(edits);
+    await this.#keepLines(edits);
+    const standing = await this.read();
+    const left = leftOf(edits, standing);
+    const set = left.parameters.flatMap(({ parameter, to }) => (to === undefined ? [] : [`${parameter} = ${to}`]));
+    const unset = left.parameters.flatMap(({ parameter, to }) => (to === undefined ? [parameter] : []));
+    const entries = [...entriesAfter(standing, left)];
     const put = entries.flatMap(([service, entry]) => (entry === undefined ? [] : [`${service} = ${entry}`]));
     const removed = entries.flatMap(([service, entry]) => (entry === undefined ? [service] : []));
-    await this.#postconf('-e', set);
+    // One by one: of several that are new postconf makes its own order, each time another one.
+    for (const parameter of set) await this.#postconf('-e', [parameter]);
+    for (const entry of put) await this.#postconf('-M', [entry]);
     await this.#postconf('-X', unset);
-    await this.#postconf('-M', put);
     await this.#postconf('-MX', removed);
+  }
+
+  async #keepLines(edits: Edits): Promise<void> {
+    const files = await this.files();
+    const [main, master] = [readText(files['main.cf']), readText(files['master.cf'])];
+    await this.write({
+      'main.cf': main === undefined ? files['main.cf'] : Buffer.from(keepLinesOfMain(main, edits)),
+      'master.cf': master === undefined ? files['master.cf'] : Buffer.from(keepLinesOfMaster(master, edits)),
+    });
   }
 
   async #postconf(mode: string, args: readonly string[]): Promise<void> {
@@ -63,5 +91,22 @@ export class StagedConfiguration {
   async #age(): Promise<void> {
     const old = Date.now() / 1000 - 60;
     for (const name of FILES) await utimes(join(this.directory, name), old, old);
+  }
+}
+
+/** undefined: it is not UTF-8, and not to be written back as if it were. */
+function readText(bytes: Buffer): string | undefined {
+  const text = bytes.toString();
+  return Buffer.from(text).equals(bytes) ? text : undefined;
+}
+
+/** What postconf prints of bytes that are no UTF-8 cannot be given back to it. */
+function refuseUnreadable({ parameters, services, overrides }: Edits): void {
+  const names = [
+    ...parameters.flatMap(({ parameter, to }) => (to?.includes('\uFFFD') ? [parameter] : [])),
+    ...[...services, ...overrides].flatMap(({ service, to }) => (to?.includes('\uFFFD') ? [service] : [])),
+  ];
+  if (names.length > 0) {
+    throw new ApplyError(`${names.join(', ')}: there are characters in it that are not UTF-8; nothing was changed`);
   }
 }

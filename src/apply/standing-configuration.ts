@@ -14,6 +14,7 @@ export interface StandingConfiguration {
   readonly overrides: ReadonlyMap<string, string>;
 }
 
+/** Rejects with {@link PostconfError}. */
 export async function readStandingConfiguration(configDirectory: string): Promise<StandingConfiguration> {
   const [parameters, services, overrides] = await Promise.all([
     setParameters(configDirectory),

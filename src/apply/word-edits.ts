@@ -3,6 +3,7 @@
  */
 import { splitRestrictions } from '../fragments/restrictions.ts';
 import type { Edits } from './edits.ts';
+import { stepsBetween } from './sequence.ts';
 
 const INDENT = '    ';
 
@@ -38,25 +39,9 @@ function entry(line: string | undefined): readonly string[] {
   return line === undefined ? [] : line.replaceAll(' -o ', `\n${INDENT}-o `).split('\n');
 }
 
-/** The lines of both, those that both have once: the longest sequence in common stays. */
 function differences(from: readonly string[], to: readonly string[]): readonly string[] {
-  // common[i][j]: how long it is from line i and line j on.
-  const common = Array.from({ length: from.length + 1 }, () => new Array<number>(to.length + 1).fill(0));
-  const at = (i: number, j: number): number => common[i]?.[j] ?? 0;
-  for (let i = from.length - 1; i >= 0; i--) {
-    for (let j = to.length - 1; j >= 0; j--) {
-      (common[i] as number[])[j] = from[i] === to[j] ? at(i + 1, j + 1) + 1 : Math.max(at(i + 1, j), at(i, j + 1));
-    }
-  }
-  const lines: string[] = [];
-  let [i, j] = [0, 0];
-  while (i < from.length || j < to.length) {
-    if (i < from.length && j < to.length && from[i] === to[j]) {
-      lines.push(` ${from[i]}`);
-      i += 1;
-      j += 1;
-    } else if (i < from.length && (j === to.length || at(i + 1, j) >= at(i, j + 1))) lines.push(`-${from[i++]}`);
-    else lines.push(`+${to[j++]}`);
-  }
-  return lines;
+  return stepsBetween(from, to).map((step) => {
+    if (step.kind === 'keep') return ` ${from[step.from]}`;
+    return step.kind === 'remove' ? `-${from[step.from]}` : `+${to[step.to]}`;
+  });
 }

@@ -53,6 +53,16 @@ export const PARAMETERS_SEEN = [
   'tls_required_enable',
   'parent_domain_matches_subdomains',
   'smtp_connection_reuse_time_limit',
+  'content_filter',
+  'smtpd_proxy_filter',
+] as const;
+
+/** What services of master.cf may set for themselves and is looked at. */
+export const OVERRIDES_SEEN = [
+  RECIPIENT_RESTRICTIONS,
+  DATA_RESTRICTIONS,
+  'content_filter',
+  'smtpd_proxy_filter',
 ] as const;
 
 /** Levels that domains in tls_policy have: what main.cf itself has to be able to do. */

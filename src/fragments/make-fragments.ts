@@ -7,7 +7,7 @@ import type { Settings } from '../settings/settings.ts';
 import { tablePath } from '../tables/stamp.ts';
 import { SENDER_TRANSPORT, TRANSPORT } from '../tables/table.ts';
 import { transportsInUse } from '../tables/transports-in-use.ts';
-import type { FragmentContext, Fragments } from './fragment.ts';
+import type { FragmentContext, Fragments, PresentConfiguration } from './fragment.ts';
 import { mainParameters, overrides, policyLevels, RECIPIENT_RESTRICTIONS } from './main-parameters.ts';
 import { masterServices } from './master-services.ts';
 import { permitsBeforeRelayCheck } from './restrictions.ts';
@@ -44,6 +44,7 @@ function notes(settings: Settings, { maps, present }: FragmentContext): readonly
       found.push('There is no maps directory for the table that makes on_failure = "bounce": such mail is deferred.');
     }
   }
+  found.push(...contentFilterNotes(present));
   if (permitsBeforeRelayCheck(now(RECIPIENT_RESTRICTIONS)) && now('smtpd_relay_restrictions') === '') {
     found.push(
       `${RECIPIENT_RESTRICTIONS} permits before reject_unauth_destination, and smtpd_relay_restrictions is empty: strangers reach the policy service.`,
@@ -74,6 +75,26 @@ function notes(settings: Settings, { maps, present }: FragmentContext): readonly
     found.push('Level dane-only needs a resolver that validates DNSSEC, on this host.');
   }
   return found;
+}
+
+/** Where mail passes twice, FILTER belongs behind the filter. Whether it is so already, the call of the service tells. */
+function contentFilterNotes(present: PresentConfiguration): readonly string[] {
+  if (/\bpolicy_context\s*=\s*receipt\b/u.test(present.parameters.get(RECIPIENT_RESTRICTIONS) ?? '')) return [];
+  const isSet = (name: string): boolean =>
+    (present.parameters.get(name) ?? '') !== '' ||
+    [...present.overrides].some(([place, value]) => place.endsWith(`/${name}`) && value !== '');
+  const advice =
+    'Let the service be asked for receipt before that filter and for delivery behind it: policy_context=receipt, policy_context=delivery.';
+  const notes: string[] = [];
+  if (isSet('content_filter')) {
+    notes.push(`content_filter is set, and a message that the service routes by FILTER goes past it. ${advice}`);
+  }
+  if (isSet('smtpd_proxy_filter')) {
+    notes.push(
+      `smtpd_proxy_filter is set, and before it Postfix ignores the FILTER by which the service routes. ${advice}`,
+    );
+  }
+  return notes;
 }
 
 /** Whether any requirement is left to sender_transport. */

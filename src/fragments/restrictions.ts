@@ -16,20 +16,24 @@ export interface Restriction {
 }
 
 export function readRestrictions(value: string): readonly Restriction[] {
-  const elements = splitValue(value);
-  const found: Restriction[] = [];
+  return groupRestrictions(splitValue(value)).map((group) => ({ name: group[0] as string, text: group.join(' ') }));
+}
+
+/** The elements of a list, each restriction together with its argument. */
+export function groupRestrictions(elements: readonly string[]): readonly (readonly string[])[] {
+  const groups: string[][] = [];
   for (let i = 0; i < elements.length; i++) {
     const name = elements[i] as string;
-    let text = name;
+    const group = [name];
     // warn_if_reject takes a restriction, which may take an argument of its own.
     for (let last = name; WITH_ARGUMENT.test(last) && i + 1 < elements.length; ) {
       last = elements[++i] as string;
-      text += ` ${last}`;
+      group.push(last);
       if (!/^warn_if_reject$/iu.test(name)) break;
     }
-    found.push({ name, text });
+    groups.push(group);
   }
-  return found;
+  return groups;
 }
 
 /** Whether nothing behind this restriction may be looked at: its name does not say that it never permits. */

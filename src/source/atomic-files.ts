@@ -20,14 +20,16 @@ export interface FileChange {
 }
 
 interface Prepared {
+  /** Its place among the changes: preparing them does not keep it. */
+  readonly number: number;
   readonly target: string;
   /** undefined: the target is removed. */
   readonly temporary: string | undefined;
 }
 
 /**
- * Brings all changes about. If one cannot be written, none is. The caller holds the lock that keeps others from doing
- * the same in these directories.
+ * Brings all changes about, in order. If one cannot be written, none is. The caller holds the lock that keeps others from
+ * doing the same in these directories.
  */
 export async function writeFilesAtomically(
   changes: readonly FileChange[],
@@ -46,7 +48,7 @@ export async function writeFilesAtomically(
           const target = await targetOf(change.path);
           const temporary =
             change.text === undefined ? undefined : join(dirname(target), `.tlswarden-${process.pid}-${number}.tmp`);
-          prepared.push({ target, temporary });
+          prepared.push({ number, target, temporary });
           if (temporary !== undefined) await writeBeside(temporary, target, change);
           progress?.(prepared.length, changes.length);
         } catch (error) {
@@ -62,7 +64,7 @@ export async function writeFilesAtomically(
   }
   const directories = new Set<string>();
   try {
-    for (const { target, temporary } of prepared) {
+    for (const { target, temporary } of prepared.sort((a, b) => a.number - b.number)) {
       if (temporary === undefined) await rm(target, { force: true });
       else await rename(temporary, target);
       directories.add(dirname(target));

@@ -4,7 +4,7 @@
 import { mkdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { attempt, type CommandOptions, type CommandResult, run } from '../harness/command.ts';
+import { attempt, type CommandResult, run } from '../harness/command.ts';
 import { Postfix, type PostfixOptions } from '../harness/postfix.ts';
 import { type Ending, Workspace } from '../harness/workspace.ts';
 
@@ -43,6 +43,7 @@ export class Host {
   readonly workspace: Workspace;
   readonly postfix: Postfix;
   readonly config: string;
+  #programs = '';
 
   private constructor(workspace: Workspace, postfix: Postfix) {
     this.workspace = workspace;
@@ -53,6 +54,9 @@ export class Host {
   static async of(ending: Ending, options: PostfixOptions = {}): Promise<Host> {
     const workspace = await Workspace.of(ending);
     const host = new Host(workspace, await Postfix.create(workspace, options));
+    // Each Postfix program waits until main.cf looks two seconds old.
+    const age = 'touch -d "1 minute ago" "$2/main.cf"';
+    host.#programs = await workspace.program('postfix', `${age} && PATH=\${PATH#*:} exec postfix "$@"`);
     await mkdir(workspace.path('domains.d'));
     await host.settings(SETTINGS);
     await host.mainFile();
@@ -64,8 +68,8 @@ export class Host {
     await writeFile(this.workspace.path('domains.d', 'a.toml'), text);
   }
 
-  async mainFile({ listen = '127.0.0.1:10040', maps = 'maps' as string | undefined } = {}): Promise<void> {
-    const tables = maps === undefined ? '' : `[maps]\ndirectory = "${maps}"\ntype = "lmdb"\n`;
+  async mainFile({ listen = '127.0.0.1:10040', maps = 'maps' as string | null } = {}): Promise<void> {
+    const tables = maps === null ? '' : `[maps]\ndirectory = "${maps}"\ntype = "lmdb"\n`;
     const postfix = `[postfix]\nconfig_directory = "${this.postfix.configDirectory}"\n`;
     await writeFile(this.config, `[server]\nlisten = ["${listen}"]\n${tables}${postfix}`);
   }
@@ -76,11 +80,20 @@ export class Host {
   }
 
   async run(...args: readonly string[]): Promise<string> {
-    return await run(process.execPath, [program, '--config', this.config, ...args]);
+    return await run(process.execPath, [program, '--config', this.config, ...args], { env: this.#env });
   }
 
-  async attempt(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
-    return await attempt(process.execPath, [program, '--config', this.config, ...args], options);
+  /** Runs the program, whatever its exit status: by a program that runs others, if one is named. */
+  async attempt(
+    args: readonly string[],
+    { through = [] }: { readonly through?: readonly string[] } = {},
+  ): Promise<CommandResult> {
+    const [first = '', ...rest] = [...through, process.execPath, program, '--config', this.config, ...args];
+    return await attempt(first, rest, { env: this.#env });
+  }
+
+  get #env(): Readonly<Record<string, string>> {
+    return { PATH: `${this.#programs}:${process.env['PATH']}` };
   }
 
   async told(command: 'apply' | 'revert', ...flags: readonly string[]): Promise<Told> {

@@ -71,6 +71,13 @@ export class Workspace {
     return path;
   }
 
+  /** Writes a program, a shell script of these commands, and gives the folder to put before others in PATH. */
+  async program(name: string, commands: string): Promise<string> {
+    const path = await this.write(join('programs', name), `#!/bin/sh\n${commands}\n`);
+    await chmod(path, 0o755);
+    return dirname(path);
+  }
+
   /** Has something put away at the end; what was pushed last goes first. */
   push(disposer: Disposer): void {
     this.#disposers.push(disposer);

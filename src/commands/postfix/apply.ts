@@ -2,16 +2,12 @@
  * `tlswarden postfix apply`: sets the lines that `postfix show` prints. How stands in src/apply.
  */
 import type { Command } from 'commander';
-import { applyFragments } from '../../apply/apply.ts';
-import { missingTables } from '../../apply/missing-tables.ts';
+import { applyFragments } from '../../apply/apply-fragments.ts';
 import { reachService } from '../../apply/reach-service.ts';
-import { makeFragments } from '../../fragments/make-fragments.ts';
-import { readPresentConfiguration } from '../../fragments/present-configuration.ts';
-import type { Settings } from '../../settings/settings.ts';
 import { loadSettings } from '../../source/open-source.ts';
-import { action, type CommandContext, CommandFailure, type ExitStatus, WELL } from '../command-context.ts';
+import { action, type CommandContext, type ExitStatus, WELL } from '../command-context.ts';
 import { addChangeOptions, type ChangeFlags, changeFailure, needsRoot, reloadIfAsked, tellChange } from './change.ts';
-import { type ThisHost, thisHost } from './this-host.ts';
+import { thisHost } from './this-host.ts';
 
 const HELP = `
 What stands in main.cf and master.cf is kept: tlswarden's tables come first in their lists, its restrictions before
@@ -52,39 +48,22 @@ async function apply(context: CommandContext, flags: ChangeFlags): Promise<ExitS
   needsRoot(flags);
   try {
     const host = await thisHost(main);
-    const concerns = await prerequisites(settings, host, flags.dryRun === true);
+    const unreached = await reachService(host.policyService);
     const applied = await applyFragments(settings, {
       ...host,
       dryRun: flags.dryRun === true,
       waiting: () => context.note('waiting for another tlswarden that is changing main.cf and master.cf'),
     });
-    const notes = [...applied.notes, ...concerns];
+    const notes = [...applied.notes];
+    if (unreached !== undefined) {
+      notes.push(
+        `The policy service does not answer at ${host.policyService} (${unreached}): until it does, Postfix defers all mail.`,
+      );
+    }
     const reload = await reloadIfAsked(host.configDirectory, applied, flags);
     await tellChange(context, host.configDirectory, { ...applied, notes, reload, queued: [] });
     return WELL;
   } catch (error) {
     throw changeFailure(error);
   }
-}
-
-/** What has to be there before Postfix is told of it: without the tables it would defer all mail. */
-async function prerequisites(settings: Settings, host: ThisHost, dryRun: boolean): Promise<readonly string[]> {
-  const concerns: string[] = [];
-  if (host.maps !== undefined) {
-    const present = await readPresentConfiguration(host.configDirectory);
-    const missing = await missingTables(makeFragments(settings, { ...host, present }), host.maps);
-    if (missing.length > 0) {
-      const what = `there is no ${missing[0]}${missing.length > 1 ? `, nor ${missing.length - 1} more` : ''}`;
-      if (!dryRun)
-        throw new CommandFailure(`${what}: write the tables first, by "tlswarden maps"; nothing was changed`);
-      concerns.push(`The tables are not there yet (${what}): run "tlswarden maps" first.`);
-    }
-  }
-  const unreached = await reachService(host.policyService);
-  if (unreached !== undefined) {
-    concerns.push(
-      `The policy service does not answer at ${host.policyService} (${unreached}): until it does, Postfix defers all mail.`,
-    );
-  }
-  return concerns;
 }

@@ -2,8 +2,8 @@
  * What `postfix apply` and `postfix revert` share: their options, the reload, and how they tell what they have done.
  */
 import type { Command } from 'commander';
-import { type Applied, markReloaded } from '../../apply/apply.ts';
 import { ApplyError } from '../../apply/apply-error.ts';
+import { type Changed, markReloaded } from '../../apply/change-files.ts';
 import { isNothing } from '../../apply/edits.ts';
 import type { QueuedMessage } from '../../apply/queued-mail.ts';
 import { wordEdits } from '../../apply/word-edits.ts';
@@ -22,7 +22,7 @@ export interface ChangeFlags {
  */
 export type Reload = 'none' | 'due' | 'done' | 'not running';
 
-export interface Told extends Applied {
+export interface Told extends Changed {
   readonly reload: Reload;
   /** Messages that wait for a transport of tlswarden's. */
   readonly queued: readonly QueuedMessage[];
@@ -43,7 +43,7 @@ export function needsRoot({ dryRun }: ChangeFlags): void {
 
 export async function reloadIfAsked(
   configDirectory: string,
-  { reloadDue, backup }: Applied,
+  { reloadDue, backup }: Changed,
   { dryRun, reload }: ChangeFlags,
 ): Promise<Reload> {
   if (dryRun === true || !reloadDue) return 'none';
@@ -82,7 +82,7 @@ export async function tellChange(context: CommandContext, configDirectory: strin
     return;
   }
   context.print(isNothing(edits) ? 'nothing to change' : wordEdits(edits));
-  if (backup !== undefined) context.print(`\nBefore: ${backup}`);
+  if (backup !== undefined) context.print(`\nThe files from before are in ${backup}`);
   if (reload !== 'none') context.print(await wordReload(reload, configDirectory, backup !== undefined));
   if (queued.length > 0) context.print(await wordQueued(queued, configDirectory));
   for (const note of notes) context.note(`Note: ${note}`);

@@ -2,8 +2,8 @@
  * `tlswarden postfix revert`: takes out of main.cf and master.cf what apply has put in. How stands in src/apply.
  */
 import type { Command } from 'commander';
-import { revertFragments } from '../../apply/apply.ts';
 import { type QueuedMessage, QueueError, queuedMail } from '../../apply/queued-mail.ts';
+import { revertFragments } from '../../apply/revert-fragments.ts';
 import { action, type CommandContext, type ExitStatus, WELL } from '../command-context.ts';
 import { Progress } from '../progress.ts';
 import { addChangeOptions, type ChangeFlags, changeFailure, needsRoot, reloadIfAsked, tellChange } from './change.ts';
