@@ -218,7 +218,8 @@ export class MeasuredService {
     let seen: number | undefined;
     await waitFor(
       async () => {
-        seen = (await this.scrape()).value(selector);
+        // It may not have come up yet.
+        seen = (await this.scrape().catch(() => undefined))?.value(selector);
         return seen === wanted;
       },
       () => `${selector} to be ${wanted}, not ${seen}:\n${this.log}`,
