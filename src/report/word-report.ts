@@ -4,7 +4,6 @@
 import { LEVELS, TLS_VERSIONS } from '../settings/level.ts';
 import { FLOWS, type Flow } from '../settings/setting.ts';
 import {
-  addNumbers,
   deliveriesOf,
   deliveryPlace,
   EXEMPT,
@@ -14,7 +13,6 @@ import {
   type LackKind,
   mailOf,
   type Numbers,
-  noNumbers,
   numberAt,
   PLAINTEXT,
   refusalPlace,
@@ -58,22 +56,29 @@ export function wordReport(summary: Summary, wording: Wording): string {
   return parts.filter((part) => part !== '').join('\n\n');
 }
 
+/** By flow: mail between two hosted domains is one of each. */
 function wordHead({ since, hosts, totals, wouldRefuse }: Summary, { now }: Wording): string {
-  const all = noNumbers();
-  for (const flow of FLOWS) addNumbers(all, totals[flow]);
-  const [mail, plaintext, would] = [mailOf(all), numberAt(all, PLAINTEXT), wouldRefuseOf(all)];
+  const flows = FLOWS.filter((flow) => mailOf(totals[flow]) > 0);
   const lines = [
     `Counted since ${wordMoment(since)}, ${wordAge(now - since)}, on ${wordNames(hosts)}:`,
-    `${plural(mail, 'recipient')}, ${wordShare(plaintext, mail)} in plaintext.`,
+    ...flows.map((flow) => {
+      const [mail, plaintext] = [mailOf(totals[flow]), numberAt(totals[flow], PLAINTEXT)];
+      return `  ${flow}: ${plural(mail, 'recipient')}, ${wordShare(plaintext, mail)} in plaintext`;
+    }),
   ];
-  if (would > 0) {
-    const why = LACKS.map((lack) => [lack, numberAt(all, refusalPlace(lack, true))] as const).filter(([, n]) => n > 0);
-    lines.push(
-      `Enforcing what is under monitor would refuse ${wordShare(would, mail)}: ${why.map(wordWhy).join(', ')}`,
-      `  of mail with ${wordNames(wouldRefuse.remotes)}`,
-      `  by the settings of ${wordNames(wouldRefuse.domains)}`,
-    );
-  } else lines.push('Nothing under monitor would refuse any of it.');
+  if (flows.length === 0) lines.push('  no mail');
+  const wouldFlows = flows.filter((flow) => wouldRefuseOf(totals[flow]) > 0);
+  if (wouldFlows.length === 0) return [...lines, 'Nothing under monitor would refuse any of it.'].join('\n');
+  lines.push('Enforcing what is under monitor would refuse');
+  for (const flow of wouldFlows) {
+    const why = LACKS.map((lack) => [lack, numberAt(totals[flow], refusalPlace(lack, true))] as const);
+    const words = why.filter(([, count]) => count > 0).map(wordWhy);
+    lines.push(`  ${flow}: ${wordShare(wouldRefuseOf(totals[flow]), mailOf(totals[flow]))}, ${words.join(', ')}`);
+  }
+  lines.push(
+    `  of mail with ${wordNames(wouldRefuse.remotes)}`,
+    `  by the settings of ${wordNames(wouldRefuse.domains)}`,
+  );
   return lines.join('\n');
 }
 

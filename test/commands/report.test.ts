@@ -60,8 +60,10 @@ describe('tlswarden report', () => {
     const lines = stdout.replace(/since .* on \S+:/u, 'since then, on this host:').split('\n');
     assert.deepEqual(lines, [
       'Counted since then, on this host:',
-      '8 recipients, 4 (50 %) in plaintext.',
-      'Enforcing what is under monitor would refuse 3 (38 %): 2 without TLS, 1 with too old a protocol',
+      '  incoming: 7 recipients, 4 (57 %) in plaintext',
+      '  outgoing: 1 recipient, none in plaintext',
+      'Enforcing what is under monitor would refuse',
+      '  incoming: 3 (43 %), 2 without TLS, 1 with too old a protocol',
       '  of mail with shop.example, partner.example',
       '  by the settings of trial.example',
       '',
