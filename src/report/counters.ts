@@ -75,17 +75,19 @@ export function deliveryPlace(level: Level, enforcement: Enforcement): number {
   return (enforcement === 'monitor' ? MONITORED : ENFORCED) + LEVELS.indexOf(level);
 }
 
-/** The numbers of one row: {@link WIDTH} of them. */
-export type Numbers = Float64Array;
+/** The numbers of one row: {@link WIDTH} of them. A plain array: there may be many, and typed ones are costly to throw away. */
+export type Numbers = readonly number[];
+/** The same, to be added to. */
+export type OpenNumbers = number[];
 
-export const noNumbers = (): Numbers => new Float64Array(WIDTH);
+export const noNumbers = (): OpenNumbers => new Array<number>(WIDTH).fill(0);
 
-/** Adds `more`: counts are summed up, of moments the first and the last hold. */
-export function addNumbers(to: Numbers, more: Numbers): void {
-  for (let i = 0; i < FIRST; i++) to[i] = (to[i] ?? 0) + (more[i] ?? 0);
-  const [first, otherFirst] = [to[FIRST] ?? 0, more[FIRST] ?? 0];
-  to[FIRST] = first === 0 || (otherFirst !== 0 && otherFirst < first) ? otherFirst : first;
-  for (const place of [LAST, LAST_LACKING]) to[place] = Math.max(to[place] ?? 0, more[place] ?? 0);
+/** Adds `more` to the numbers that begin `at` there: counts are summed up, of moments the first and the last hold. */
+export function addNumbers(to: OpenNumbers | Float64Array, more: Numbers, at = 0): void {
+  for (let i = 0; i < FIRST; i++) to[at + i] = (to[at + i] ?? 0) + (more[i] ?? 0);
+  const [first, otherFirst] = [to[at + FIRST] ?? 0, more[FIRST] ?? 0];
+  to[at + FIRST] = first === 0 || (otherFirst !== 0 && otherFirst < first) ? otherFirst : first;
+  for (const place of [LAST, LAST_LACKING]) to[at + place] = Math.max(to[at + place] ?? 0, more[place] ?? 0);
 }
 
 function sum(numbers: Numbers, from: number, count: number): number {

@@ -10,6 +10,7 @@ import {
   type Numbers,
   noNumbers,
   numberAt,
+  type OpenNumbers,
   PLAINTEXT,
   refusedOf,
   wouldRefuseOf,
@@ -57,7 +58,7 @@ export interface Summary {
 
 export function summarize({ since, hosts, rows }: Counted, question: Question): Summary {
   const totals = { incoming: noNumbers(), outgoing: noNumbers() };
-  const groups = new Map<string, { first: Row; numbers: Numbers; rows: number }>();
+  const groups = new Map<string, { first: Row; numbers: OpenNumbers; rows: number }>();
   const domains = new Map<string, number>();
   const remotes = new Map<string, number>();
   for (const row of rows) {

@@ -9,7 +9,7 @@
 import type { Address } from '../address/address.ts';
 import type { DomainName } from '../address/domain-name.ts';
 import { FLOWS, type Flow } from '../settings/setting.ts';
-import { addNumbers, FIRST, LAST, type Numbers, WIDTH } from './counters.ts';
+import { addNumbers, FIRST, LAST, type Numbers, noNumbers, WIDTH } from './counters.ts';
 import { OTHERS, remoteKey, remoteToKeep } from './remote.ts';
 import type { Row } from './row.ts';
 
@@ -118,7 +118,7 @@ export class Tally {
     const { flow, domain, remote, numbers } = row;
     const known = domain === OTHERS ? undefined : this.#domains[flow].get(domain)?.named.get(remote);
     const place = known ?? (domain === OTHERS ? this.#othersOfAll(flow) : this.#make(flow, domain, remote));
-    addNumbers(this.#numbers.subarray(place, place + WIDTH), numbers);
+    addNumbers(this.#numbers, numbers, place);
     let weight = 0;
     for (let i = 0; i < FIRST; i++) weight += numbers[i] ?? 0;
     this.#numbers[place + WEIGHT] = (this.#numbers[place + WEIGHT] ?? 0) + weight;
@@ -128,7 +128,7 @@ export class Tally {
   *rows(): IterableIterator<Row> {
     for (const [flow, domain, remote, place] of this.#places()) {
       if (this.#isEmpty(place)) continue;
-      yield { flow, domain, remote, numbers: this.#numbers.slice(place, place + WIDTH) };
+      yield { flow, domain, remote, numbers: this.#numbersAt(place) };
     }
   }
 
@@ -137,7 +137,7 @@ export class Tally {
     this.#hasCounts = false;
     for (const [flow, domain, remote, place] of this.#places()) {
       if (this.#isEmpty(place)) continue;
-      const numbers: Numbers = this.#numbers.slice(place, place + WIDTH);
+      const numbers = this.#numbersAt(place);
       const last = numbers[LAST] ?? 0;
       this.#numbers.fill(0, place, place + WIDTH);
       // Of no use to the next who takes, but to the sweep.
@@ -207,13 +207,17 @@ export class Tally {
   #move(from: number, to: number): void {
     const numbers = this.#numbers;
     const weight = (numbers[to + WEIGHT] ?? 0) + (numbers[from + WEIGHT] ?? 0);
-    const moved = numbers.slice(from, from + WIDTH);
     // A row of which all was taken tells no moment of what is still to be taken of the other.
-    if (this.#isEmpty(from)) moved.fill(0);
-    addNumbers(numbers.subarray(to, to + WIDTH), moved);
+    if (!this.#isEmpty(from)) addNumbers(numbers, this.#numbersAt(from), to);
     numbers[to + WEIGHT] = weight;
     numbers.fill(0, from, from + STRIDE);
     this.#free.push(from);
+  }
+
+  #numbersAt(place: number): Numbers {
+    const numbers = noNumbers();
+    for (let i = 0; i < WIDTH; i++) numbers[i] = this.#numbers[place + i] ?? 0;
+    return numbers;
   }
 
   #isEmpty(place: number): boolean {
