@@ -122,8 +122,9 @@ export class ApplyDirectory {
     try {
       return JSON.parse(await readFile(this.#file(name), 'utf8'));
     } catch (error) {
-      // What is no record of ours proves nothing; what cannot be read might be one.
-      if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      // Who is not root does not read it, and changes nothing.
+      const isAbsent = ['ENOENT', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '');
+      if (error instanceof SyntaxError || isAbsent) return undefined;
       throw error;
     }
   }

@@ -6,7 +6,6 @@ import { readdir, readFile, realpath, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isTemporary, writeFilesAtomically } from '../source/atomic-files.ts';
 
-/** In the order in which they are replaced: the services are there before main.cf names them. */
 export const FILES = ['master.cf', 'main.cf'] as const;
 export type FileName = (typeof FILES)[number];
 
@@ -18,16 +17,19 @@ export async function readConfigurationFiles(directory: string): Promise<Configu
   return { 'master.cf': master as Buffer, 'main.cf': main as Buffer };
 }
 
-/** Replaces those that differ; owner, mode and symbolic links stay. */
+/** Replaces those that differ, in this order; owner, mode and symbolic links stay. */
 export async function replaceConfigurationFiles(
   directory: string,
   from: ConfigurationFiles,
   to: ConfigurationFiles,
+  order: readonly FileName[],
 ): Promise<void> {
-  const changes = FILES.filter((name) => !from[name].equals(to[name])).map((name) => ({
-    path: join(directory, name),
-    text: to[name],
-  }));
+  const changes = order
+    .filter((name) => !from[name].equals(to[name]))
+    .map((name) => ({
+      path: join(directory, name),
+      text: to[name],
+    }));
   await writeFilesAtomically(changes, undefined);
 }
 

@@ -1,18 +1,22 @@
 /**
- * `postfix check`, and what it says. Its script logs its reasons by postlog(1), which shows them on a terminal only: so it
- * gets one, by script(1) of util-linux.
+ * `postfix check`, and what it says. Its script logs its reasons by postlog(1), which shows them on a terminal only: so, once
+ * it has failed, it gets one, by script(1) of util-linux.
  */
 import { execFile } from 'node:child_process';
 
 /** What is wrong, in Postfix's words, a line each; undefined: nothing. */
 export async function checkPostfix(configDirectory: string): Promise<string | undefined> {
-  const command = 'exec postfix -c "$TLSWARDEN_POSTFIX" check';
-  const env = { ...process.env, TLSWARDEN_POSTFIX: configDirectory };
-  const seen = await run('script', ['-qec', command, '/dev/null'], env);
-  if (seen.missing === undefined) return seen.failed ? reasonIn(seen.output) : undefined;
   const { failed, output, missing } = await run('postfix', ['-c', configDirectory, 'check'], process.env);
   if (missing !== undefined) return missing;
-  return failed ? reasonIn(output) : undefined;
+  if (!failed) return undefined;
+  const env = { ...process.env, TLSWARDEN_POSTFIX: configDirectory };
+  const seen = await run('script', ['-qec', 'exec postfix -c "$TLSWARDEN_POSTFIX" check', '/dev/null'], env);
+  return reasonIn(`${output}\n${seen.output}`);
+}
+
+/** Whether it fails, whatever the reason. */
+export async function failsCheck(configDirectory: string): Promise<boolean> {
+  return (await run('postfix', ['-c', configDirectory, 'check'], process.env)).failed;
 }
 
 /** Every process of a check warns of the same things: each line once, and what ended it first. */

@@ -8,12 +8,13 @@ import { ApplyError, asApplyError } from './apply-error.ts';
 import {
   type ConfigurationFiles,
   digestsOf,
+  type FileName,
   isSameFiles,
   readConfigurationFiles,
   removeTemporaries,
   replaceConfigurationFiles,
 } from './configuration-files.ts';
-import { checkPostfix } from './postfix-check.ts';
+import { checkPostfix, failsCheck } from './postfix-check.ts';
 
 export interface Change {
   readonly before: ConfigurationFiles;
@@ -35,7 +36,7 @@ export async function putInForce(configDirectory: string, directory: ApplyDirect
       if (!isSameFiles(await readConfigurationFiles(configDirectory), before)) {
         throw new ApplyError(`somebody else is changing the files in ${configDirectory}; nothing was changed`);
       }
-      await replaceConfigurationFiles(configDirectory, before, after);
+      await replaceConfigurationFiles(configDirectory, before, after, orderOf(pending));
       const trouble = interrupted() ? undefined : await checkPostfix(configDirectory);
       if (interrupted()) throw new ApplyError('interrupted; main.cf and master.cf are as they were');
       if (trouble !== undefined) throw new CheckFailed(trouble);
@@ -64,10 +65,19 @@ export async function recover(
   const backup = await directory.backup(pending.backup);
   const before = backup === undefined ? files : beforePending(files, pending, backup);
   if (write) {
-    await replaceConfigurationFiles(configDirectory, files, before);
+    await replaceConfigurationFiles(configDirectory, files, before, backwards(pending));
     await directory.cancel();
   }
   return { files: before, recovered: !isSameFiles(files, before) };
+}
+
+/** main.cf never names a transport that master.cf lacks: those come first, and go last. */
+function orderOf({ record }: Pending): readonly FileName[] {
+  return record === undefined ? ['main.cf', 'master.cf'] : ['master.cf', 'main.cf'];
+}
+
+function backwards(pending: Pending): readonly FileName[] {
+  return [...orderOf(pending)].reverse();
 }
 
 class CheckFailed extends Error {}
@@ -75,7 +85,7 @@ class CheckFailed extends Error {}
 async function worded(error: unknown, configDirectory: string): Promise<unknown> {
   if (!(error instanceof CheckFailed)) return asApplyError(error, configDirectory);
   // The reason may have been there before: then it is for somebody else to mend, and before anything.
-  const alsoBefore = (await checkPostfix(configDirectory)) !== undefined;
+  const alsoBefore = await failsCheck(configDirectory);
   return new ApplyError(
     `postfix check failed; main.cf and master.cf are as they were${
       alsoBefore ? ', and it fails with these too: mend that first' : ''
@@ -92,7 +102,7 @@ async function undo(
 ): Promise<void> {
   try {
     const now = await readConfigurationFiles(configDirectory);
-    await replaceConfigurationFiles(configDirectory, now, beforePending(now, pending, before));
+    await replaceConfigurationFiles(configDirectory, now, beforePending(now, pending, before), backwards(pending));
     await directory.cancel();
   } catch (error) {
     const [first, second] = [cause, asApplyError(error, configDirectory)].map((part) => (part as Error).message);

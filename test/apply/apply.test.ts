@@ -41,7 +41,6 @@ describe('postfix apply', { concurrency: 4 }, () => {
     assert.ok(applied.master.startsWith(before.master));
     assert.equal(await readFile(join(first.backup ?? '', 'main.cf'), 'utf8'), before.main);
 
-    assert.match(await host.run('postfix', 'apply'), /^nothing to change\n/u);
     const second = await host.told('apply');
     assert.deepEqual([second.changed, second['main.cf'], second['master.cf']], [false, [], []]);
     assert.deepEqual(await host.files(), applied);
@@ -155,7 +154,7 @@ virtual_mailbox_maps =
       '[domains."a.example"]\n[domains."a.example".outgoing.delivery]\nrequire_tls = "always"\nlevel = "secure"\n',
     );
     await host.mainFile({ listen: 'unix:/run/tlswarden/policy', maps: 'others' });
-    await host.run('maps');
+    await host.writeTables();
     await host.told('apply');
     const { main, master } = await host.files();
     assert.equal(main.includes('10040') || main.includes(host.tables), false, main);

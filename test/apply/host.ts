@@ -4,6 +4,10 @@
 import { mkdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { tablesOptions } from '../../src/commands/maps.ts';
+import { readMainFile } from '../../src/main-file/main-file.ts';
+import { loadSettings } from '../../src/source/open-source.ts';
+import { writeTables } from '../../src/tables/write-tables.ts';
 import { attempt, type CommandResult, run } from '../harness/command.ts';
 import { Postfix, type PostfixOptions } from '../harness/postfix.ts';
 import { type Ending, Workspace } from '../harness/workspace.ts';
@@ -60,7 +64,7 @@ export class Host {
     await mkdir(workspace.path('domains.d'));
     await host.settings(SETTINGS);
     await host.mainFile();
-    await host.run('maps');
+    await host.writeTables();
     return host;
   }
 
@@ -72,6 +76,11 @@ export class Host {
     const tables = maps === null ? '' : `[maps]\ndirectory = "${maps}"\ntype = "lmdb"\n`;
     const postfix = `[postfix]\nconfig_directory = "${this.postfix.configDirectory}"\n`;
     await writeFile(this.config, `[server]\nlisten = ["${listen}"]\n${tables}${postfix}`);
+  }
+
+  async writeTables(): Promise<void> {
+    const main = await readMainFile(this.config);
+    await writeTables(await loadSettings(main), await tablesOptions(main));
   }
 
   /** The maps directory as main.cf names it. */

@@ -53,7 +53,7 @@ describe('postfix revert', { concurrency: 4 }, () => {
     await host.told('apply');
     await rm(host.backup(), { recursive: true });
     await host.mainFile({ listen: '127.0.0.1:10099', maps: 'others' });
-    await host.run('maps');
+    await host.writeTables();
     const { notes } = await host.told('revert');
     assert.match(notes.join('\n'), /^There is no record/u);
     const after = await host.files();

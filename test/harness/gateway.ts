@@ -27,6 +27,8 @@ export interface GatewayOptions extends PostfixOptions {
   readonly type?: string;
   readonly relayhost?: string;
   readonly exemptClients?: readonly string[];
+  /** Whether Postfix is told of tlswarden before it starts. */
+  readonly told?: boolean;
   /** Where the service listens, in place of the gateway's port: unix:/path. */
   readonly listen?: string;
 }
@@ -64,7 +66,7 @@ export class Gateway {
     if (options.tables !== false) await gateway.run('maps');
     if (options.settled === true) await gateway.settle();
     await gateway.serve();
-    await gateway.configure();
+    if (options.told !== false) await gateway.configure();
     await postfix.start();
     return gateway;
   }
