@@ -19,6 +19,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   strace: ['strace'],
   zsh: ['zsh'],
   prometheus: ['promtool'],
+  'groff-base': ['groff'],
   systemd: ['systemd-analyze', 'systemd-socket-activate', 'systemd-notify'],
 };
 
