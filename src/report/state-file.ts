@@ -22,6 +22,8 @@ const INTERVAL_MS = 10_000;
 const INTERVAL_ROWS = 10_000;
 /** How long the event loop is kept at once. */
 const SLICE_MS = 5;
+/** As long as one string can be. */
+const MAX_BYTES = 512 * 1024 * 1024;
 
 /** The file is there, and is not what was written. */
 export class StateDamaged extends Error {}
@@ -167,7 +169,7 @@ class Slice {
 async function readState(path: string): Promise<{ readonly head: Head; readonly rows: readonly Row[] }> {
   let text: string;
   try {
-    ({ text } = await readRegularFile(path, basename(path)));
+    ({ text } = await readRegularFile(path, basename(path), MAX_BYTES));
   } catch (error) {
     if (!(error instanceof ComplaintError)) throw error;
     const message = error.complaints[0]?.message ?? '';

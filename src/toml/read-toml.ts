@@ -51,10 +51,14 @@ export function parseToml(text: string, name: string): Table {
 }
 
 /** The text of a regular file of bounded size, UTF-8. Throws {@link ComplaintError}. */
-export async function readRegularFile(path: string, name: string): Promise<{ text: string; state: FileState }> {
+export async function readRegularFile(
+  path: string,
+  name: string,
+  maxBytes = MAX_FILE_BYTES,
+): Promise<{ text: string; state: FileState }> {
   try {
     for (let tries = 1; ; tries += 1) {
-      const read = await readOnce(path, name);
+      const read = await readOnce(path, name, maxBytes);
       if (read !== undefined) return read;
       if (tries === MAX_TRIES)
         throw new ComplaintError([{ file: name, message: 'is being written: it keeps changing' }]);
@@ -68,14 +72,18 @@ export async function readRegularFile(path: string, name: string): Promise<{ tex
 }
 
 /** undefined: the file has changed meanwhile. */
-async function readOnce(path: string, name: string): Promise<{ text: string; state: FileState } | undefined> {
+async function readOnce(
+  path: string,
+  name: string,
+  maxBytes: number,
+): Promise<{ text: string; state: FileState } | undefined> {
   let file: FileHandle | undefined;
   try {
     file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const { stat, state } = await stateOf(file);
     if (!stat.isFile()) throw new ComplaintError([{ file: name, message: 'is no regular file' }]);
-    if (stat.size > MAX_FILE_BYTES) {
-      throw new ComplaintError([{ file: name, message: `is larger than ${MAX_FILE_BYTES / 1024 / 1024} MiB` }]);
+    if (stat.size > maxBytes) {
+      throw new ComplaintError([{ file: name, message: `is larger than ${maxBytes / 1024 / 1024} MiB` }]);
     }
     const bytes = Buffer.allocUnsafeSlow(Number(stat.size));
     let length = 0;
