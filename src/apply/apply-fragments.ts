@@ -1,6 +1,7 @@
 /**
  * `postfix apply`, step by step. What is to be changed others compute, and how it comes into force others know.
  */
+import type { Fragments } from '../fragments/fragment.ts';
 import { makeFragments } from '../fragments/make-fragments.ts';
 import { transportOfService } from '../fragments/ours.ts';
 import { readPresentConfiguration } from '../fragments/present-configuration.ts';
@@ -16,9 +17,10 @@ import type { StagedConfiguration } from './staged-configuration.ts';
 
 /** Sets the fragments in main.cf and master.cf. Rejects with {@link ApplyError}: then both are as they were. */
 export async function applyFragments(settings: Settings, options: ChangeOptions): Promise<Changed> {
-  const { configDirectory, dryRun } = options;
+  const { configDirectory, maps, dryRun } = options;
   return await changeFiles(options, async ({ directory, record, files, staged }) => {
-    const { edits, notes, missing } = await plan(settings, options, staged);
+    const { edits, notes, fragments } = await plan(settings, options, staged);
+    const missing = await missingTables(fragments, maps);
     if (missing.length > 0) {
       const what = `there is no ${missing[0]}${missing.length > 1 ? `, nor ${missing.length - 1} more` : ''}`;
       if (!dryRun) throw new ApplyError(`${what}: write the tables first, by "tlswarden maps"; nothing was changed`);
@@ -46,19 +48,11 @@ async function plan(
   settings: Settings,
   { policyService, maps }: ChangeOptions,
   staged: StagedConfiguration,
-): Promise<{
-  readonly edits: Edits;
-  readonly notes: string[];
-  /** Files of tables that Postfix would miss, and defer all mail. */
-  readonly missing: readonly string[];
-}> {
+): Promise<{ readonly edits: Edits; readonly notes: string[]; readonly fragments: Fragments }> {
   const [standing, present] = await Promise.all([staged.read(), readPresentConfiguration(staged.directory)]);
   const kept = [...standing.services.keys()].map(transportOfService).filter((transport) => transport !== undefined);
-  const context = { policyService, maps, present };
-  const fragments = makeFragments(settings, context, kept);
-  // Not for those that are only kept: their tables may be gone with an old maps directory.
-  const missing = maps === undefined ? [] : await missingTables(makeFragments(settings, context), maps);
-  return { edits: planApply(standing, fragments), notes: [...fragments.notes], missing };
+  const fragments = makeFragments(settings, { policyService, maps, present }, kept);
+  return { edits: planApply(standing, fragments), notes: [...fragments.notes], fragments };
 }
 
 function wordUnset(configDirectory: string, { parameters, services, overrides }: Edits): string {

@@ -3,17 +3,20 @@
  * It reads nothing in them.
  */
 import { access } from 'node:fs/promises';
-import type { Fragments } from '../fragments/fragment.ts';
+import type { FragmentContext, Fragments } from '../fragments/fragment.ts';
 import { compiledSuffix } from '../tables/postmap.ts';
 import { CURRENT_LINK } from '../tables/stamp.ts';
 
-/** The files that Postfix would miss. */
+/** The files that Postfix would miss. Those of transports that are only kept may be gone with an old maps directory. */
 export async function missingTables(
   { parameters, services, overrides }: Fragments,
-  maps: { readonly directory: string; readonly type: string },
+  maps: FragmentContext['maps'],
 ): Promise<readonly string[]> {
+  if (maps === undefined) return [];
   const suffix = compiledSuffix(maps.type, maps.directory) ?? '';
-  const text = [...parameters, ...overrides].map(({ value }) => value).concat(services.map(({ line }) => line));
+  const text = [...parameters, ...overrides]
+    .map(({ value }) => value)
+    .concat(services.filter(({ isInUse }) => isInUse).map(({ line }) => line));
   const files = new Set<string>();
   const begin = `:${maps.directory}/${CURRENT_LINK}/`;
   for (const value of text) {

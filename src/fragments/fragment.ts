@@ -18,6 +18,8 @@ export interface ServiceFragment {
   readonly service: string;
   /** The whole entry in one line. */
   readonly line: string;
+  /** Whether the settings need it now. */
+  readonly isInUse: boolean;
   readonly reason: string;
 }
 

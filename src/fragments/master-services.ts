@@ -20,15 +20,16 @@ export function masterServices(
   const names = new Set(inUse.map(transportName));
   const unused = kept.filter((transport) => !names.has(transportName(transport)));
   return [
-    ...inUse.map((transport) => serviceFragment(transport, context, reasonOf(transport))),
-    ...unused.map((transport) => serviceFragment(transport, context, 'not in use now, but mail may be queued for it')),
+    ...inUse.map((transport) => serviceFragment(transport, context, true)),
+    ...unused.map((transport) => serviceFragment(transport, context, false)),
   ];
 }
 
-function serviceFragment(transport: Transport, context: FragmentContext, reason: string): ServiceFragment {
+function serviceFragment(transport: Transport, context: FragmentContext, isInUse: boolean): ServiceFragment {
   const name = transportName(transport);
   const options = transportOptions(transport, context).map((option) => ` -o ${option}`);
-  return { service: `${name}/unix`, line: `${name} unix - - n - - smtp${options.join('')}`, reason };
+  const reason = isInUse ? reasonOf(transport) : 'not in use now, but mail may be queued for it';
+  return { service: `${name}/unix`, line: `${name} unix - - n - - smtp${options.join('')}`, isInUse, reason };
 }
 
 /** The options that tlswarden gives its services; any other is somebody else's. */

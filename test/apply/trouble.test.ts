@@ -69,6 +69,13 @@ describe('main.cf and master.cf stay as they are', { concurrency: 4 }, () => {
     assert.equal((await host.told('revert')).changed, false);
   });
 
+  it('for a run that is interrupted', async (t) => {
+    const host = await Host.of(t);
+    const programs = await host.workspace.program('postfix', 'kill -TERM "$TLSWARDEN"; sleep 0.2');
+    const through = ['sh', '-c', `TLSWARDEN=$$ PATH=${programs}:$PATH exec "$@"`, 'sh'];
+    await refused(host, apply, through, /interrupted; main\.cf and master\.cf are as they were\n$/u);
+  });
+
   it('on a disk that is full, sooner or later', async (t) => {
     const host = await Host.of(t);
     const { status, stdout, stderr } = await host.attempt(apply, {

@@ -231,3 +231,32 @@ test('where other tables route mail past what a domain requires of mail that it 
   const ours = { transport_maps: 'lmdb:/maps/current/transport' };
   assert.doesNotMatch(fragments(outgoing, { parameters: ours }).notes.join(' '), /sender_transport/u);
 });
+
+test('tables that main.cf names leave it with the maps directory, and one that has moved is named once', () => {
+  const parameters = {
+    smtp_tls_policy_maps: 'cdb:/old/current/tls_policy, hash:/etc/postfix/policy',
+    transport_maps: 'lmdb:/old/current/transport',
+    smtpd_restriction_classes: 'greylist, tlswarden_tls',
+    tlswarden_tls: 'check_client_access cidr:/old/current/receipt_clients',
+    smtpd_recipient_restrictions: `check_recipient_access lmdb:/old/current/receipt_access, ${policyServiceCall('inet:127.0.0.1:9')}, permit`,
+  };
+  const moved = (parameter: string): string | undefined => value(plain, parameter, { parameters });
+  assert.equal(moved('smtp_tls_policy_maps'), 'lmdb:/maps/current/tls_policy, hash:/etc/postfix/policy');
+  assert.equal(moved('smtpd_recipient_restrictions'), `${access}, ${call}, permit`);
+  const gone = (parameter: string): string | undefined => value(plain, parameter, { parameters, withoutMaps: true });
+  assert.equal(gone('smtp_tls_policy_maps'), 'hash:/etc/postfix/policy');
+  assert.equal(gone('transport_maps'), '');
+  assert.equal(gone('smtpd_restriction_classes'), 'greylist');
+  assert.equal(gone('smtpd_recipient_restrictions'), `${call}, permit`);
+});
+
+test('where a content filter is at work, it is said that FILTER goes past it, until each pass asks for its own', () => {
+  const notes = (given: Given): string => fragments(plain, given).notes.join(' ');
+  const filtered = { content_filter: 'scan:[127.0.0.1]:10025' };
+  assert.match(notes({ parameters: filtered }), /content_filter is set, .* goes past it/u);
+  assert.match(notes({ overrides: { 'smtp/inet/content_filter': 'scan:' } }), /content_filter is set/u);
+  assert.match(notes({ overrides: { 'smtp/inet/smtpd_proxy_filter': '127.0.0.1:1' } }), /Postfix ignores the FILTER/u);
+  assert.doesNotMatch(notes({ overrides: { '127.0.0.1:10026/inet/content_filter': '' } }), /content_filter/u);
+  const receipt = { smtpd_recipient_restrictions: policyServiceCall(service, 'receipt') };
+  assert.doesNotMatch(notes({ parameters: { ...filtered, ...receipt } }), /content_filter/u);
+});

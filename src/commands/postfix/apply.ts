@@ -14,7 +14,7 @@ What stands in main.cf and master.cf is kept: tlswarden's tables come first in t
 whatever may permit, a service with restrictions of its own gets the same in them. Both files are copied to
 tlswarden-backup beside them first, and put back if "postfix check" fails or this program is interrupted; if it is killed,
 the next run puts them back. A transport that the settings do not need any more stays, since mail may be queued for it.
-A running Postfix is told by "postfix reload" only.
+A running Postfix goes by the new lines from "postfix reload" on, or by --reload.
 
 Examples:
   $ tlswarden postfix apply --dry-run
@@ -34,8 +34,8 @@ export function addApply(postfix: Command): void {
       .command('apply')
       .summary('set these lines with postconf, keeping what is there')
       .description(
-        'Sets what main.cf and master.cf need for the settings as they are, after a backup. A second run changes nothing; a new\n' +
-          'level in the settings needs a new transport, and so another run.',
+        'Sets what main.cf and master.cf need for the settings as they are, after a backup. A second run changes nothing. ' +
+          'It is to be run again when the settings use a new level, which needs a new transport, or the main file changes.',
       ),
   )
     .addHelpText('after', HELP)

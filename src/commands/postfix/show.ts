@@ -23,8 +23,8 @@ export function addShow(postfix: Command): void {
     .command('show')
     .summary('print the main.cf and master.cf lines for this host')
     .description(
-      'Prints what main.cf and master.cf need for the settings as they are, with what stands there now kept, and says of each\n' +
-        'line what it is for. It changes nothing: that is what "postfix apply" is for. A new level in the settings needs a new\n' +
+      'Prints what main.cf and master.cf need for the settings as they are, with what stands there now kept, and says of each ' +
+        'line what it is for. It changes nothing: that is what "postfix apply" is for. A new level in the settings needs a new ' +
         'transport: run it again then.',
     )
     .addHelpText('after', HELP)
