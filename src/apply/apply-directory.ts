@@ -63,6 +63,11 @@ export class ApplyDirectory {
     return { backup, after, record: parseRecord(record) };
   }
 
+  /** Where the copy is that is worked on: for whoever has the lock. */
+  get stagingPath(): string {
+    return this.#file('.staging');
+  }
+
   backupPath(name: string): string {
     return this.#file(name);
   }

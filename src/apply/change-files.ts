@@ -52,7 +52,11 @@ export async function changeFiles(
   const inTurn = async (): Promise<Changed> => {
     const { files, recovered } = await recover(configDirectory, directory, !dryRun);
     const record = await directory.record();
-    const changed = await StagedConfiguration.with(files, (staged) => body({ directory, record, files, staged }));
+    // A dry run neither takes turns nor writes there.
+    const place = dryRun ? undefined : directory.stagingPath;
+    const changed = await StagedConfiguration.with(files, place, (staged) =>
+      body({ directory, record, files, staged }),
+    );
     const note = `A run that was cut short ${dryRun ? 'will be' : 'was'} taken back first.`;
     return recovered ? { ...changed, notes: [note, ...changed.notes] } : changed;
   };

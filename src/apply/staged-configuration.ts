@@ -1,7 +1,7 @@
 /**
  * A copy of main.cf and master.cf on which postconf(1) works, so that nothing half done is ever in force.
  */
-import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { postconf } from '../fragments/postconf.ts';
@@ -20,9 +20,20 @@ export class StagedConfiguration {
     this.directory = directory;
   }
 
-  /** Runs `body` with a copy of these files, which is gone afterwards. */
-  static async with<T>(files: ConfigurationFiles, body: (staged: StagedConfiguration) => Promise<T>): Promise<T> {
-    const staged = new StagedConfiguration(await mkdtemp(join(tmpdir(), 'tlswarden-postfix-')));
+  /**
+   * Runs `body` with a copy of these files, which is gone afterwards: in `directory`, which nobody else uses and the next run
+   * empties if this one is killed; without one, in the system's temporary folder.
+   */
+  static async with<T>(
+    files: ConfigurationFiles,
+    directory: string | undefined,
+    body: (staged: StagedConfiguration) => Promise<T>,
+  ): Promise<T> {
+    if (directory !== undefined) {
+      await rm(directory, { recursive: true, force: true });
+      await mkdir(directory, 0o700);
+    }
+    const staged = new StagedConfiguration(directory ?? (await mkdtemp(join(tmpdir(), 'tlswarden-postfix-'))));
     try {
       await staged.write(files);
       return await body(staged);
