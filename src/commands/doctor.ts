@@ -7,10 +7,30 @@ import { type Diagnosis, examineHost } from '../doctor/examine-host.ts';
 import { SEVERITIES } from '../doctor/finding.ts';
 import { wordDiagnosis } from '../doctor/word-diagnosis.ts';
 import { PostconfError } from '../fragments/postconf.ts';
+import { QueueTrouble } from '../live/queue.ts';
+import { type LiveOptions, runLive } from '../live/run-live.ts';
+import { DEFAULT_BASE } from '../live/run-name.ts';
+import type { Door } from '../live/smtp-sender.ts';
+import { CannotTry } from '../live/stage.ts';
+import type { Trial } from '../live/trial.ts';
+import { wordLive } from '../live/word-live.ts';
+import type { MainFile } from '../main-file/main-file.ts';
 import { systemResolvers } from '../probe/dns-client.ts';
+import { parseListenAddress } from '../service/listen-address.ts';
+import type { Settings } from '../settings/settings.ts';
 import { loadSettings } from '../source/open-source.ts';
 import { TablesError } from '../tables/tables-error.ts';
-import { action, type CommandContext, CommandFailure, type ExitStatus, FAILED, WELL } from './command-context.ts';
+import {
+  action,
+  type CommandContext,
+  CommandFailure,
+  type ExitStatus,
+  FAILED,
+  openStore,
+  UsageError,
+  WELL,
+} from './command-context.ts';
+import { domainArgument } from './domains/find-domain.ts';
 import { tablesOptions } from './maps.ts';
 
 const HELP = `
@@ -18,35 +38,106 @@ It reads main.cf, master.cf, tables and settings, asks the policy service, and c
 what it is, why it matters, and the commands that mend it. A breach lets mail go without the TLS that it has to have, or to
 a wrong server; a fault refuses or delays mail without need, or is a safeguard that is missing; the rest is advice.
 
+With --live it proves it besides: it hosts a few domains of its own for a minute, sends messages through the running
+Postfix to servers that it starts itself on loopback, with and without TLS, and tells what came of each. It takes domains
+and messages out again, also when it is interrupted; what a killed run has left the next one takes out. It needs root.
+
 Examples:
   tlswarden doctor
+  tlswarden doctor --live
   tlswarden --json doctor      {"breach": 0, "fault": 1, "advice": 0, "findings": [{id, severity, where, what, why, mend, note}], …}
 
-Exit status: 0 no breach; 1 at least one breach, or postconf does not work; 2 main file or settings that cannot be used.`;
+Exit status: 0 no breach; 1 at least one breach, or with --live something that was tried was not as it should be, or it
+did not work; 2 main file or settings that cannot be used.`;
+
+interface Flags {
+  readonly live?: boolean;
+  readonly under: string;
+  readonly smtpd?: string;
+}
 
 export function addDoctor(program: Command): void {
   program
     .command('doctor')
+    .option('--live', 'also send messages through the running Postfix, and see whether the settings hold')
+    .option(
+      '--under <domain>',
+      'with --live: have the domains of the trial below this one, where Postfix refuses names that the DNS does not have',
+      DEFAULT_BASE,
+    )
+    .option('--smtpd <host:port>', 'with --live: send to this smtpd instead of the one that takes mail from strangers')
     .summary('whether this Postfix really enforces the settings')
     .description('Says what keeps this Postfix from enforcing the settings, why that matters, and what mends it.')
     .addHelpText('after', HELP)
-    .action(action((context) => doctor(context)));
+    .action(action((context, flags: Flags) => doctor(context, flags)));
 }
 
-async function doctor(context: CommandContext): Promise<ExitStatus> {
+async function doctor(context: CommandContext, flags: Flags): Promise<ExitStatus> {
+  const base = domainArgument(flags.under);
+  const door = flags.smtpd === undefined ? undefined : parseDoor(flags.smtpd);
   const main = await context.readMain();
   const settings = await loadSettings(main);
-  let diagnosis: Diagnosis;
+  const diagnosis = await examine(main, settings);
+  if (!context.json) context.print(wordDiagnosis(diagnosis));
+  const isWell = diagnosis.findings.every(({ severity }) => severity !== 'breach');
+  if (flags.live !== true) {
+    if (context.json) context.printJson(toJson(diagnosis));
+    return isWell ? WELL : FAILED;
+  }
+  const trials = await live(main, { host: diagnosis.host, base, door });
+  if (context.json) context.printJson({ ...toJson(diagnosis), live: trials });
+  else context.print(`\n${wordLive(trials)}`);
+  const holds = trials.every(({ outcome }) => outcome === 'held' || outcome === 'not tried');
+  return isWell && holds ? WELL : FAILED;
+}
+
+async function examine(main: MainFile, settings: Settings): Promise<Diagnosis> {
   try {
     const tables = main.maps === undefined ? undefined : await tablesOptions(main);
-    diagnosis = await examineHost(main, settings, tables, await systemResolvers());
+    return await examineHost(main, settings, tables, await systemResolvers());
   } catch (error) {
     if (error instanceof PostconfError || error instanceof TablesError) throw new CommandFailure(error.message);
     throw error;
   }
-  if (context.json) context.printJson(toJson(diagnosis));
-  else context.print(wordDiagnosis(diagnosis));
-  return diagnosis.findings.some(({ severity }) => severity === 'breach') ? FAILED : WELL;
+}
+
+async function live(main: MainFile, options: Pick<LiveOptions, 'host' | 'base' | 'door'>): Promise<readonly Trial[]> {
+  if (process.geteuid?.() !== 0) {
+    throw new CommandFailure("doctor --live takes its own messages out of Postfix's queue (postsuper): run it as root");
+  }
+  const stop = new AbortController();
+  const interrupt = (): void => stop.abort();
+  // The second one ends the process at once.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, interrupt);
+  const progress = (what: string): void => {
+    if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${what} …`);
+  };
+  try {
+    return await runLive({ ...options, store: openStore(main), signal: stop.signal, progress });
+  } catch (error) {
+    if (stop.signal.aborted && isAbort(error)) {
+      throw new CommandFailure('interrupted; what was put in has been taken out again');
+    }
+    if (error instanceof CannotTry || error instanceof QueueTrouble) {
+      throw new CommandFailure(`nothing could be tried: ${error.message}`);
+    }
+    throw error;
+  } finally {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.off(signal, interrupt);
+    if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
+  }
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
+}
+
+function parseDoor(text: string): Door {
+  const parsed = parseListenAddress(text, { allowRemote: true });
+  if ('problem' in parsed || parsed.address.kind !== 'tcp') {
+    throw new UsageError(`--smtpd "${text}" is no host:port`);
+  }
+  return { host: parsed.address.host, port: parsed.address.port };
 }
 
 function toJson({ findings, domains }: Diagnosis): object {

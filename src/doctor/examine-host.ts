@@ -4,6 +4,7 @@
 
 import { constants, existsSync } from 'node:fs';
 import { access, readFile } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import { readTables } from '../explain/read-tables.ts';
 import { makeFragments } from '../fragments/make-fragments.ts';
 import { policyServiceAt } from '../fragments/policy-service.ts';
@@ -19,6 +20,7 @@ import { TablesError } from '../tables/tables-error.ts';
 import { readEntrances } from './entrance.ts';
 import { examineAliases } from './examine-aliases.ts';
 import { examineEntrances } from './examine-entrances.ts';
+import { examineLeft } from './examine-left.ts';
 import { examineParameters } from './examine-parameters.ts';
 import { examineResolver } from './examine-resolver.ts';
 import { examineRoutes, policyLevel } from './examine-routes.ts';
@@ -37,6 +39,9 @@ import { TableLookups } from './table-lookups.ts';
 
 /** How long one table may take to answer. */
 const TABLE_MS = 10_000;
+/** How long tables may lag behind the settings. */
+const TABLES_MS = 2_000;
+const LOOK_MS = 100;
 
 export interface Diagnosis {
   readonly host: Host;
@@ -54,7 +59,7 @@ export async function examineHost(
 ): Promise<Diagnosis> {
   const postfix = await readConfiguration(main.postfix.configDirectory);
   const running = await readRunning(postfix);
-  const contents = tables === undefined ? undefined : await checkContents(settings, tables);
+  const contents = tables === undefined ? undefined : await checkContents(main, settings, tables);
   const host = await readHost(main, settings, tables, postfix, {
     isRunning: running !== undefined && running !== 'hidden',
     areTablesDue: contents?.current === false,
@@ -74,6 +79,7 @@ export async function examineHost(
     ...examineTroubles(host, await readability(host, lookups)),
     ...(await examineResolver(host, resolvers)),
     ...(await examineService(host, sample)),
+    ...examineLeft(host),
     ...(running === 'hidden' ? [] : examineRunning(host, running)),
   ];
   return {
@@ -117,8 +123,13 @@ async function readHost(
   };
 }
 
-/** A directory that is not there, or cannot be read, is no reason to look no further. */
-async function checkContents(settings: Settings, tables: TablesOptions): Promise<TablesCheck> {
+/**
+ * A directory that is not there, or cannot be read, is no reason to look no further. Tables that follow the settings do so
+ * within a moment.
+ */
+async function checkContents(main: MainFile, settings: Settings, tables: TablesOptions): Promise<TablesCheck> {
+  const deadline = Date.now() + TABLES_MS;
+  while ((await readTables(main, settings)) === 'outdated' && Date.now() < deadline) await pause(LOOK_MS);
   return await checkTables(settings, tables).catch((error: unknown) => {
     if (error instanceof TablesError) return { current: false, reasons: [error.message] };
     throw error;

@@ -45,12 +45,15 @@ export async function readRunning(postfix: PostfixConfiguration): Promise<Runnin
 const TICKS_PER_SECOND = 100;
 
 async function startOfQueueManager(master: number): Promise<number | undefined> {
-  const boot = /^btime (\d+)$/mu.exec(await readFile('/proc/stat', 'utf8').catch(() => ''))?.[1];
+  // btime of proc_stat(5) is in whole seconds; this is in hundredths.
+  const uptime = Number((await readFile('/proc/uptime', 'utf8').catch(() => '')).split(' ', 1)[0]);
+  const booted = Date.now() - uptime * 1000;
   for (const pid of await readdir('/proc').catch(() => [])) {
     if (!/^\d+$/u.test(pid)) continue;
     const found = await processOf(Number(pid));
-    if (found?.parent !== master || found.name !== 'qmgr' || boot === undefined) continue;
-    return (Number(boot) + found.startTicks / TICKS_PER_SECOND) * 1000;
+    if (found?.parent === master && found.name === 'qmgr' && uptime > 0) {
+      return booted + (found.startTicks / TICKS_PER_SECOND) * 1000;
+    }
   }
   return undefined;
 }
@@ -65,8 +68,8 @@ async function processOf(
   return { name, parent: Number(fields[1]), startTicks: Number(fields[19]) };
 }
 
-/** A file's time and a process's are told by different clocks, to a second. */
-const SLACK_MS = 1_500;
+/** A file's time and a process's are told by different clocks. */
+const SLACK_MS = 500;
 
 export function examineRunning(
   { postfix, fragments, mending }: Host,

@@ -56,6 +56,7 @@ export async function examineService(host: Host, sample: Sample): Promise<readon
           what: `Of ${about} the service says "${answer}"; by the settings as they stand it is "${expected}".`,
           why: 'The service goes by other settings, or by another main file, than those that doctor has read.',
           mend: mending.restartService,
+          note: 'The main file is read at a start only, by the service and by "tlswarden maps --watch".',
         },
       ];
     }

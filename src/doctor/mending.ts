@@ -94,10 +94,10 @@ export class Mending {
     return [shellWords('postfix', ...this.#directory, 'start')];
   }
 
-  /** Starts the policy service, or starts it anew so that it reads the main file. */
+  /** Starts the policy service, or starts it anew so that it reads the main file; and the table writer, where it runs. */
   get restartService(): readonly string[] {
     return this.#context.hasSystemd
-      ? ['systemctl restart tlswarden.socket tlswarden.service']
+      ? ['systemctl restart tlswarden.socket tlswarden.service', 'systemctl try-restart tlswarden-maps.service']
       : [this.tlswarden('serve')];
   }
 

@@ -2,7 +2,7 @@
 // be made ill, examined, and mended by the very commands that doctor prints. Never starts a Postfix.
 
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { tablesOptions } from '../../src/commands/maps.ts';
 import { examineHost } from '../../src/doctor/examine-host.ts';
@@ -12,6 +12,7 @@ import type { ResolverAddress } from '../../src/probe/dns-client.ts';
 import { loadSettings } from '../../src/source/open-source.ts';
 import { run } from '../harness/command.ts';
 import { freePort } from '../harness/loopback.ts';
+import { runLines } from '../harness/shell.ts';
 import type { Workspace } from '../harness/workspace.ts';
 
 const program = fileURLToPath(new URL('../../src/main.js', import.meta.url));
@@ -53,9 +54,6 @@ export class Patient {
         '',
       ].join('\n'),
     );
-    // What doctor prints is to be run as it is printed.
-    await workspace.write(`${name}/bin/tlswarden`, `#!/bin/sh\nexec '${process.execPath}' '${program}' "$@"\n`);
-    await run('chmod', ['755', join(patient.directory, 'bin/tlswarden')]);
     return patient;
   }
 
@@ -115,9 +113,8 @@ export class Patient {
 
   /** Runs commands as they are printed, one after the other. Nobody serves here, and systemd has nothing to restart. */
   async mend(commands: readonly string[]): Promise<void> {
-    const path = [join(this.directory, 'bin'), process.env['PATH'] ?? ''].join(delimiter);
     const runnable = [...new Set(commands)].filter((command) => !/ serve$|^systemctl /u.test(command));
-    await run('sh', ['-ec', runnable.join('\n')], { env: { PATH: path }, cwd: '/' });
+    await runLines(this.directory, runnable);
   }
 }
 

@@ -108,6 +108,13 @@ export class Gateway {
     return await attempt(process.execPath, [program, '--config', this.configFile, ...args]);
   }
 
+  /** Starts the program. `ended` gives its exit status, null if a signal ended it. */
+  launch(...args: readonly string[]): { kill(signal: NodeJS.Signals): void; readonly ended: Promise<number | null> } {
+    const child = spawn(process.execPath, [program, '--config', this.configFile, ...args], { stdio: 'ignore' });
+    const ended = once(child, 'exit').then(([status]) => status as number | null);
+    return { kill: (signal) => void child.kill(signal), ended };
+  }
+
   /** Puts what `postfix show` prints into main.cf and master.cf, as it is. */
   async configure(): Promise<void> {
     const fragments = JSON.parse(await this.run('--json', 'postfix', 'show')) as Fragments;
@@ -175,8 +182,13 @@ export class Gateway {
     await this.waitForLog(/"watching"/u, skip);
   }
 
-  async #stop(): Promise<void> {
+  /** Leaves the tables as they are from now on. */
+  async stopWatching(): Promise<void> {
     await end(this.#watcher, 'SIGTERM');
+  }
+
+  async #stop(): Promise<void> {
+    await this.stopWatching();
     await this.kill();
   }
 

@@ -1,0 +1,23 @@
+/**
+ * What a `doctor --live` that was killed has left in the settings.
+ */
+import { hostname } from 'node:os';
+import { domainsLeft, thisRun } from '../live/run-name.ts';
+import type { Finding } from './finding.ts';
+import type { Host } from './host.ts';
+
+export function examineLeft({ settings, mending }: Host): readonly Finding[] {
+  const left = domainsLeft(settings, thisRun(hostname(), process.pid, Date.now()));
+  if (left.length === 0) return [];
+  return [
+    {
+      id: 'trial-left',
+      severity: 'advice',
+      where: 'settings',
+      what: `Domains of a "doctor --live" that was killed are left: ${left.join(', ')}.`,
+      why: 'Nobody sends mail to them; they are in the way of whoever reads the settings.',
+      mend: left.map((domain) => mending.tlswarden('domains', 'unset', domain)),
+      note: 'The next "doctor --live" takes them out too, and their messages out of the queue.',
+    },
+  ];
+}

@@ -1,0 +1,55 @@
+/**
+ * The entrance by which doctor's own mail comes in: which smtpd(8), at which address. Pure, but for this host's addresses.
+ */
+import { isIP } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import type { Host } from '../doctor/host.ts';
+import { isLoopback } from '../service/listen-address.ts';
+import type { Door } from './smtp-sender.ts';
+
+/** services(5), as far as master.cf has them. */
+const PORTS: Readonly<Record<string, number>> = { smtp: 25, submission: 587 };
+
+/** The addresses of the entrance that takes mail from strangers, loopback first; none: there is no such entrance. */
+export function doorsOf({ postfix, entrances }: Host): readonly Door[] {
+  const hasFilter = entrances.some(({ filter }) => filter !== undefined);
+  const candidates = [
+    // Where a filter gives mail back it has been asked about before.
+    ...entrances
+      .filter(({ isLocal }) => !(hasFilter && isLocal))
+      .map(({ service }) => service)
+      .filter((service) => !postfix.isYes('smtpd_tls_wrappermode', service)),
+    ...postfix.running('postscreen'),
+  ];
+  const doors = candidates.flatMap(
+    ({ name }): readonly { readonly hosts: readonly string[]; readonly port: number }[] => {
+      const [address, type] = [name.slice(0, name.lastIndexOf('/')), name.slice(name.lastIndexOf('/') + 1)];
+      if (type !== 'inet') return [];
+      const colon = address.lastIndexOf(':');
+      const word = address.slice(colon + 1);
+      const port = PORTS[word] ?? Number(word);
+      const given = colon < 0 ? '' : address.slice(0, colon).replaceAll(/[[\]]/gu, '');
+      const hosts =
+        given === '' ? listening(postfix.list('inet_interfaces'), postfix.value('inet_protocols')) : [given];
+      return Number.isInteger(port) && port > 0 ? [{ hosts, port }] : [];
+    },
+  );
+  // Mail from strangers comes by port 25.
+  const door = doors.find(({ port }) => port === 25) ?? doors[0];
+  return (door?.hosts ?? []).map((host) => ({ host, port: door?.port ?? 0 }));
+}
+
+function listening(interfaces: readonly string[], protocols: string): readonly string[] {
+  const own = Object.values(networkInterfaces()).flatMap((addresses) =>
+    (addresses ?? [])
+      .filter(({ internal, address }) => !internal && !/^fe80:/iu.test(address))
+      .map(({ address }) => address),
+  );
+  const loopback = ['127.0.0.1', '::1'];
+  const hosts = interfaces.flatMap((name) => {
+    if (name === 'all') return [...loopback, ...own];
+    return name === 'loopback-only' ? loopback : isIP(name) === 0 ? [] : [name];
+  });
+  const usable = hosts.filter((host) => protocols === 'all' || protocols.includes(isIP(host) === 6 ? 'ipv6' : 'ipv4'));
+  return [...usable.filter(isLoopback), ...usable.filter((host) => !isLoopback(host))];
+}

@@ -1,0 +1,130 @@
+/**
+ * Sends doctor's own mail to the running smtpd(8), command by command, with or without STARTTLS. It checks no certificate and
+ * tries nothing twice.
+ */
+import { connect, type Socket } from 'node:net';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { offers, type Reply, ReplyReader, wordReply } from '../probe/reply-reader.ts';
+
+/** The session ended or took too long: the message continues "the server …". */
+export class SessionTrouble extends Error {}
+
+export interface Door {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** postscreen(8) keeps strangers waiting for six seconds, and a busy smtpd(8) for longer. */
+const PATIENCE_MS = 20_000;
+
+export class SmtpSender {
+  #socket: Socket | TLSSocket;
+  #reader = new ReplyReader();
+  #replies: Reply[] = [];
+  #trouble: Error | undefined;
+  #wake: () => void = () => {};
+  #hello: Reply = { code: 0, lines: [] };
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    this.#listen();
+  }
+
+  /** Connects, and says EHLO; throws {@link SessionTrouble}. Ended by `signal`, whatever it is waiting for. */
+  static async open(door: Door, helo: string, signal: AbortSignal): Promise<SmtpSender> {
+    const sender = new SmtpSender(connect({ host: door.host, port: door.port, signal }));
+    const greeting = await sender.#reply();
+    if (greeting.code !== 220) throw new SessionTrouble(`greets with "${wordReply(greeting)}"`);
+    await sender.#ehlo(helo);
+    return sender;
+  }
+
+  get offersTls(): boolean {
+    return offers(this.#hello, 'STARTTLS');
+  }
+
+  /** The address that the server sees. */
+  get clientAddress(): string {
+    return this.#socket.localAddress ?? '';
+  }
+
+  async #ehlo(helo: string): Promise<void> {
+    this.#hello = await this.command(`EHLO ${helo}`);
+    if (this.#hello.code !== 250) throw new SessionTrouble(`answers EHLO with "${wordReply(this.#hello)}"`);
+  }
+
+  async startTls(helo: string): Promise<void> {
+    const reply = await this.command('STARTTLS');
+    if (reply.code !== 220) throw new SessionTrouble(`answers STARTTLS with "${wordReply(reply)}"`);
+    const plain = this.#socket;
+    plain.removeAllListeners('data').removeAllListeners('close');
+    const secure = connectTls({ socket: plain, rejectUnauthorized: false });
+    this.#socket = secure;
+    this.#reader = new ReplyReader();
+    this.#listen();
+    // What is sent before the handshake has ended waits for it.
+    await this.#ehlo(helo);
+  }
+
+  async command(line: string): Promise<Reply> {
+    this.#socket.write(`${line}\r\n`);
+    return await this.#reply();
+  }
+
+  /** Sends a message to recipients that were accepted. */
+  async data(text: string): Promise<Reply> {
+    const go = await this.command('DATA');
+    return go.code === 354 ? await this.command(`${text.replaceAll('\n', '\r\n')}\r\n.`) : go;
+  }
+
+  close(): void {
+    this.#socket.write('QUIT\r\n');
+    this.#socket.end();
+    this.#socket.unref();
+    setTimeout(() => this.#socket.destroy(), 1_000).unref();
+  }
+
+  async #reply(): Promise<Reply> {
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      this.#wake();
+    }, PATIENCE_MS);
+    try {
+      for (;;) {
+        const reply = this.#replies.shift();
+        if (reply !== undefined) return reply;
+        if (this.#trouble !== undefined) throw this.#trouble;
+        if (isLate) throw new SessionTrouble(`says nothing within ${PATIENCE_MS / 1000} s`);
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+      }
+    } catch (error) {
+      this.#socket.destroy();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #listen(): void {
+    const end = (error: Error): void => {
+      this.#trouble ??= error;
+      this.#wake();
+    };
+    this.#socket.on('data', (piece: Buffer) => {
+      try {
+        this.#replies.push(...this.#reader.push(piece));
+        this.#wake();
+      } catch (error) {
+        end(new SessionTrouble((error as Error).message));
+        this.#socket.destroy();
+      }
+    });
+    this.#socket.on('error', (error: NodeJS.ErrnoException) =>
+      end(error.name === 'AbortError' ? error : new SessionTrouble(`is not reached: ${error.code ?? error.message}`)),
+    );
+    this.#socket.on('close', () => end(new SessionTrouble('closes the connection')));
+  }
+}

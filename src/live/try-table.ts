@@ -1,0 +1,63 @@
+/**
+ * Delivery by our tables alone: mail that is submitted on this host asks no policy service, so what keeps it from leaving in
+ * plaintext are the tables that Postfix looks into.
+ */
+import { execFile } from 'node:child_process';
+import { stat } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
+import { readTables } from '../explain/read-tables.ts';
+import { loadSettings } from '../source/open-source.ts';
+import { stampFile } from '../tables/stamp.ts';
+import { QueueTrouble } from './queue.ts';
+import type { Stage } from './stage.ts';
+import { type Trial, trial } from './trial.ts';
+import { judgePlaintext } from './try-delivery.ts';
+
+/** How long `maps --watch` has to write the tables. */
+const TABLES_MS = 5_000;
+/** trivial-rewrite(8) looks for changed tables every 10 s. */
+const REWRITE_MS = 12_000;
+/** Above it the tables are not written for a trial. */
+const MOST_DOMAINS = 100_000;
+
+/** Why the tables are not tried, or undefined. */
+export function tableObstacle({ host, level }: Stage): string | undefined {
+  const { main, settings } = host;
+  if (main.maps === undefined) return 'there is no maps directory';
+  if (level === undefined) return 'there is no transport for it';
+  if (main.settings.source.kind === 'redis') return 'with settings in Redis every host would write tables for it';
+  if (settings.size > MOST_DOMAINS) return `the tables of ${settings.size} domains would be written twice for it`;
+  return undefined;
+}
+
+export async function tryTable(stage: Stage): Promise<Trial> {
+  const { host, progress, signal } = stage;
+  const { main, postfix } = host;
+  const obstacle = tableObstacle(stage);
+  if (obstacle !== undefined || main.maps === undefined) return trial('table', 'not tried', obstacle ?? '');
+  progress('waiting until Postfix goes by the new tables');
+  const settings = await loadSettings(main);
+  const isWritten = await stage.until(TABLES_MS, async () => (await readTables(main, settings)) === 'current');
+  if (!isWritten) {
+    return trial('table', 'not tried', 'nothing writes the tables: "tlswarden maps --watch" does not seem to run');
+  }
+  const { mtimeMs } = await stat(stampFile(main.maps.directory));
+  await pause(Math.max(0, mtimeMs + REWRITE_MS - Date.now()), undefined, { signal });
+  progress('sending mail by sendmail(1)');
+  const recipient = stage.recipient('table');
+  await sendmail(postfix.value('sendmail_path'), postfix.directory, recipient, stage.message(recipient));
+  return judgePlaintext('table', await stage.fate('table'));
+}
+
+/** By the null sender. */
+function sendmail(program: string, configDirectory: string, recipient: string, text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const args = ['-C', configDirectory, '-f', '<>', recipient];
+    const child = execFile(program, args, (error, _stdout, stderr) => {
+      if (error === null) resolve();
+      else reject(new QueueTrouble(`sendmail: ${stderr.trim() || error.message}`));
+    });
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(`${text}\n`);
+  });
+}
