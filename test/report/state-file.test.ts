@@ -1,14 +1,12 @@
 // The file that keeps counts: one that is read again is the one that was written, whatever else happens to it.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { ReportBounds } from '../../src/report/report-store.ts';
 import { StateFile } from '../../src/report/state-file.ts';
-import { waitFor } from '../harness/wait-for.ts';
+import { crashEverywhere } from '../harness/crash-points.ts';
 import { Workspace } from '../harness/workspace.ts';
 import { linesOf, rowOf } from './rows.ts';
 
@@ -152,29 +150,37 @@ describe('a state file', () => {
 
 const writer = fileURLToPath(new URL('./write-process.js', import.meta.url));
 
-test('a writer that is killed leaves the old counts or the new ones, and loses nothing that was kept before', async (t) => {
-  const place = await placeOf(t);
-  for (let round = 0; round < 6; round++) {
-    const child = spawn(process.execPath, [writer, place.path, `r${round}.example`], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    let output = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      output += text;
-    });
-    try {
-      const enough = 1 + Math.floor(Math.random() * 20);
-      await waitFor(() => output.split('\n').length > enough || child.exitCode !== null, 'the writer to write');
-    } finally {
-      const gone = once(child, 'close');
-      child.kill('SIGKILL');
-      await gone;
-    }
-    assert.doesNotMatch(output, /[^\d\n]/u);
-    const said = Number(output.trimEnd().split('\n').at(-1));
-    const line = (await place.lines()).find((one) => one.includes(`r${round}.example`));
-    const kept = Number(line?.split('plaintext=')[1]);
-    assert.ok(kept === said || kept === said + 1, `${kept} kept, ${said} said`);
-    assert.equal((await place.lines()).length, round + 1);
-  }
+test('a writer killed at any call leaves the old counts or the new ones, and loses nothing that was kept', async (t) => {
+  const workspace = await Workspace.of(t);
+  const directory = workspace.path('state');
+  const path = workspace.path('state', 'report');
+  await mkdir(directory);
+  const open = (): StateFile => new StateFile(path, bounds, { error: (_, message) => assert.fail(message) });
+  const counted = async (): Promise<readonly string[]> => linesOf((await open().read())?.rows ?? []);
+  const old = 'example.com incoming a.example plaintext=1';
+  await crashEverywhere(t, {
+    workspace,
+    some: 8,
+    async prepare() {
+      await rm(path, { force: true });
+      await open().add([one], 100);
+    },
+    writer: () => ({ command: [writer, path, 'r.example', '3'] }),
+    async holds({ killed, said }) {
+      const kept = said.split('\n').length - 1;
+      const states = [kept, kept + 1].map((n) => [
+        old,
+        ...(n === 0 ? [] : [`example.com incoming r.example plaintext=${n}`]),
+      ]);
+      const found = JSON.stringify(await counted());
+      assert.ok(
+        (killed ? states : states.slice(0, 1)).some((state) => JSON.stringify(state) === found),
+        `${said}${found}`,
+      );
+      // The next one goes on from there, and clears away what is left.
+      await open().add([two], 200);
+      assert.equal((await counted()).length, JSON.parse(found).length + 1);
+      assert.deepEqual(await readdir(directory), ['report']);
+    },
+  });
 });

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { test } from 'node:test';
 import { contentOf, MapsDirectory } from '../../src/tables/maps-directory.ts';
 import { parseStamp } from '../../src/tables/stamp.ts';
 import { compile } from '../decision/core.ts';
+import { run } from '../harness/command.ts';
+import { crashEverywhere } from '../harness/crash-points.ts';
 import type { RawSettings } from '../oracle/oracle.ts';
 import { Random, seedOfThisRun } from '../oracle/prng.ts';
 import { MapsSite } from './maps-site.ts';
@@ -15,6 +17,14 @@ const one: RawSettings = { domains: { 'a.example': { incoming: { delivery: alway
 const other: RawSettings = {
   domains: { 'a.example': { nexthop: '[mx.a.example]:25', incoming: { delivery: always } } },
 };
+
+/** What lies in the maps directory besides the generation in force. */
+function left(site: MapsSite): readonly string[] {
+  const names = readdirSync(site.options.directory).sort();
+  const generations = names.filter((name) => name.startsWith('.generation'));
+  assert.equal(generations.length, 1, names.join(' '));
+  return names.filter((name) => !name.startsWith('.generation'));
+}
 
 /** A stamp stands only beside the tables that it describes. */
 async function stampHolds(site: MapsSite, all: readonly RawSettings[]): Promise<void> {
@@ -29,44 +39,85 @@ async function stampHolds(site: MapsSite, all: readonly RawSettings[]): Promise<
   );
 }
 
-test('a writer killed at any step leaves one whole set in force, and the next one mends', async (t) => {
+test('a writer killed at any call leaves one whole set in force, and the next one mends', async (t) => {
   const site = await MapsSite.of(t);
-  await site.write(one);
-  const clean = readdirSync(site.options.directory).filter((name) => !name.startsWith('.generation'));
   let wanted = other;
-  for (let step = 0; ; step += 1) {
-    const { killed } = await site.process({ settings: [wanted], dieAt: step });
-    if (!killed) {
-      assert(step > 20, `${step} steps`);
-      break;
-    }
-    assert.notEqual(site.inForce([one, other]), undefined);
-    await stampHolds(site, [one, other]);
-    await site.write(wanted);
-    await stampHolds(site, [one, other]);
-    assert.equal(site.inForce([wanted]), 0);
-    const left = readdirSync(site.options.directory);
-    assert.deepEqual(
-      left.filter((name) => !name.startsWith('.generation')),
-      clean,
-    );
-    assert.equal(left.length, clean.length + 1);
-    wanted = wanted === one ? other : one;
-  }
+  await crashEverywhere(t, {
+    workspace: site.workspace,
+    some: 8,
+    async prepare() {
+      wanted = wanted === one ? other : one;
+      await site.write(wanted === one ? other : one);
+    },
+    writer: () => site.writer({ settings: [wanted] }),
+    async holds({ killed, said }) {
+      assert.ok(killed || JSON.parse(said).changed, said);
+      const found = site.inForce(killed ? [one, other] : [wanted]);
+      assert.notEqual(found, undefined);
+      await stampHolds(site, [one, other]);
+      await site.write(wanted);
+      await stampHolds(site, [one, other]);
+      assert.equal(site.inForce([wanted]), 0);
+      assert.deepEqual(left(site), ['.lock', 'current', 'stamp.json']);
+    },
+  });
 });
 
-test('the first writer killed at any step leaves no tables or all of them', async (t) => {
-  const seed = seedOfThisRun();
-  t.diagnostic(`SEED=${seed}`);
-  const random = new Random(seed);
-  for (let tries = 6; tries > 0; tries -= 1) {
-    const site = await MapsSite.of(t, 'lmdb');
-    await site.process({ settings: [one], dieAt: random.integer(0, 60) });
-    site.inForce([one]);
-    await stampHolds(site, [one]);
-    await site.write(one);
-    assert.equal(await site.query('tls_policy', 'a.example'), 'encrypt protocols=>=TLSv1.2 ciphers=medium');
+test('the first writer killed at any call leaves no tables or all of them', async (t) => {
+  const site = await MapsSite.of(t, 'lmdb');
+  await crashEverywhere(t, {
+    workspace: site.workspace,
+    some: 4,
+    prepare: () => rm(site.options.directory, { recursive: true, force: true }),
+    writer: () => site.writer({ settings: [one] }),
+    async holds() {
+      site.inForce([one]);
+      await stampHolds(site, [one]);
+      await site.write(one);
+      assert.equal(await site.query('tls_policy', 'a.example'), 'encrypt protocols=>=TLSv1.2 ciphers=medium');
+      assert.deepEqual(left(site), ['.lock', 'current', 'stamp.json']);
+    },
+  });
+});
+
+test('a writer killed while postmap is at work leaves the old set, also when that goes on', async (t) => {
+  const site = await MapsSite.of(t, 'lmdb');
+  await site.write(one);
+  // Its own writing comes after the end of whoever started it.
+  const postmap = (await run('sh', ['-c', 'command -v postmap'])).trimEnd();
+  await site.program('postmap', `kill -9 $PPID\nsleep 0.2\nexec ${postmap} "$@"`);
+  const { killed } = await site.process({ settings: [other] });
+  assert.ok(killed);
+  assert.equal(site.inForce([one]), 0);
+  await rm(site.workspace.path('bin', 'postmap'));
+  assert.equal(await site.write(other), true);
+  assert.equal(site.inForce([other]), 0);
+  assert.deepEqual(left(site), ['.lock', 'current', 'stamp.json']);
+});
+
+test('postmap killed at any call leaves the old set, and the writer says that it was', async (t) => {
+  const site = await MapsSite.of(t, 'lmdb');
+  await site.write(one);
+  const postmap = (await run('sh', ['-c', 'command -v postmap'])).trimEnd();
+  const calls =
+    'write,pwrite64,writev,pwritev,ftruncate,openat,fsync,fdatasync,rename,unlink,fchmod,fchown,flock,fcntl';
+  const all = process.env['CRASH'] === 'all';
+  const random = new Random(seedOfThisRun());
+  let crashes = 0;
+  for (let n = all ? 1 : random.integer(1, 20); ; n += all ? 1 : random.integer(10, 30)) {
+    const strace = `strace -f -qq -o /dev/null -e trace=${calls} -e inject=${calls}:signal=SIGKILL:when=${n}`;
+    await site.program('postmap', `exec ${strace} ${postmap} "$@"`);
+    const { outcomes } = await site.process({ settings: [other] });
+    const [outcome] = outcomes;
+    if (outcome !== undefined && 'changed' in outcome) break;
+    crashes += 1;
+    assert.match(JSON.stringify(outcome), /postmap failed/);
+    assert.equal(site.inForce([one]), 0);
+    assert.deepEqual(left(site), ['.lock', 'current', 'stamp.json']);
   }
+  t.diagnostic(`postmap was killed at ${crashes} calls`);
+  assert.equal(site.inForce([other]), 0);
+  await stampHolds(site, [other]);
 });
 
 test('writers at once take turns: one writes, the others find nothing to do', async (t) => {

@@ -14,6 +14,7 @@ import { writeTables } from '../../src/tables/write-tables.ts';
 import { compile } from '../decision/core.ts';
 import { groupId, userId } from '../harness/account.ts';
 import { run } from '../harness/command.ts';
+import type { Writer } from '../harness/crash-points.ts';
 import { type Ending, Workspace } from '../harness/workspace.ts';
 import type { RawSettings } from '../oracle/oracle.ts';
 import { texts } from './postfix-lookups.ts';
@@ -98,17 +99,21 @@ export class MapsSite {
     return changed;
   }
 
+  /** A writer of its own, to be started by others. */
+  async writer(job: Omit<Job, 'options'>): Promise<Writer> {
+    const text = JSON.stringify({ ...job, options: this.options } satisfies Job);
+    const file = await this.workspace.write(`job-${++this.#jobs}`, text);
+    return { command: [writeProcess, file], env: { PATH: this.path } };
+  }
+
   /** Starts a writer of its own; resolves with what it said when it has ended. */
   async process(
     job: Omit<Job, 'options'>,
     before: readonly string[] = [],
   ): Promise<{ outcomes: Outcome[]; killed: boolean }> {
-    const [program = '', ...args] = [...before, process.execPath, writeProcess];
-    const text = await this.workspace.write(
-      `job-${++this.#jobs}`,
-      JSON.stringify({ ...job, options: this.options } satisfies Job),
-    );
-    const child = spawn(program, [...args, text], {
+    const { command } = await this.writer(job);
+    const [program = '', ...args] = [...before, process.execPath, ...command];
+    const child = spawn(program, args, {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, PATH: this.path },
     });
