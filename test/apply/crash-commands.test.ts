@@ -10,7 +10,9 @@ import { Host } from './host.ts';
 
 type Files = { readonly main: string; readonly master: string };
 
-test('apply and revert, killed at any call, leave files that are whole, and the next run is as if nothing was', async (t) => {
+test('apply and revert, killed at any call, leave files that are whole, and the next run is as if nothing was', {
+  skip: process.env['CRASH'] !== 'all' && 'it takes long: CRASH=all',
+}, async (t) => {
   const host = await Host.of(t);
   const { configDirectory } = host.postfix;
   const { workspace } = host;
