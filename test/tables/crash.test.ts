@@ -105,8 +105,9 @@ test('postmap killed at any call leaves the old set, and the writer says that it
   const random = new Random(seedOfThisRun());
   let crashes = 0;
   for (let n = all ? 1 : random.integer(1, 20); ; n += all ? 1 : random.integer(10, 30)) {
-    const strace = `strace -D -f -qq -o /dev/null -e trace=${calls} -e inject=${calls}:signal=SIGKILL:when=${n}`;
-    await site.program('postmap', `exec ${strace} ${postmap} "$@"`);
+    const strace = `strace -qq -o /dev/null -e trace=${calls} -e inject=${calls}:signal=SIGKILL:when=${n} -p $$ 2>/dev/null`;
+    const untilTraced = 'while grep -q "TracerPid:.0$" /proc/$$/status; do sleep 0.01; done';
+    await site.program('postmap', `${strace} &\n${untilTraced}\nexec ${postmap} "$@"`);
     const { outcomes } = await site.process({ settings: [other] });
     const [outcome] = outcomes;
     if (outcome !== undefined && 'changed' in outcome) break;
