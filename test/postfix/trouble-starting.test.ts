@@ -40,7 +40,7 @@ test('a UNIX socket path that is too long is exit status 2, by file, line and ke
   const path = `/tmp/${'x'.repeat(103)}`;
   const result = await serve(workspace, `[server]\nlisten = [\n  "unix:${path}",\n]\n`);
   assert.deepEqual([result.status, result.stdout], [2, '']);
-  assert.match(result.stderr, /tlswarden\.toml:\d: server\.listen: "unix:\/tmp\/x+": .*107 bytes at most/u);
+  assert.match(result.stderr, /tlswarden\.toml:\d: server\.listen: "unix:\/tmp\/x+…": .*107 bytes at most/u);
 });
 
 test('a UNIX socket where something else lies is exit status 1, and that is left alone', async (t) => {
