@@ -2,15 +2,21 @@
  * `tlswarden report`: what the services have counted: how much mail, how much of it in plaintext, and who would be refused.
  * It reads counts, and begins them anew if it is told to; it counts nothing itself.
  */
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
 import { type Command, Option } from 'commander';
 import type { MainFile } from '../main-file/main-file.ts';
+import { Deliveries } from '../report/deliveries.ts';
+import { MailLog } from '../report/mail-log.ts';
 import { openReportForReading } from '../report/open-report-store.ts';
 import { reportCsv, reportDocument } from '../report/report-document.ts';
 import type { Counted, ReportStore } from '../report/report-store.ts';
 import { StateDamaged } from '../report/state-file.ts';
 import { GROUPINGS, type Grouping, type Question, summarize } from '../report/summary.ts';
+import { deliveriesCsv, deliveriesDocument, type ReadLog, wordDeliveries } from '../report/word-deliveries.ts';
 import { wordReport } from '../report/word-report.ts';
 import { FLOWS, type Flow } from '../settings/setting.ts';
+import { loadSettings } from '../source/open-source.ts';
 import { action, type CommandContext, CommandFailure, openStore, UsageError, WELL } from './command-context.ts';
 import { domainArgument, findDomain } from './domains/find-domain.ts';
 
@@ -24,11 +30,17 @@ Counts are kept in the file that [report] state names; with settings in Redis th
 unit of systemd in /var/lib/tlswarden/report. They hold domains only, and no local parts, unless local_parts = true. There
 are [report] max_rows of them, 50,000 if it does not say; what is too much is counted as (others).
 
+Whether a delivery has its TLS the service does not see; Postfix logs it. With --maillog the rows are what that log tells of
+mail that was sent by SMTP: in plaintext or by which TLS, and what the settings, also those under monitor, would not have let
+leave. smtp_tls_loglevel = 1 must stand in main.cf. What goes to this very host, to a content filter, is left out.
+
 Examples:
   $ tlswarden report
   $ tlswarden report example.com --refused        # the senders that enforcing would refuse
   $ tlswarden report --by remote --plaintext      # everybody who sends in plaintext
   $ tlswarden report --by pair --csv > report.csv
+  $ tlswarden report --maillog /var/log/mail.log
+  $ zcat -f /var/log/mail.log.1 /var/log/mail.log | tlswarden report --maillog - example.com
 
 Exit status: 0; 1 if nothing is counted, or it cannot be read; 2 wrong usage or configuration.`;
 
@@ -42,6 +54,7 @@ interface Options {
   readonly refused?: true;
   readonly number?: string;
   readonly csv?: true;
+  readonly maillog?: string;
   readonly reset?: true;
 }
 
@@ -57,6 +70,10 @@ export function addReport(program: Command): void {
     .option('--refused', 'only rows with mail that was refused, or would be')
     .option('-n, --number <rows>', `so many rows of each table at most; ${DEFAULT_ROWS}, if it is not given`)
     .option('--csv', 'all rows as CSV')
+    .option(
+      '--maillog <file>',
+      "what Postfix's log tells of deliveries, which the service does not see; - is standard input",
+    )
     .option('--reset', 'begin to count anew')
     .summary('how much mail comes in plaintext, and who would be refused')
     .description(
@@ -71,10 +88,9 @@ export function addReport(program: Command): void {
         if (options.csv && context.json) throw new UsageError('say --csv or --json, not both');
         const given = names.map(domainArgument);
         const main = await context.readMain();
-        const store = openStoreOf(main);
         if (options.reset) {
           if (names.length > 0) throw new UsageError('--reset is for all domains, and takes none');
-          return await reset(context, store);
+          return await reset(context, openStoreOf(main));
         }
         const question: Question = {
           by: options.by ?? (names.length === 0 ? 'domain' : 'pair'),
@@ -83,23 +99,44 @@ export function addReport(program: Command): void {
           plaintext: options.plaintext === true,
           refused: options.refused === true,
         };
-        const summary = summarize(await readCounted(store), question);
-        if (context.json) context.printJson(reportDocument(summary, store.name, Date.now()));
-        else if (options.csv) context.print(reportCsv(summary));
-        else {
-          context.print(
-            wordReport(summary, {
-              now: Date.now(),
-              width: process.stdout.columns ?? DEFAULT_WIDTH,
-              blocks: isUtf8(process.env),
-              most,
-              hasTables: main.maps !== undefined,
-            }),
-          );
+        const form = { width: process.stdout.columns ?? DEFAULT_WIDTH, blocks: isUtf8(process.env), most };
+        if (options.maillog === undefined) {
+          const store = openStoreOf(main);
+          const summary = summarize(await readCounted(store), question);
+          if (context.json) context.printJson(reportDocument(summary, store.name, Date.now()));
+          else if (options.csv) context.print(reportCsv(summary));
+          else context.print(wordReport(summary, { ...form, now: Date.now(), hasTables: main.maps !== undefined }));
+        } else {
+          const log = await readMailLog(main, options.maillog, question);
+          if (context.json) context.printJson(deliveriesDocument(log));
+          else if (options.csv) context.print(deliveriesCsv(log));
+          else context.print(wordDeliveries(log, form));
         }
         return WELL;
       }),
     );
+}
+
+async function readMailLog(main: MainFile, file: string, question: Question): Promise<ReadLog> {
+  const deliveries = new Deliveries(await loadSettings(main), main.addresses.recipientDelimiter, question);
+  const log = new MailLog();
+  const name = file === '-' ? 'standard input' : file;
+  // A byte that is no UTF-8 does not matter: it is in nobody's domain.
+  const input = file === '-' ? process.stdin : createReadStream(file);
+  const failed = new Promise<never>((_, reject) => input.once('error', reject));
+  const read = async (): Promise<void> => {
+    for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
+      const delivery = log.read(line);
+      if (delivery !== undefined) deliveries.add(delivery);
+    }
+  };
+  try {
+    // The lines of a file that cannot be read come to no end.
+    await Promise.race([read(), failed]);
+  } catch (error) {
+    throw new CommandFailure(`${name} cannot be read: ${(error as Error).message}`);
+  }
+  return { name, period: log.period, hasTls: log.hasTls, groups: deliveries.groups() };
 }
 
 async function reset(context: CommandContext, store: ReportStore): Promise<typeof WELL> {

@@ -17,6 +17,7 @@ import {
   refusalPlace,
   SESSIONS,
 } from './counters.ts';
+import { formatCsv } from './csv.ts';
 import type { Summary } from './summary.ts';
 
 export function reportDocument(summary: Summary, place: string, now: number): unknown {
@@ -96,7 +97,7 @@ const CSV_NUMBERS: readonly (readonly [name: string, value: (numbers: Numbers) =
 
 /** A header line, then one for each row; columns that the grouping has no use for are empty. */
 export function reportCsv({ groups }: Summary): string {
-  const lines = [
+  return formatCsv([
     ['flow', 'domain', 'remote', ...CSV_NUMBERS.map(([name]) => name)],
     ...groups.map(({ flow, domain, remote, numbers }) => [
       flow,
@@ -104,8 +105,5 @@ export function reportCsv({ groups }: Summary): string {
       remote ?? '',
       ...CSV_NUMBERS.map(([, value]) => String(value(numbers))),
     ]),
-  ];
-  return lines.map((fields) => `${fields.map(csvField).join(',')}\r\n`).join('');
+  ]);
 }
-
-const csvField = (text: string): string => (/[",\r\n]/u.test(text) ? `"${text.replaceAll('"', '""')}"` : text);

@@ -22,32 +22,40 @@ import {
   wouldRefuseOf,
 } from './counters.ts';
 import type { Group, Summary } from './summary.ts';
+import {
+  bar,
+  type Column,
+  more,
+  nameOf,
+  number,
+  numbers,
+  percent,
+  plural,
+  rare,
+  type Shares,
+  type TextForm,
+  table,
+  wordKey,
+  wordNames,
+  wordShare,
+  words,
+} from './text-table.ts';
 
-export interface Wording {
+/** How a report is to be worded. */
+export interface Wording extends TextForm {
   readonly now: number;
-  /** Columns of the terminal. */
-  readonly width: number;
-  /** Whether it shows block characters; else ASCII. */
-  readonly blocks: boolean;
-  /** Rows of each table. */
-  readonly most: number;
   /** Whether Postfix's own tables refuse before the service is asked. */
   readonly hasTables: boolean;
 }
-
-const BAR = 12;
-const NAMES_SHOWN = 5;
-/** The narrowest that a name is cut to. */
-const LEAST_NAME = 16;
 
 export function wordReport(summary: Summary, wording: Wording): string {
   const parts = [wordHead(summary, wording)];
   const isFiltered = summary.question.plaintext || summary.question.refused;
   for (const flow of FLOWS) {
     const groups = summary.groups.filter((group) => group.flow === flow);
-    const receipt = groups.filter(({ numbers }) => mailOf(numbers) > 0);
+    const receipt = groups.filter((group) => mailOf(group.numbers) > 0);
     // Whoever asks who is in plaintext, or refused, asks about receipt.
-    const delivery = isFiltered ? [] : groups.filter(({ numbers }) => deliveriesOf(numbers) > 0);
+    const delivery = isFiltered ? [] : groups.filter((group) => deliveriesOf(group.numbers) > 0);
     if (receipt.length > 0) parts.push(wordReceipt(flow, receipt, wording));
     if (delivery.length > 0) parts.push(wordDelivery(flow, delivery, wording));
   }
@@ -72,8 +80,8 @@ function wordHead({ since, hosts, totals, wouldRefuse }: Summary, { now }: Wordi
   lines.push('Enforcing what is under monitor would refuse');
   for (const flow of wouldFlows) {
     const why = LACKS.map((lack) => [lack, numberAt(totals[flow], refusalPlace(lack, true))] as const);
-    const words = why.filter(([, count]) => count > 0).map(wordWhy);
-    lines.push(`  ${flow}: ${wordShare(wouldRefuseOf(totals[flow]), mailOf(totals[flow]))}, ${words.join(', ')}`);
+    const reasons = why.filter(([, count]) => count > 0).map(wordWhy);
+    lines.push(`  ${flow}: ${wordShare(wouldRefuseOf(totals[flow]), mailOf(totals[flow]))}, ${reasons.join(', ')}`);
   }
   lines.push(
     `  of mail with ${wordNames(wouldRefuse.remotes)}`,
@@ -90,46 +98,36 @@ const WHY: Readonly<Record<LackKind, string>> = {
 
 const wordWhy = ([lack, count]: readonly [LackKind, number]): string => `${number(count)} ${WHY[lack]}`;
 
-interface Column {
-  readonly title: string;
-  readonly cells: readonly string[];
-  readonly align: 'left' | 'right';
-}
-
 function wordReceipt(flow: Flow, groups: readonly Group[], wording: Wording): string {
   const shown = groups.slice(0, wording.most);
-  const all = shown.map(({ numbers }) => numbers);
-  const column = (title: string, value: (numbers: Numbers) => number): Column => ({
-    title,
-    cells: all.map((numbers) => number(value(numbers))),
-    align: 'right',
-  });
-  /** Of what there is none, there is no column. */
-  const rare = (title: string, value: (numbers: Numbers) => number): readonly Column[] =>
-    all.some((numbers) => value(numbers) > 0) ? [column(title, value)] : [];
+  const all = shown.map((group) => group.numbers);
   const at =
     (place: number) =>
-    (numbers: Numbers): number =>
-      numberAt(numbers, place);
-  const share = all.map((numbers) => percent(numberAt(numbers, PLAINTEXT), mailOf(numbers)));
+    (row: Numbers): number =>
+      numberAt(row, place);
   const columns: readonly Column[] = [
-    column('RECIPIENTS', mailOf),
-    { title: 'TLS', cells: all.map((numbers) => bar(numbers, wording.blocks)), align: 'left' },
-    column('PLAINTEXT', at(PLAINTEXT)),
-    { title: '', cells: share, align: 'right' },
-    ...TLS_VERSIONS.flatMap((version) => rare(version, at(sessionPlace(version)))),
-    ...rare('OTHER', at(SESSIONS.length - 1)),
-    ...rare('EXEMPT', at(EXEMPT)),
-    ...rare('REFUSED', refusedOf),
-    column('WOULD REFUSE', wouldRefuseOf),
-    {
-      title: 'LAST LACKING',
-      cells: all.map((numbers) => wordLast(numberAt(numbers, LAST_LACKING), wording.now)),
-      align: 'right',
-    },
+    numbers('RECIPIENTS', all, mailOf),
+    words('TLS', all, (row) => bar(sharesOf(row), wording.blocks), 'left'),
+    numbers('PLAINTEXT', all, at(PLAINTEXT)),
+    words('', all, (row) => percent(numberAt(row, PLAINTEXT), mailOf(row))),
+    ...TLS_VERSIONS.flatMap((version) => rare(version, all, at(sessionPlace(version)))),
+    ...rare('OTHER', all, at(SESSIONS.length - 1)),
+    ...rare('EXEMPT', all, at(EXEMPT)),
+    ...rare('REFUSED', all, refusedOf),
+    numbers('WOULD REFUSE', all, wouldRefuseOf),
+    words('LAST LACKING', all, (row) => wordLast(numberAt(row, LAST_LACKING), wording.now)),
   ];
   const lines = table(`${flow.toUpperCase()}, RECEIPT`, shown.map(nameOf), columns, wording);
   return [...lines, ...more(groups, shown)].join('\n');
+}
+
+/** Exempt recipients are left out: nobody looked at their sessions. */
+function sharesOf(row: Numbers): Shares {
+  return {
+    all: mailOf(row) - numberAt(row, EXEMPT),
+    plaintext: numberAt(row, PLAINTEXT),
+    old: numberAt(row, sessionPlace('TLSv1')) + numberAt(row, sessionPlace('TLSv1.1')),
+  };
 }
 
 function wordDelivery(flow: Flow, groups: readonly Group[], wording: Wording): string {
@@ -143,31 +141,21 @@ function wordDelivery(flow: Flow, groups: readonly Group[], wording: Wording): s
   );
   const shown = rows.slice(0, wording.most);
   const columns: readonly Column[] = [
-    { title: 'LEVEL', cells: shown.map(({ level }) => level), align: 'left' },
-    { title: 'REQUIRED', cells: shown.map(({ enforced }) => number(enforced)), align: 'right' },
-    { title: 'MONITORED', cells: shown.map(({ monitored }) => number(monitored)), align: 'right' },
-    {
-      title: 'LAST',
-      cells: shown.map(({ group }) => wordLast(numberAt(group.numbers, LAST), wording.now)),
-      align: 'right',
-    },
+    words('LEVEL', shown, ({ level }) => level, 'left'),
+    numbers('REQUIRED', shown, ({ enforced }) => enforced),
+    numbers('MONITORED', shown, ({ monitored }) => monitored),
+    words('LAST', shown, ({ group }) => wordLast(numberAt(group.numbers, LAST), wording.now)),
   ];
   const names = shown.map(({ group }) => nameOf(group));
   const lines = table(`${flow.toUpperCase()}, DELIVERY`, names, columns, wording);
   return [...lines, ...more(rows, shown)].join('\n');
 }
 
-function more(all: readonly unknown[], shown: readonly unknown[]): readonly string[] {
-  const left = all.length - shown.length;
-  return left === 0 ? [] : [`and ${number(left)} more; -n ${all.length} shows all`];
-}
-
 function wordNotes({ totals }: Summary, isFiltered: boolean, { blocks, hasTables }: Wording): string {
   const mail = FLOWS.some((flow) => mailOf(totals[flow]) > 0);
   const deliveries = !isFiltered && FLOWS.some((flow) => deliveriesOf(totals[flow]) > 0);
-  const [plain, old, good] = signs(blocks);
   const notes: string[] = [];
-  if (mail) notes.push(`TLS: ${plain} plaintext  ${old} older than TLSv1.2  ${good} TLSv1.2 or newer`);
+  if (mail) notes.push(wordKey(blocks));
   if (mail && hasTables) {
     notes.push(
       'Where TLS is required of everyone, Postfix refuses plaintext by its own table receipt_access, before the service\n' +
@@ -177,87 +165,11 @@ function wordNotes({ totals }: Summary, isFiltered: boolean, { blocks, hasTables
   if (deliveries) {
     notes.push(
       'Whether a delivery has its TLS shows only later, between Postfix and the next server: the service counts whom\n' +
-        'a requirement concerns, and "tlswarden probe DOMAIN" tells whether its servers could do it.',
+        'a requirement concerns. "tlswarden report --maillog FILE" tells what became of it, and "tlswarden probe DOMAIN"\n' +
+        'whether its servers could do it.',
     );
   }
   return notes.join('\n');
-}
-
-/** A pair as the mail goes: from whom to whom. */
-function nameOf({ flow, domain, remote }: Group): string {
-  if (domain === undefined || remote === undefined) return domain ?? remote ?? '';
-  return flow === 'incoming' ? `${remote} > ${domain}` : `${domain} > ${remote}`;
-}
-
-function table(
-  title: string,
-  names: readonly string[],
-  columns: readonly Column[],
-  { width }: Wording,
-): readonly string[] {
-  const widths = columns.map((column) => Math.max(column.title.length, ...column.cells.map((cell) => cell.length)));
-  const right = widths.reduce((sum, one) => sum + one + 2, 0);
-  const longest = Math.max(title.length, ...names.map((name) => name.length));
-  const room = Math.min(longest, Math.max(LEAST_NAME, title.length, width - right));
-  const line = (name: string, cells: readonly string[]): string => {
-    const rest = cells.map((cell, i) => {
-      const size = widths[i] ?? 0;
-      return columns[i]?.align === 'left' ? cell.padEnd(size) : cell.padStart(size);
-    });
-    return [shorten(name, room).padEnd(room), ...rest].join('  ').trimEnd();
-  };
-  return [
-    line(
-      title,
-      columns.map((column) => column.title),
-    ),
-    ...names.map((name, row) =>
-      line(
-        name,
-        columns.map((column) => column.cells[row] ?? ''),
-      ),
-    ),
-  ];
-}
-
-/** The end of a domain name tells more than its middle. */
-function shorten(name: string, room: number): string {
-  if (name.length <= room) return name;
-  const half = Math.floor((room - 1) / 2);
-  return `${name.slice(0, room - 1 - half)}~${name.slice(-half)}`;
-}
-
-const signs = (blocks: boolean): readonly [string, string, string] => (blocks ? ['█', '▒', '·'] : ['#', '+', '.']);
-
-/** One sign at least for what there is at all. */
-function bar(numbers: Numbers, blocks: boolean): string {
-  const mail = mailOf(numbers) - numberAt(numbers, EXEMPT);
-  if (mail === 0) return '';
-  const [plain, old, good] = signs(blocks);
-  const count = (n: number): number => (n === 0 ? 0 : Math.max(1, Math.round((BAR * n) / mail)));
-  const oldMail = numberAt(numbers, sessionPlace('TLSv1')) + numberAt(numbers, sessionPlace('TLSv1.1'));
-  const plainSigns = Math.min(BAR, count(numberAt(numbers, PLAINTEXT)));
-  const oldSigns = Math.min(BAR - plainSigns, count(oldMail));
-  return plain.repeat(plainSigns) + old.repeat(oldSigns) + good.repeat(BAR - plainSigns - oldSigns);
-}
-
-const number = (n: number): string => n.toLocaleString('en');
-const plural = (n: number, one: string): string => `${number(n)} ${one}${n === 1 ? '' : 's'}`;
-
-function percent(part: number, all: number): string {
-  if (all === 0 || part === 0) return '';
-  const share = (100 * part) / all;
-  return `${share < 0.1 ? '<0.1' : share.toFixed(share < 10 ? 1 : 0)} %`;
-}
-
-const wordShare = (part: number, all: number): string =>
-  part === 0 ? 'none' : `${number(part)} (${percent(part, all)})`;
-
-function wordNames(names: readonly string[]): string {
-  const more = names.length - NAMES_SHOWN;
-  return more > 1
-    ? `${names.slice(0, NAMES_SHOWN).join(', ')} and ${number(more)} more`
-    : names.join(', ') || 'no host';
 }
 
 const wordLast = (moment: number, now: number): string => (moment === 0 ? '-' : wordAge(now - moment));

@@ -83,7 +83,8 @@ describe('tlswarden report', () => {
       '',
       'TLS: █ plaintext  ▒ older than TLSv1.2  · TLSv1.2 or newer',
       'Whether a delivery has its TLS shows only later, between Postfix and the next server: the service counts whom',
-      'a requirement concerns, and "tlswarden probe DOMAIN" tells whether its servers could do it.',
+      'a requirement concerns. "tlswarden report --maillog FILE" tells what became of it, and "tlswarden probe DOMAIN"',
+      'whether its servers could do it.',
       '',
     ]);
   });

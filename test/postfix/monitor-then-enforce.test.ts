@@ -9,7 +9,7 @@ import { after, before, describe, test } from 'node:test';
 import { type Outgoing, Site, trusted } from '../harness/site.ts';
 import { Workspace } from '../harness/workspace.ts';
 
-const domains = ['all.example', 'some.example', 'weak.example', 'sender.example', 'open.example'];
+const domains = ['all.example', 'some.example', 'weak.example', 'sender.example', 'open.example', 'good.example'];
 
 /** Who sends to whom, and how: each of these once in every stage. */
 const mail = [
@@ -25,6 +25,7 @@ const mail = [
   { from: 'a@partner.example', to: 'u@open.example' },
   { from: 'u@sender.example', to: 'b@outside.example', ...trusted },
   { from: 'u@sender.example', to: 'u@open.example', ...trusted, tls: {} },
+  { from: 'a@partner.example', to: 'u@good.example', tls: {} },
 ] as const;
 
 interface Row {
@@ -40,10 +41,12 @@ describe('settings under monitor, and then enforced', () => {
   let workspace: Workspace;
   let site: Site;
   let nexthop: string;
+  let goodNexthop: string;
 
   /** The settings: none, on trial, or for good. */
   function settings(stage: 'none' | 'monitor' | 'enforce'): string {
-    const names = domains.map((name) => `[domains."${name}"]\nnexthop = "${nexthop}"\n`).join('');
+    const where = (name: string): string => (name === 'good.example' ? goodNexthop : nexthop);
+    const names = domains.map((name) => `[domains."${name}"]\nnexthop = "${where(name)}"\n`).join('');
     if (stage === 'none') return names;
     const table = (path: string, keys: string): string => `[domains.${path}]\nenforcement = "${stage}"\n${keys}\n`;
     return [
@@ -58,6 +61,7 @@ describe('settings under monitor, and then enforced', () => {
       table('"weak.example".incoming.receipt', 'require_tls = "always"\nmin_protocol = "TLSv1.3"'),
       table('"sender.example".outgoing.receipt', 'require_tls = "always"'),
       table('"sender.example".outgoing.delivery', 'require_tls = "always"'),
+      table('"good.example".incoming.delivery', 'require_tls = "always"'),
     ].join('');
   }
 
@@ -65,9 +69,11 @@ describe('settings under monitor, and then enforced', () => {
     workspace = await Workspace.create();
     site = await Site.open(workspace);
     const plain = await site.server('mx.plain.example', { certificateNames: [], mxOf: ['outside.example'] });
+    const good = await site.server('mx.good.example');
     nexthop = plain.nexthop;
+    goodNexthop = good.nexthop;
     await site.start({
-      domains: Object.fromEntries(domains.map((name) => [name, plain])),
+      domains: Object.fromEntries(domains.map((name) => [name, name === 'good.example' ? good : plain])),
       settings: { all: settings('none') },
       settled: true,
       main: '[report]\nstate = "report"',
@@ -110,7 +116,10 @@ describe('settings under monitor, and then enforced', () => {
   test('monitor changes nothing for mail; report tells what enforcing would do; enforcing does that', async () => {
     const { gateway } = site;
     const without = await outcomes(await sendAll());
-    assert.deepEqual(new Set(without), new Set(['plaintext at mx.plain.example by smtp']));
+    assert.deepEqual(
+      new Set(without),
+      new Set(['plaintext at mx.plain.example by smtp', 'TLSv1.3 at mx.good.example by smtp']),
+    );
     const noTables = await tables();
 
     await gateway.changeSettings('all', settings('monitor'));
@@ -136,13 +145,31 @@ describe('settings under monitor, and then enforced', () => {
     assert.deepEqual(monitored, [
       'incoming all.example <>: 1',
       'incoming all.example partner.example: 2',
+      'incoming good.example partner.example: 1',
       'incoming some.example bank.example: 2',
       'outgoing sender.example open.example: 1',
       'outgoing sender.example outside.example: 1',
     ]);
     assert.match(
       await gateway.run('report'),
-      /would refuse\n {2}incoming: 5 \(23 %\), 4 without TLS, 1 with too old a protocol\n {2}outgoing: 1 \(25 %\), 1 without TLS\n/u,
+      /would refuse\n {2}incoming: 5 \(21 %\), 4 without TLS, 1 with too old a protocol\n {2}outgoing: 1 \(25 %\), 1 without TLS\n/u,
+    );
+
+    // What became of the deliveries the service does not see, but Postfix logs it.
+    const { rows: delivered } = JSON.parse(await gateway.run('--json', 'report', '--maillog', gateway.postfix.logFile));
+    assert.deepEqual(
+      delivered.map(
+        ({ domain, recipients, required, wouldFail }: Record<string, unknown>) =>
+          `${domain} ${recipients} ${required} ${JSON.stringify(wouldFail)}`,
+      ),
+      [
+        'all.example 6 6 {"tls":6,"protocol":0,"certificate":0}',
+        'some.example 8 4 {"tls":4,"protocol":0,"certificate":0}',
+        'open.example 4 0 {"tls":0,"protocol":0,"certificate":0}',
+        'weak.example 4 0 {"tls":0,"protocol":0,"certificate":0}',
+        'good.example 2 2 {"tls":0,"protocol":0,"certificate":0}',
+        'sender.example 4 4 {"tls":4,"protocol":0,"certificate":0}',
+      ],
     );
 
     await gateway.changeSettings('all', settings('enforce'));
@@ -177,6 +204,7 @@ describe('settings under monitor, and then enforced', () => {
         'plaintext at mx.plain.example by smtp',
         'plaintext at mx.plain.example by smtp',
         'deferred by tlswarden-encrypt',
+        'TLSv1.3 at mx.good.example by tlswarden-encrypt',
       ],
     );
     await gateway.kill('SIGTERM');
