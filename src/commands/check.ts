@@ -12,6 +12,7 @@ import { loadSettings } from '../source/open-source.ts';
 import type { Complaint, Place } from '../toml/complaint.ts';
 import { action, WELL } from './command-context.ts';
 import { placeComplaints } from './place-complaints.ts';
+import { readServerAddresses } from './server-addresses.ts';
 
 const HELP = `
 Run it after every change by hand, before the service sees it. The service makes the same checks: on start a mistake stops
@@ -59,6 +60,7 @@ export function addCheck(program: Command): void {
     .action(
       action(async (context) => {
         const main = await context.readMain();
+        readServerAddresses(main);
         const settings = await loadSettings(main);
         const counts = count(settings);
         const { source } = main.settings;

@@ -10,11 +10,9 @@ import { NO_TABLES } from '../decision/delivery.ts';
 import { Lanes } from '../decision/lanes.ts';
 import { DecisionLog } from '../log/decision-log.ts';
 import { openLog } from '../log/logger.ts';
-import { quoted } from '../log/printable.ts';
 import type { MainFile } from '../main-file/main-file.ts';
 import { ServiceMetrics } from '../metrics/service-metrics.ts';
 import { openReportKeeper } from '../report/open-report-store.ts';
-import { type ListenAddress, parseListenAddress } from '../service/listen-address.ts';
 import { ListenError } from '../service/listener.ts';
 import { ServiceNotifier } from '../service/notify.ts';
 import { takePassedSockets } from '../service/passed-sockets.ts';
@@ -24,8 +22,9 @@ import type { Settings } from '../settings/settings.ts';
 import { openSource } from '../source/open-source.ts';
 import { SettingsInForce } from '../source/settings-in-force.ts';
 import { DeployedTables } from '../tables/in-force.ts';
-import { type Complaint, ComplaintError, complaintFields } from '../toml/complaint.ts';
+import { complaintFields } from '../toml/complaint.ts';
 import { action, CommandFailure, WELL } from './command-context.ts';
+import { readServerAddresses } from './server-addresses.ts';
 import { untilStopped } from './until-stopped.ts';
 
 /** What the handler decides by; the settings' owner writes it, between two requests. */
@@ -73,7 +72,8 @@ export async function serve(
   version: string,
   ready: (settings: Settings, addresses: readonly string[]) => void,
 ): Promise<void> {
-  const { sockets, metricsAddress } = readAddresses(main);
+  const addresses = readServerAddresses(main, takePassedSockets(process.env, process.pid));
+  const { allowRemote } = main.server;
   const log = openLog(main.log.level);
   const { logger } = log;
   // Until the settings are loaded a SIGHUP asks for nothing that is not under way; by default it would end the process.
@@ -126,7 +126,9 @@ export async function serve(
     redis: inForce.following,
   });
   const metrics =
-    metricsAddress === undefined ? undefined : new ServiceMetrics({ version, log: logger, unready, read: readParts });
+    addresses.metrics === undefined
+      ? undefined
+      : new ServiceMetrics({ version, log: logger, unready, read: readParts });
 
   const server = new PolicyServer({
     log: logger,
@@ -142,12 +144,12 @@ export async function serve(
   });
   try {
     // First of all: it also tells that settings are still waited for.
-    if (metricsAddress !== undefined) await metrics?.listen(metricsAddress, { allowRemote: main.server.allowRemote });
+    if (addresses.metrics !== undefined) await metrics?.listen(addresses.metrics, { allowRemote });
     await inForce.start();
     collectGarbage();
     await startTables();
     isStarted = true;
-    await server.listen(sockets, { allowRemote: main.server.allowRemote });
+    await server.listen(addresses.sockets, { allowRemote });
     logger.info({ listen: server.addresses, metrics: metrics?.address }, 'ready');
     keeper?.start();
     if (inForce.settings !== undefined) ready(inForce.settings, server.addresses);
@@ -184,28 +186,6 @@ function collectGarbage(): void {
   const collect: unknown = runInNewContext('gc');
   setFlagsFromString('--no-expose-gc');
   if (typeof collect === 'function') collect();
-}
-
-interface Addresses {
-  readonly sockets: readonly ListenAddress[];
-  /** undefined: no metrics are shown. */
-  readonly metricsAddress: ListenAddress | undefined;
-}
-
-function readAddresses(main: MainFile): Addresses {
-  const { listen, metrics, allowRemote } = main.server;
-  const complaints: Complaint[] = [];
-  const read = (key: 'listen' | 'metrics', text: string): readonly ListenAddress[] => {
-    const parsed = parseListenAddress(text, { allowRemote });
-    if ('address' in parsed) return [parsed.address];
-    complaints.push({ file: main.path, key: `server.${key}`, message: `${quoted(text)}: ${parsed.problem}` });
-    return [];
-  };
-  const passed = takePassedSockets(process.env, process.pid);
-  const sockets = passed.length > 0 ? passed : listen.flatMap((text) => read('listen', text));
-  const [metricsAddress] = metrics === undefined ? [] : read('metrics', metrics);
-  if (complaints.length > 0) throw new ComplaintError(complaints);
-  return { sockets, metricsAddress };
 }
 
 /** A request whose answer shows the service at work: plaintext mail to a domain that requires TLS of everyone. */

@@ -80,7 +80,7 @@ function refusalFields({ action, domain, flow, lack, setting }: Refusal): object
 
 function laneFields(context: DecisionContext, { kind, reply, parties }: Lane): object {
   const { settings, tables } = context;
-  const [first, second] = requirements(parties);
+  const [first = nobodysRequirement(parties), second] = requirements(parties);
   const reason = kind === 'separate' ? 'other-lane' : filterReason(settings, parties, tables);
   const also = second === undefined ? {} : { also: second };
   return {
@@ -91,6 +91,10 @@ function laneFields(context: DecisionContext, { kind, reply, parties }: Lane): o
     reason,
     ...(kind === 'filter' ? { action: reply } : {}),
   };
+}
+
+function nobodysRequirement({ recipientDomain, senderDomain }: Parties): object {
+  return { domain: (recipientDomain ?? senderDomain)?.name, requirement: 'none' };
 }
 
 /** What is required of the delivery between these two, by whom. */

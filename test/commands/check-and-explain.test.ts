@@ -38,6 +38,14 @@ describe('check', () => {
     assert.match((await new Program(t, { 'a.toml': HAND }).run(['check'])).stdout, /^2 domains and 1 alias in \/.*\n/u);
   });
 
+  it('says what the service could not listen on, before the service is started', async (t) => {
+    const main = '[server]\nlisten = ["127.0.0.1:10040", "localhost"]\nmetrics = "0.0.0.0:10041"\n';
+    const { status, stderr } = await new Program(t, { 'a.toml': HAND }, main).run(['check']);
+    assert.equal(status, 2);
+    assert.match(stderr, /tlswarden\.toml:2: server\.listen: "localhost": no port/u);
+    assert.match(stderr, /tlswarden\.toml:3: server\.metrics: "0\.0\.0\.0:10041": .*server\.allow_remote = true/u);
+  });
+
   it('says everything that is wrong, with the line of the key: exit status 2', async (t) => {
     const program = new Program(t, {
       'a.toml': HAND.replace('level = "secure"', 'level = "secret"').replace('nexthop', 'nexthost'),

@@ -69,7 +69,7 @@ test('a refusal or a lane is one line that says who required what and why it was
     },
     filter,
     filter,
-    { ...delivery, decision: 'separate', reason: 'other-lane' },
+    { ...delivery, decision: 'separate', requirement: 'none', reason: 'other-lane' },
     {
       level: 40,
       decision: 'unsure',

@@ -1,0 +1,30 @@
+/**
+ * The addresses of `[server]` in the main file as values, for those who listen and for those who only check. It opens
+ * nothing.
+ */
+import { quoted } from '../log/printable.ts';
+import type { MainFile } from '../main-file/main-file.ts';
+import { type ListenAddress, parseListenAddress } from '../service/listen-address.ts';
+import { type Complaint, ComplaintError } from '../toml/complaint.ts';
+
+export interface ServerAddresses {
+  readonly sockets: readonly ListenAddress[];
+  /** undefined: no metrics are shown. */
+  readonly metrics: ListenAddress | undefined;
+}
+
+/** `passed` are the sockets that take the place of `listen`. Throws {@link ComplaintError} with all that is wrong. */
+export function readServerAddresses(main: MainFile, passed: readonly ListenAddress[] = []): ServerAddresses {
+  const { listen, metrics, allowRemote } = main.server;
+  const complaints: Complaint[] = [];
+  const read = (key: 'listen' | 'metrics', text: string): readonly ListenAddress[] => {
+    const parsed = parseListenAddress(text, { allowRemote });
+    if ('address' in parsed) return [parsed.address];
+    complaints.push({ file: main.path, key: `server.${key}`, message: `${quoted(text)}: ${parsed.problem}` });
+    return [];
+  };
+  const sockets = passed.length > 0 ? passed : listen.flatMap((text) => read('listen', text));
+  const [metricsAddress] = metrics === undefined ? [] : read('metrics', metrics);
+  if (complaints.length > 0) throw new ComplaintError(complaints);
+  return { sockets, metrics: metricsAddress };
+}
