@@ -90,7 +90,7 @@ describe('main.cf and master.cf stay as they are', { concurrency: 4 }, () => {
   });
 });
 
-/** Runs the command where the disk has 0, 1, 2, … pages left, until it succeeds; fails if it fails and changes anything. */
+/** Runs the command where the disk has 0, 2, 4, … pages left, until it succeeds; fails if it fails and changes anything. */
 const FULL_DISKS = `
 config=$0; copy=$(mktemp -d); cp -a "$config/." "$copy"; pages=3
 while unshare --mount --propagation private sh -c '
@@ -98,6 +98,6 @@ while unshare --mount --propagation private sh -c '
   mount -t tmpfs -o size=$((pages * 4))k,mode=755 none "$config" && cp -a "$copy/." "$config" || exit 3
   "$@" 2>&1 && exit 1
   cmp "$config/main.cf" "$copy/main.cf" && cmp "$config/master.cf" "$copy/master.cf" || exit 4
-' "$config" "$copy" $pages "$@" || { status=$?; false; }; do pages=$((pages + 1)); done
+' "$config" "$copy" $pages "$@" || { status=$?; false; }; do pages=$((pages + 2)); done
 rm -r "$copy"; [ $status -eq 1 ]
 `;
