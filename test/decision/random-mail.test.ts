@@ -10,7 +10,7 @@ import {
   OracleService,
   type RawSettings,
   type Session,
-  sameLane,
+  sameAnswer,
   type TablesHold,
   unsatisfiedReceipts,
 } from '../oracle/oracle.ts';
@@ -222,13 +222,6 @@ class Run {
   #fail(what: string): never {
     return fail(`SEED=${seed}: ${what}\n${this.#story.join('\n')}`);
   }
-}
-
-function sameAnswer(one: Answer, other: Answer): boolean {
-  if (one.kind === 'filter' && other.kind === 'filter') {
-    return sameLane(one.filter, other.filter);
-  }
-  return one.kind === other.kind && (one.kind !== 'refuse' || other.kind !== 'refuse' || one.code === other.code);
 }
 
 test(`the decision is what the contract says, in ${cases} requests of random mail (SEED=${seed})`, (t) => {

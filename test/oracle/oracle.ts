@@ -565,6 +565,13 @@ export type Answer =
   /** 451: all of it again. */
   | { readonly kind: 'again' };
 
+export function sameAnswer(one: Answer, other: Answer): boolean {
+  if (one.kind === 'filter' && other.kind === 'filter') {
+    return sameLane(one.filter, other.filter);
+  }
+  return one.kind === other.kind && (one.kind !== 'refuse' || other.kind !== 'refuse' || one.code === other.code);
+}
+
 /** What the service knows when it is asked. */
 export interface Knowledge {
   readonly settings: RawSettings;

@@ -1,151 +1,228 @@
-// Anything at all, sent to the service: it answers with well-formed actions or closes the connection, keeps its memory,
-// and goes on answering everybody else. `FUZZ=1000000` sends that many mutants, `SEED=` repeats a run.
+// Anything at all, sent to the running service: bytes in, and out comes what the protocol and the decision, each stated a
+// second time, say of these bytes, and nothing else. Nothing ends it, nothing makes it grow, and whoever asks properly
+// meanwhile is answered. `FUZZ=1000000` sends that many mutants, `SEED=` repeats a run.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { waitFor } from '../harness/wait-for.ts';
-import { Random } from '../oracle/prng.ts';
-import { actionsIn, type PolicyClient } from './policy-client.ts';
-import { attributeNames, recordedRequest } from './recorded-request.ts';
-import { type Served, serve } from './served.ts';
+import { type DecisionContext, decide } from '../../src/decision/decide.ts';
+import { NO_TABLES } from '../../src/decision/delivery.ts';
+import { Lanes } from '../../src/decision/lanes.ts';
+import { compileExemptClients } from '../../src/settings/exempt-clients.ts';
+import { compile, readReply } from '../decision/core.ts';
+import { OracleService, type RawSettings, type Session, sameAnswer } from '../oracle/oracle.ts';
+import { casesOfThisRun, Random, seedOfThisRun } from '../oracle/prng.ts';
+import { paperWorld, randomAddress, randomSettings } from '../oracle/scenario.ts';
+import { readSlowly, type SlowRequest } from '../oracle/slow-protocol.ts';
+import { type Ask, askOf, disguised, mutant } from './mutants.ts';
+import { RunningService } from './running-service.ts';
 
-const mutants = Number(process.env['FUZZ'] ?? 20_000);
-const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+const mutants = casesOfThisRun('FUZZ', 20_000);
+const seed = seedOfThisRun();
 
-/** Mutants sent to one connection, as long as it lives. */
+/** Mutants that one service gets, with settings of its own. */
+const A_ROUND = 20_000;
+/** Requests on one connection, as long as it lives. */
 const A_CONNECTION = 40;
 const AT_ONCE = 8;
-
 /** What a service may keep of all that, at most: far less than what is sent. */
 const GROWTH_BYTES = 64 << 20;
+const EXEMPT = '192.0.2.99';
 
-const LF = 0x0a;
-const EQUALS = 0x3d;
+/** What the service is meant to answer: settings, the real decision and the oracle, in this process. */
+class Meaning {
+  readonly settings: RawSettings;
+  readonly #context: DecisionContext;
+  readonly #oracle = new OracleService();
+  readonly #knowledge: { readonly settings: RawSettings; readonly tablesHold: () => boolean };
+  judged = 0;
 
-const actions = ['DUNNO', 'FILTER tlswarden-encrypt:[mx.example.com]:25', 'WARN no TLS', '550 5.7.10 no TLS'];
+  constructor(settings: RawSettings) {
+    const { settings: compiled, delimiters } = compile(settings);
+    this.settings = settings;
+    this.#knowledge = { settings, tablesHold: () => false };
+    const isExempt = compileExemptClients([EXEMPT]);
+    this.#context = {
+      settings: compiled,
+      generation: 1,
+      delimiters,
+      tables: NO_TABLES,
+      lanes: new Lanes(Date.now()),
+      isExempt,
+    };
+  }
 
-test(`${mutants} mutated requests neither end nor fool the service (SEED=${seed})`, async (t) => {
+  /** The reply to a request; `ask` is what it was made of, if it still says that. */
+  replyTo(request: SlowRequest, ask: Ask | undefined): string {
+    if (request === 'foreign') return 'DUNNO';
+    const { reply } = decide(this.#context, request, Date.now());
+    if (ask !== undefined) this.#judge(ask, reply);
+    return reply;
+  }
+
+  #judge(ask: Ask, reply: string): void {
+    const session: Session = {
+      ...(ask.protocol === undefined ? {} : { tls: { protocol: ask.protocol, bits: ask.bits } }),
+      ...(ask.exempt ? { exempt: true } : {}),
+      ...(ask.login ? { login: 'ann' } : {}),
+    };
+    const { context, sender, recipient } = ask;
+    const envelope = {
+      message: ask.instance,
+      sender,
+      recipient,
+      session,
+      ...(context === undefined ? {} : { context }),
+    };
+    const right =
+      ask.state === 'RCPT'
+        ? this.#oracle.rcpt(this.#knowledge, envelope)
+        : this.#oracle.data(this.#knowledge, envelope, ask.count, undefined);
+    const answer = readReply(reply);
+    assert.ok(
+      answer !== undefined && right.some((one) => sameAnswer(one, answer)),
+      `SEED=${seed}: ${JSON.stringify(ask)} was answered ${reply}, right is ${JSON.stringify(right)}`,
+    );
+    this.judged += 1;
+    if (ask.state !== 'RCPT' || answer.kind === 'refuse' || answer.kind === 'separately') return;
+    if (context !== 'receipt') this.#oracle.accepted(this.#knowledge, envelope);
+  }
+}
+
+/** What one connection sends, and what has to come back. */
+interface Conversation {
+  readonly bytes: Buffer;
+  /** Replies, in their order; after them the connection is closed by whoever comes first to it. */
+  readonly replies: readonly string[];
+  readonly mutants: number;
+}
+
+let conversations = 0;
+
+function converse(random: Random, meaning: Meaning): Conversation {
+  conversations += 1;
+  // Later than any start, so that nobody thinks that it knows them from before.
+  const began = Math.floor(Date.now() / 1000) + 3_600;
+  const own = conversations.toString(16);
+  const parts: Buffer[] = [];
+  /** What was sent as it should be, in order; each is looked for among what was read. */
+  const asks: Ask[] = [];
+  let mutated = 0;
+  for (let sequence = 0; mutated < A_CONNECTION; sequence += 1) {
+    const instance = `${own}.${began.toString(16)}.${sequence.toString(16)}.0`;
+    const address = (hosted: number): string =>
+      randomAddress(random, paperWorld, meaning.settings, random.percent(hosted));
+    const protocol = random.percent(50) ? undefined : random.pick(['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const);
+    const ask: Ask = {
+      state: 'RCPT',
+      sender: random.percent(8) ? '' : address(50),
+      recipient: address(75),
+      count: 0,
+      protocol,
+      bits: protocol === undefined ? 0 : random.pick([112, 128, 256]),
+      exempt: random.percent(10),
+      login: random.percent(20),
+      context: random.pick([undefined, undefined, 'receipt', 'delivery'] as const),
+      instance,
+    };
+    if (random.percent(25)) {
+      // A message of several recipients, all of which Postfix has accepted, it says at DATA.
+      const recipients = Array.from({ length: random.integer(1, 4) }, () => address(75));
+      for (const recipient of recipients) asks.push({ ...ask, recipient });
+      asks.push({
+        ...ask,
+        state: 'DATA',
+        count: recipients.length,
+        recipient: recipients.length === 1 ? (recipients[0] ?? '') : '',
+      });
+      for (const one of asks.slice(-recipients.length - 1)) {
+        parts.push(disguised(random, one));
+        mutated += 1;
+      }
+    } else {
+      parts.push(mutant(random, { ...ask, instance: `${instance}f` }));
+      mutated += 1;
+    }
+  }
+  const bytes = Buffer.concat(parts);
+  const { requests } = readSlowly(bytes);
+  let next = 0;
+  const replies = requests.map((request) => {
+    const ask = asks[next];
+    const isMeant = ask !== undefined && request !== 'foreign' && request.instance === ask.instance;
+    if (!isMeant) return meaning.replyTo(request, undefined);
+    next += 1;
+    return meaning.replyTo(request, ask);
+  });
+  return { bytes, replies, mutants: mutated };
+}
+
+/** Sends it in pieces of any size, and sees what comes back. */
+async function carryOut(service: RunningService, random: Random, { bytes, replies }: Conversation): Promise<void> {
+  const client = await service.client();
+  const whole = random.percent(20);
+  for (let at = 0; at < bytes.length && !client.isClosed; ) {
+    const piece = whole ? bytes.length : random.percent(10) ? random.integer(1, 8) : random.integer(1, 6_000);
+    client.send(bytes.subarray(at, at + piece));
+    at += piece;
+    if (random.percent(40)) await new Promise((resolve) => setImmediate(resolve));
+  }
+  const expected = replies.map((reply) => `action=${reply}\n\n`).join('');
+  if (random.percent(15)) {
+    client.socket.resetAndDestroy();
+    // What came before the reset is how it should begin.
+    assert.ok(expected.startsWith(client.received), `SEED=${seed}`);
+    return;
+  }
+  client.socket.end();
+  await client.untilClosed();
+  assert.equal(client.received, expected, `SEED=${seed}`);
+}
+
+test(`${mutants} mutated requests are answered as they should be, or not at all (SEED=${seed})`, async (t) => {
   const random = new Random(seed);
-  let asked = 0;
-  const served = await serve(t, {
-    maxConnections: AT_ONCE + 1,
-    handler(request) {
-      for (const text of [request.sender, request.recipient, request.instance, request.clientAddress]) {
-        assert.doesNotMatch(text, /[\n\0]/);
-      }
-      assert.ok(request.recipientCount >= 0 && request.recipientCount <= 999_999_999);
-      assert.ok(request.encryptionKeysize >= 0 && request.encryptionKeysize <= 999_999_999);
-      asked += 1;
-      return actions[asked % actions.length];
-    },
-  });
-  const witness = await served.client();
-  const before = process.memoryUsage();
-  for (let sent = 0; sent < mutants; ) {
-    const counts = await Promise.all(Array.from({ length: AT_ONCE }, () => mutantsOn(served, random)));
-    for (const count of counts) sent += count;
-    const reply = await witness.ask(recordedRequest());
-    assert.ok(actions.includes(reply), reply);
-    await waitFor(() => served.server.counters.connections === 1, 'the others are gone');
-  }
-  const { trouble, refused } = served.server.counters;
-  assert.equal(trouble['handler-failed'], 0);
-  assert.equal(trouble['bad-action'], 0);
-  assert.equal(refused, 0);
-  assert.ok(trouble['no-equals'] > 0 && trouble.nul > 0, 'the mutants are mutants');
-  assert.ok(asked > mutants / 10, 'and many of them are requests');
-  const { heapUsed, external } = process.memoryUsage();
-  assert.ok(heapUsed + external - before.heapUsed - before.external < GROWTH_BYTES, 'memory is bounded');
-  for (const { fields } of served.log.lines) assert.match(JSON.stringify(fields), /^[\x20-\x7e]*$/);
-});
-
-/** One connection's life: mutants, in pieces of any size, and then its client's end of it. Returns how many. */
-async function mutantsOn(served: Served, random: Random): Promise<number> {
-  const client = await served.client();
   let sent = 0;
-  for (; sent < A_CONNECTION && !client.isClosed; sent += 1) {
-    const bytes = mutant(random);
-    for (let at = 0; at < bytes.length; ) {
-      const piece = random.percent(60) ? bytes.length : random.integer(1, 400);
-      client.send(bytes.subarray(at, at + piece));
-      at += piece;
-      if (random.percent(20)) await new Promise((resolve) => setImmediate(resolve));
+  let judged = 0;
+  while (sent < mutants) {
+    const meaning = new Meaning(randomSettings(random, paperWorld));
+    const { domains, ...main } = meaning.settings;
+    const service = await RunningService.start(t, {
+      main: { ...main, server: { max_connections: AT_ONCE + 2 }, receipt: { exempt_clients: [EXEMPT] } },
+      domains,
+    });
+    const witness = await service.client();
+    let resident = 0;
+    const end = Math.min(mutants, sent + A_ROUND);
+    for (const begin = sent; sent < end; ) {
+      const batch = Array.from({ length: AT_ONCE }, () => converse(random, meaning));
+      const done = Promise.all(batch.map((conversation) => carryOut(service, random, conversation)));
+      // Whoever asks properly is answered, whatever the others do.
+      let isDone = false;
+      const asking = (async () => {
+        do assert.equal(await witness.ask(askOf({ state: 'other' })), 'DUNNO');
+        while (!isDone);
+      })();
+      await done.finally(() => {
+        isDone = true;
+      });
+      await asking;
+      sent += batch.reduce((sum, conversation) => sum + conversation.mutants, 0);
+      // All that is compiled and kept for good has come by now.
+      if (resident === 0 && sent - begin > A_ROUND / 4) resident = service.residentBytes;
     }
-  }
-  if (random.percent(20)) client.socket.resetAndDestroy();
-  else {
-    client.socket.end();
-    await client.untilClosed();
-  }
-  assertActions(client);
-  return sent;
-}
-
-function assertActions(client: PolicyClient): void {
-  // The last reply may be cut, by a reset of ours only.
-  const whole = client.received.slice(0, client.received.lastIndexOf('\n\n') + 2);
-  for (const action of actionsIn(whole)) assert.ok(actions.includes(action), action);
-}
-
-function mutant(random: Random): Buffer {
-  const pick = <T>(of: readonly T[]): T => of[random.integer(0, of.length - 1)] as T;
-  let bytes = recordedRequest({
-    [pick(attributeNames)]: pick([
-      '',
-      'x',
-      '=',
-      'é',
-      '\u{1f642}',
-      'RCPT',
-      '-1',
-      '9'.repeat(30),
-      'y'.repeat(3000),
-      '\t\r',
-    ]),
-    recipient: `r${random.integer(0, 1e9)}@example.com`,
-  });
-  // Most keep their lines, so that connections live long enough to matter.
-  if (random.percent(90)) {
-    for (let changes = random.integer(0, 8); changes > 0; changes -= 1) {
-      const at = random.integer(28, bytes.length - 1);
-      if (bytes[at] !== LF && bytes[at] !== EQUALS) bytes[at] = random.integer(LF + 1, 255);
+    judged += meaning.judged;
+    assert.ok(service.isRunning);
+    if (resident > 0) {
+      const grown = service.residentBytes - resident;
+      assert.ok(grown < GROWTH_BYTES, `grown by ${grown} bytes`);
     }
-    return bytes;
-  }
-  for (let changes = random.integer(1, 4); changes > 0; changes -= 1) {
-    const at = random.integer(0, bytes.length - 1);
-    const to = Math.min(bytes.length, at + random.integer(1, 60));
-    switch (random.integer(0, 8)) {
-      case 0:
-        bytes[at] = random.integer(0, 255);
-        break;
-      case 1:
-        bytes[at] = pick([0x00, 0x0a, 0x0d, 0x3d, 0x20, 0x7f, 0x80, 0xff]);
-        break;
-      case 2:
-        bytes = Buffer.concat([bytes.subarray(0, at), bytes.subarray(to)]);
-        break;
-      case 3:
-        bytes = Buffer.concat([bytes.subarray(0, to), bytes.subarray(at)]);
-        break;
-      case 4:
-        bytes = Buffer.concat([bytes.subarray(0, at), Buffer.from('\n'), bytes.subarray(at)]);
-        break;
-      case 5:
-        bytes = Buffer.concat([bytes, bytes.subarray(0, at)]);
-        break;
-      case 6:
-        for (let byte = at; byte < to; byte += 1) bytes[byte] = random.integer(0, 255);
-        break;
-      case 7: {
-        const many = `${pick(attributeNames)}=z\n`.repeat(pick([1, 10, 300]));
-        bytes = Buffer.concat([Buffer.from(many), bytes]);
-        break;
-      }
-      default:
-        if (random.percent(3)) bytes = Buffer.concat([bytes.subarray(0, at), Buffer.alloc(70_000, 'w')]);
+    witness.close();
+    assert.equal(await service.stop(), 0);
+    for (const { level, msg } of service.logged) {
+      assert.ok(Number(level) < 50, String(msg));
+      assert.notEqual(msg, 'connection refused: max_connections is reached');
     }
-    if (bytes.length === 0) break;
+    await service.workspace.dispose();
   }
-  return bytes;
-}
+  t.diagnostic(`${sent} sent, ${judged} of them judged by the oracle`);
+  assert.ok(judged > sent / 50, 'many are still requests');
+});
