@@ -17,7 +17,6 @@ import { wordLive } from '../live/word-live.ts';
 import type { MainFile } from '../main-file/main-file.ts';
 import { systemResolvers } from '../probe/dns-client.ts';
 import { parseListenAddress } from '../service/listen-address.ts';
-import type { Settings } from '../settings/settings.ts';
 import { loadSettings } from '../source/open-source.ts';
 import { TablesError } from '../tables/tables-error.ts';
 import {
@@ -76,8 +75,7 @@ async function doctor(context: CommandContext, flags: Flags): Promise<ExitStatus
   const base = domainArgument(flags.under);
   const door = flags.smtpd === undefined ? undefined : parseDoor(flags.smtpd);
   const main = await context.readMain();
-  const settings = await loadSettings(main);
-  const diagnosis = await examine(main, settings);
+  const diagnosis = await examine(main);
   if (!context.json) context.print(wordDiagnosis(diagnosis));
   const isWell = diagnosis.findings.every(({ severity }) => severity !== 'breach');
   if (flags.live !== true) {
@@ -91,14 +89,23 @@ async function doctor(context: CommandContext, flags: Flags): Promise<ExitStatus
   return isWell && holds ? WELL : FAILED;
 }
 
-async function examine(main: MainFile, settings: Settings): Promise<Diagnosis> {
+async function examine(main: MainFile): Promise<Diagnosis> {
   try {
+    showProgress('reading the settings');
+    const settings = await loadSettings(main);
     const tables = main.maps === undefined ? undefined : await tablesOptions(main);
-    return await examineHost(main, settings, tables, await systemResolvers());
+    return await examineHost(main, settings, tables, await systemResolvers(), showProgress);
   } catch (error) {
     if (error instanceof PostconfError || error instanceof TablesError) throw new CommandFailure(error.message);
     throw error;
+  } finally {
+    showProgress('');
   }
+}
+
+/** On a terminal, in one line; '' takes it away. */
+function showProgress(what: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${what === '' ? '' : `${what} …`}`);
 }
 
 async function live(main: MainFile, options: Pick<LiveOptions, 'host' | 'base' | 'door'>): Promise<readonly Trial[]> {
@@ -109,11 +116,8 @@ async function live(main: MainFile, options: Pick<LiveOptions, 'host' | 'base' |
   const interrupt = (): void => stop.abort();
   // The second one ends the process at once.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, interrupt);
-  const progress = (what: string): void => {
-    if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${what} …`);
-  };
   try {
-    return await runLive({ ...options, store: openStore(main), signal: stop.signal, progress });
+    return await runLive({ ...options, store: openStore(main), signal: stop.signal, progress: showProgress });
   } catch (error) {
     if (stop.signal.aborted && isAbort(error)) {
       throw new CommandFailure('interrupted; what was put in has been taken out again');
@@ -124,7 +128,7 @@ async function live(main: MainFile, options: Pick<LiveOptions, 'host' | 'base' |
     throw error;
   } finally {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.off(signal, interrupt);
-    if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
+    showProgress('');
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Virtual aliases that lead a recipient elsewhere after tlswarden has decided about it: what the recipient's domain asks of
+ * Aliases and canonical maps that lead a recipient elsewhere after tlswarden has decided about it: what the recipient's domain asks of
  * delivery then holds for a server that is none of the address that the mail goes to.
  */
 import { parseDomain } from '../address/domain-name.ts';
@@ -13,6 +13,8 @@ import { dataList, recipientList } from './restriction-lists.ts';
 import { namesOf, type Sample } from './sample.ts';
 import type { TableLookups } from './table-lookups.ts';
 
+/** By what cleanup(8) rewrites recipients when the client has named them. */
+const REWRITING = ['recipient_canonical_maps', 'canonical_maps', 'virtual_alias_maps'];
 const MOST_LISTED = 200_000;
 const MOST_TOLD = 20;
 /** Local parts that are asked for where a table cannot be listed; there are lists with thousands. */
@@ -29,7 +31,7 @@ export async function examineAliases(host: Host, lookups: TableLookups, sample: 
   const concerned = sample.domains.filter(isFiltered);
   if (!decidesBefore || concerned.length === 0) return [];
   const found: Finding[] = [];
-  for (const table of postfix.list('virtual_alias_maps')) {
+  for (const table of REWRITING.flatMap((parameter) => postfix.list(parameter))) {
     const listing = await lookups.list(table, MOST_LISTED);
     const entries = listing?.entries ?? (await lookups.find(table, keysOf(concerned)));
     for (const [key, value] of entries) {

@@ -33,7 +33,11 @@ export function examineEntrances(host: Host): readonly Finding[] {
       ...(hops.has('receipt') ? tableMissing(host, entrance) : []),
     ];
   };
-  return entrances.flatMap(examine).map((finding) => ({ ...finding, mend: host.mending.thenReload(finding.mend) }));
+  const found = [
+    ...entrances.flatMap(examine),
+    ...host.postfix.running('qmqpd').map((service) => qmqpd(host, service)),
+  ];
+  return found.map((finding) => ({ ...finding, mend: host.mending.thenReload(finding.mend) }));
 }
 
 /** Where a filter gives mail back that has been asked about receipt before. */
@@ -70,6 +74,18 @@ function notAsked(host: Host, entrance: Entrance): Finding {
     what: `${service.name} of master.cf takes mail without asking tlswarden: ${RECIPIENT_RESTRICTIONS} has no check_policy_service for it.`,
     why: 'TLS on receipt is not asked for there, nor TLS on delivery that depends on the sender.',
     mend: mendList(host, entrance, RECIPIENT_RESTRICTIONS),
+  };
+}
+
+/** It has no restrictions at all. */
+function qmqpd({ mending }: Host, { name }: MasterService): Finding {
+  return {
+    id: 'service-not-asked',
+    severity: 'breach',
+    where: name,
+    what: `${name} of master.cf is qmqpd(8), which asks no policy service.`,
+    why: 'TLS on receipt is not asked for there, nor TLS on delivery that depends on the sender.',
+    mend: [mending.postconf('-MX', name)],
   };
 }
 

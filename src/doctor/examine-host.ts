@@ -8,7 +8,6 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { readTables } from '../explain/read-tables.ts';
 import { makeFragments } from '../fragments/make-fragments.ts';
 import { policyServiceAt } from '../fragments/policy-service.ts';
-import { readPresentConfiguration } from '../fragments/present-configuration.ts';
 import type { MainFile } from '../main-file/main-file.ts';
 import type { ResolverAddress } from '../probe/dns-client.ts';
 import type { Level } from '../settings/level.ts';
@@ -50,15 +49,18 @@ export interface Diagnosis {
   readonly domains: { readonly looked: number; readonly of: number };
 }
 
-/** `tables`: undefined without a maps directory. `resolvers`: those of this host. Rejects with {@link PostconfError} or a TablesError. */
+/** `tables`: undefined without a maps directory. `resolvers`: those of this host. `progress`: what is looked at now. Rejects with {@link PostconfError} or a TablesError. */
 export async function examineHost(
   main: MainFile,
   settings: Settings,
   tables: TablesOptions | undefined,
   resolvers: readonly ResolverAddress[],
+  progress: (what: string) => void = () => {},
 ): Promise<Diagnosis> {
+  progress('reading main.cf and master.cf');
   const postfix = await readConfiguration(main.postfix.configDirectory);
   const running = await readRunning(postfix);
+  progress('comparing the tables with the settings');
   const contents = tables === undefined ? undefined : await checkContents(main, settings, tables);
   const host = await readHost(main, settings, tables, postfix, {
     isRunning: running !== undefined && running !== 'hidden',
@@ -66,6 +68,7 @@ export async function examineHost(
   });
   const lookups = new TableLookups(main.postfix.configDirectory, TABLE_MS);
   const sample = sampleOf(settings);
+  progress(`looking at ${sample.domains.length} domains`);
   const findings = [
     ...examineEntrances(host),
     ...examineSmtpdTls(host, await unreadable(certificateFiles(postfix))),
@@ -99,7 +102,7 @@ async function readHost(
   const fragmentContext = {
     policyService: policyServiceAt(main.server.listen[0] ?? ''),
     maps: tables,
-    present: await readPresentConfiguration(main.postfix.configDirectory),
+    present: postfix.present,
   };
   const names = {
     addresses: new Set(main.server.listen.map((listen) => normalAddress(policyServiceAt(listen)))),

@@ -10,7 +10,7 @@ import type { Finding, Severity } from './finding.ts';
 import type { Host } from './host.ts';
 
 export function examineParameters(host: Host): readonly Finding[] {
-  return [...missing(host), ...receiptClass(host), ...differing(host), ...inTheWay(host)];
+  return [...missing(host), ...receiptClass(host), ...differing(host), ...inTheWay(host), ...repeated(host)];
 }
 
 /** Parameters of which `postfix show` says all that there is to say. */
@@ -162,6 +162,17 @@ function inTheWay({ postfix, fragmentContext, mending }: Host): readonly Finding
     });
   }
   return found;
+}
+
+function repeated({ postfix, mending }: Host): readonly Finding[] {
+  return postfix.repeated.map((parameter) => ({
+    id: 'entry-twice',
+    severity: 'fault',
+    where: `main.cf: ${parameter}`,
+    what: `It stands there more than once; the last one holds: "${postfix.raw(parameter)}".`,
+    why: 'Each program of Postfix warns of it at its start, and with maillog_file that can stop postlogd(8), and so all of Postfix.',
+    mend: mending.set({ [parameter]: postfix.raw(parameter) }),
+  }));
 }
 
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };

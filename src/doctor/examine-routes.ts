@@ -11,7 +11,6 @@ import { DomainList } from './domain-list.ts';
 import { examinePolicyClients } from './examine-transports.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
-import { shellWords } from './mending.ts';
 import { type OwnRoute, otherTransportMaps, ownRoutes } from './own-routes.ts';
 import { namesOf, type Sample } from './sample.ts';
 import type { TableLookups } from './table-lookups.ts';
@@ -40,6 +39,7 @@ export async function examineRoutes(host: Host, lookups: TableLookups, sample: S
     ...limited(found),
     ...(host.fragmentContext.maps === undefined ? [] : examinePolicyClients(host, transports)),
     ...(requiresOutgoing ? await outgoingPassedBy(host, lookups) : []),
+    ...(requiresOutgoing ? await senderRelayhosts(host, lookups, sample) : []),
   ];
 }
 
@@ -106,7 +106,7 @@ function examineRoute(
 }
 
 function nextHopFinding(
-  { mending, main }: Host,
+  host: Host,
   domain: HostedDomain,
   name: string,
   route: OwnRoute,
@@ -121,13 +121,22 @@ function nextHopFinding(
     where: name,
     what: `Postfix sends its mail ${word(route.nexthop)} (${route.by}), the settings say ${word(domain.nexthop)}.`,
     why: 'Mail that has to have TLS goes to another server than the rest.',
-    mend: isSettable ? [mending.tlswarden('domains', 'set', domain.name, `nexthop=${route.nexthop}`)] : [],
+    mend: isSettable ? [host.mending.tlswarden('domains', 'set', domain.name, `nexthop=${route.nexthop}`)] : [],
     note: isSettable
-      ? 'This takes over what Postfix does. If the settings are right, change the transport table instead.'
+      ? `This takes over what Postfix does. If the settings are right: ${routedAsSet(host, name, route, domain.nexthop)}`
       : name === domain.name
-        ? `${main.path}: only one next hop can be named.`
+        ? 'The settings can name one next hop, and no list of them.'
         : `It is an alias of ${domain.name}, and has its next hop.`,
   };
+}
+
+/** What makes Postfix go by the settings. */
+function routedAsSet(host: Host, name: string, route: OwnRoute, nexthop: string): string {
+  const [table] = otherTransportMaps(host);
+  const isByTable = route.by.includes(':');
+  const commands =
+    isByTable || table === undefined ? [] : host.mending.withEntry(table, name, `${route.transport}:${nexthop}`);
+  return commands.length === 0 ? 'change its entry in transport_maps.' : commands.join(' && ');
 }
 
 const PASSED_BY =
@@ -168,7 +177,7 @@ async function outgoingPassedBy(host: Host, lookups: TableLookups): Promise<read
 /** `*` is every domain. relayhost says the same, and leaves sender_transport its turn. */
 function wildcardFinding({ postfix, mending }: Host, table: string, value: string): Finding {
   const [transport = '', nexthop = ''] = [value.slice(0, value.indexOf(':')), value.slice(value.indexOf(':') + 1)];
-  const [, file] = /^(?:hash|btree|lmdb|cdb|texthash):(.*)$/u.exec(table.replace(/^proxy:/u, '')) ?? [];
+  const removal = mending.withoutEntry(table, '*');
   const isRelay = (transport === '' || transport === postfix.value('default_transport')) && nexthop !== '';
   return {
     id: 'outgoing-passed-by',
@@ -177,14 +186,37 @@ function wildcardFinding({ postfix, mending }: Host, table: string, value: strin
     what: `It sends all mail to ${value}.`,
     why: PASSED_BY,
     mend:
-      isRelay && file !== undefined
+      isRelay && removal.length > 0
         ? [
-            shellWords('sed', '-i', '/^\\*[[:space:]]/d', file),
-            ...(table.includes('texthash:') ? [] : [mending.postmap(table.replace(/^proxy:/u, ''))]),
+            ...removal,
             ...mending.set({ relayhost: nexthop }),
             ...mending.setInMainFile('postfix', 'relayhost', nexthop),
           ]
         : [],
     note: 'relayhost says the same, and leaves sender_transport its turn.',
   };
+}
+
+/** Relayhosts that depend on the sender: FILTER goes to the one of the settings. */
+async function senderRelayhosts(host: Host, lookups: TableLookups, { domains }: Sample): Promise<readonly Finding[]> {
+  const { postfix, settings, mending } = host;
+  const senders = domains
+    .filter(({ settings: of }) => of.outgoing.delivery?.enforcement === 'enforce')
+    .flatMap(namesOf)
+    .map((name) => `@${name}`);
+  const found: Finding[] = [];
+  for (const table of postfix.list('sender_dependent_relayhost_maps')) {
+    for (const [sender, relayhost] of await lookups.find(table, senders)) {
+      if (relayhost.toLowerCase() === settings.relayhost) continue;
+      found.push({
+        id: 'sender-relayhost',
+        severity: 'breach',
+        where: `${table}: ${sender}`,
+        what: `Postfix sends mail from ${sender} to ${relayhost}, and it requires TLS of mail that it sends.`,
+        why: `What tlswarden moves to a transport of its own goes ${settings.relayhost === '' ? 'by MX' : `to ${settings.relayhost}`} instead: there is one relayhost for it.`,
+        mend: mending.withoutEntry(table, sender),
+      });
+    }
+  }
+  return limited(found);
 }

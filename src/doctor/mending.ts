@@ -46,6 +46,26 @@ export class Mending {
     return shellWords('postmap', ...this.#directory, table);
   }
 
+  /** Takes an entry out of a table that is compiled from a text; none for other tables. */
+  withoutEntry(table: string, key: string): readonly string[] {
+    const file = textOf(table);
+    if (file === undefined) return [];
+    const pattern = key.replaceAll(/[.*[\]^$\\/]/gu, '\\$&');
+    return [shellWords('sed', '-i', `/^${pattern}[[:space:]]/Id`, file), ...this.#compile(table)];
+  }
+
+  /** Adds an entry to such a table. */
+  withEntry(table: string, key: string, value: string): readonly string[] {
+    const file = textOf(table);
+    if (file === undefined) return [];
+    return [`printf '%s\\n' ${shellWords(`${key} ${value}`)} >> ${shellWords(file)}`, ...this.#compile(table)];
+  }
+
+  #compile(table: string): readonly string[] {
+    const bare = table.replace(/^proxy:/u, '');
+    return bare.startsWith('texthash:') ? this.reload : [this.postmap(bare)];
+  }
+
   /** `postfix apply`, and what it does not do by itself: Postfix is told. */
   get apply(): readonly string[] {
     const { areTablesDue, isRunning } = this.#context;
@@ -123,6 +143,11 @@ export class Mending {
     const { configDirectory } = this.#context;
     return configDirectory === DEFAULT_CONFIG_DIRECTORY ? [] : ['-c', configDirectory];
   }
+}
+
+/** The text that a table is compiled from, or read as; undefined: none. */
+function textOf(table: string): string | undefined {
+  return /^(?:hash|btree|lmdb|cdb|texthash):(.*)$/u.exec(table.replace(/^proxy:/u, ''))?.[1];
 }
 
 /** Words as a shell reads them back. */

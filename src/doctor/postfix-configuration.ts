@@ -1,6 +1,8 @@
 /**
  * What stands in main.cf and master.cf, as the programs of Postfix see it: each service with what it sets for itself. Pure.
  */
+import type { PresentConfiguration } from '../fragments/fragment.ts';
+import { OVERRIDES_SEEN, PARAMETERS_EXTENDED, PARAMETERS_SEEN } from '../fragments/main-parameters.ts';
 import { readRestrictions } from '../fragments/restrictions.ts';
 import { splitValue } from '../fragments/value-list.ts';
 
@@ -24,6 +26,8 @@ export interface ConfigurationFacts {
   readonly raw: ReadonlyMap<string, string>;
   readonly expanded: ReadonlyMap<string, string>;
   readonly services: readonly MasterService[];
+  /** Parameters that main.cf sets more than once. */
+  readonly repeated: readonly string[];
 }
 
 /** One restriction as smtpd(8) comes to it, those of restriction classes among them. */
@@ -37,12 +41,14 @@ const MAX_DEPTH = 10;
 export class PostfixConfiguration {
   readonly directory: string;
   readonly services: readonly MasterService[];
+  readonly repeated: readonly string[];
   readonly #raw: ReadonlyMap<string, string>;
   readonly #expanded: ReadonlyMap<string, string>;
 
   constructor(facts: ConfigurationFacts) {
     this.directory = facts.directory;
     this.services = facts.services;
+    this.repeated = facts.repeated;
     this.#raw = facts.raw;
     this.#expanded = facts.expanded;
   }
@@ -65,6 +71,21 @@ export class PostfixConfiguration {
   /** Where a service has a parameter from: its own name, or main.cf. */
   placeOf(parameter: string, service: MasterService): string {
     return service.raw.has(parameter) ? service.name : 'main.cf';
+  }
+
+  /** As the fragments look at it. */
+  get present(): PresentConfiguration {
+    const parameters = new Map<string, string>();
+    for (const name of PARAMETERS_EXTENDED) if (this.#raw.has(name)) parameters.set(name, this.raw(name));
+    for (const name of PARAMETERS_SEEN) if (this.#expanded.has(name)) parameters.set(name, this.value(name));
+    const overrides = new Map<string, string>();
+    for (const { name, raw } of this.services) {
+      for (const parameter of OVERRIDES_SEEN) {
+        const value = raw.get(parameter);
+        if (value !== undefined) overrides.set(`${name}/${parameter}`, value);
+      }
+    }
+    return { parameters, overrides };
   }
 
   running(program: string): readonly MasterService[] {

@@ -1,19 +1,20 @@
 /**
  * Reads main.cf and master.cf whole, by postconf(1). It reads nothing else and writes nothing.
  */
-import { postconf, readAssignments } from '../fragments/postconf.ts';
+import { postconf, readAssignments, repeatedParameters } from '../fragments/postconf.ts';
 import { type MasterService, PostfixConfiguration } from './postfix-configuration.ts';
 
 /** Rejects with {@link PostconfError}. */
 export async function readConfiguration(directory: string): Promise<PostfixConfiguration> {
   const read = async (...options: readonly string[]): Promise<ReadonlyMap<string, string>> =>
     readAssignments(await postconf(directory, options));
-  const [raw, expanded, fields, rawOptions, expandedOptions] = await Promise.all([
+  const [raw, expanded, fields, rawOptions, expandedOptions, repeated] = await Promise.all([
     read(),
     read('-x'),
     read('-F'),
     read('-P'),
     read('-Px'),
+    repeatedParameters(directory),
   ]);
   const services: MasterService[] = [];
   for (const [field, command] of fields) {
@@ -27,7 +28,7 @@ export async function readConfiguration(directory: string): Promise<PostfixConfi
       expanded: optionsOf(name, expandedOptions),
     });
   }
-  return new PostfixConfiguration({ directory, raw, expanded, services });
+  return new PostfixConfiguration({ directory, raw, expanded, services, repeated });
 }
 
 function optionsOf(service: string, all: ReadonlyMap<string, string>): ReadonlyMap<string, string> {

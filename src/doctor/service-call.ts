@@ -4,6 +4,7 @@
  */
 
 import type { PolicyContext } from '../decision/request.ts';
+import { DEFAULT_ACTION } from '../fragments/ours.ts';
 import { splitValue } from '../fragments/value-list.ts';
 import type { MasterService, PostfixConfiguration, RestrictionSeen } from './postfix-configuration.ts';
 
@@ -14,9 +15,6 @@ export interface ServiceCall {
   /** What Postfix does if the service does not answer. */
   readonly defaultAction: string;
 }
-
-/** Part of our default_action: a call that has it is one of tlswarden, wherever it leads. */
-const OUR_WORDS = 'TLS policy service';
 
 /** The call that a restriction is, or undefined. */
 export function readCall(
@@ -54,7 +52,7 @@ export function normalAddress(address: string, queueDirectory = ''): string {
 
 /** Whether a call at a foreign address was one of tlswarden. */
 export function wasOurs(call: ServiceCall): boolean {
-  return call.defaultAction.includes(OUR_WORDS);
+  return `{ default_action = ${call.defaultAction} }` === DEFAULT_ACTION;
 }
 
 /** Whether Postfix holds mail up while the service does not answer (access(5)). */

@@ -87,10 +87,24 @@ export function postconf(configDirectory: string, args: readonly string[]): Prom
   return run(['-c', configDirectory, ...args], configDirectory);
 }
 
-function run(args: readonly string[], place: string): Promise<string> {
+/** The parameters that stand in main.cf more than once, with different values: each program of Postfix warns of them. */
+export async function repeatedParameters(configDirectory: string): Promise<readonly string[]> {
+  const { stderr } = await runWhole(['-c', configDirectory, '-n'], configDirectory);
+  const names = [...stderr.matchAll(/overriding earlier entry: ([^=\s]+)=/gu)].map(([, name = '']) => name);
+  return [...new Set(names)].sort();
+}
+
+async function run(args: readonly string[], place: string): Promise<string> {
+  return (await runWhole(args, place)).stdout;
+}
+
+function runWhole(
+  args: readonly string[],
+  place: string,
+): Promise<{ readonly stdout: string; readonly stderr: string }> {
   return new Promise((resolve, reject) => {
     execFile('postconf', args, { maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
-      if (error === null) resolve(stdout);
+      if (error === null) resolve({ stdout, stderr });
       else {
         const missing = error.code === 'ENOENT' ? 'postconf was not found in PATH' : undefined;
         reject(new PostconfError(place, missing ?? `postconf failed: ${stderr.trim()}`, error));

@@ -84,8 +84,8 @@ class Session {
   }
 
   #listen(): void {
-    this.#socket.setEncoding('latin1').on('data', (text: string) => {
-      const lines = (this.#pending + text).split('\r\n');
+    this.#socket.on('data', (piece: Buffer) => {
+      const lines = (this.#pending + piece.toString('latin1')).split('\r\n');
       this.#pending = lines.pop() ?? '';
       if (this.#pending.length > MOST_LINE) this.#socket.destroy();
       for (const line of lines) this.#take(line);
@@ -143,8 +143,6 @@ class Session {
     this.#say('220 2.0.0 go on');
     plain.removeAllListeners('data');
     this.#pending = '';
-    // The handshake is in bytes again.
-    (plain as Socket & { setEncoding(encoding?: undefined): void }).setEncoding();
     this.#socket = new TLSSocket(plain, { isServer: true, secureContext: this.#context });
     this.#socket.on('error', () => plain.destroy());
     this.#listen();

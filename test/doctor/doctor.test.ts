@@ -102,6 +102,7 @@ describe('doctor', { concurrency: 2 }, () => {
       left.filter(({ id }) => id !== 'tables-stale'),
       [],
     );
+    if (left.length === 0) return;
     await patient.mend(left.flatMap(({ mend }) => mend));
     assert.deepEqual(await patient.findings(), []);
   }
@@ -202,6 +203,25 @@ describe('doctor', { concurrency: 2 }, () => {
       'fault smtpd-tls-off',
       'fault soft-bounce',
     );
+  });
+
+  test('reads main.cf as it is written, and what else takes mail', async () => {
+    const patient = await ill(async (patient) => {
+      await patient.edit('config/main.cf', (text) => `${text}smtp_tls_loglevel = 1\nsmtp_tls_loglevel = 2\n`);
+      await patient.edit('config/master.cf', (text) => `${text}628 inet n - n - - qmqpd\n`);
+      await patient.set({
+        sender_dependent_relayhost_maps: await patient.table('relays', '@firm.example [relay.example]\n'),
+      });
+    });
+    await cures(patient, 'breach sender-relayhost', 'breach service-not-asked', 'fault entry-twice');
+  });
+
+  test('would have relayhost do what a wildcard does, which leaves no table of senders its turn', async () => {
+    const patient = await ill(async (patient) => {
+      const routes = await patient.table('routes', 'example.com smtp:[mx.example.com]:25\n* smtp:[relay.example]:25\n');
+      await patient.set({ transport_maps: `${await patient.get('transport_maps')}, ${routes}` });
+    });
+    await cures(patient, 'breach next-hop-differs', 'breach outgoing-passed-by');
   });
 
   test('follows a relayhost that the main file does not know', async () => {
