@@ -16,7 +16,7 @@ export function addDomains(program: Command): void {
     .command('domains')
     .summary('list, show, change, import and export the settings of domains')
     .description(
-      'The settings of the hosted domains, wherever they live. A change is validated together with everything else that\n' +
+      'The settings of the hosted domains, wherever they live. A change is validated together with everything else that ' +
         'stands there before anything is written, and takes effect at once: the service follows within a second.',
     );
   addList(domains);

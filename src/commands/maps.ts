@@ -43,7 +43,7 @@ export function addMaps(program: Command): void {
     .command('maps')
     .summary("write Postfix's tables from the settings")
     .description(
-      'Writes the tables with which Postfix enforces what needs no policy service, and compiles them with postmap. The new set\n' +
+      'Writes the tables with which Postfix enforces what needs no policy service, and compiles them with postmap. The new set ' +
         'takes the place of the old one whole, in one step, and only if something changed; Postfix notices by itself.',
     )
     .option('--check', 'write nothing; exit status 1 if the tables are not what the settings ask for')
@@ -132,7 +132,7 @@ function wordWritten(written: TablesWritten, directory: string): string {
   const width = Math.max(...tables.map(([name]) => name.length));
   return [
     `written in ${directory}`,
-    ...tables.map(([name, { lines }]) => `  ${name.padEnd(width)}  ${lines} entries`),
+    ...tables.map(([name, { lines }]) => `  ${name.padEnd(width)}  ${lines} ${lines === 1 ? 'entry' : 'entries'}`),
   ].join('\n');
 }
 

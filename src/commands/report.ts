@@ -77,7 +77,7 @@ export function addReport(program: Command): void {
     .option('--reset', 'begin to count anew')
     .summary('how much mail comes in plaintext, and who would be refused')
     .description(
-      'Prints what the services have counted: by hosted domain and by remote domain, how much mail there is, how much of it\n' +
+      'Prints what the services have counted: by hosted domain and by remote domain, how much mail there is, how much of it ' +
         'in plaintext, which TLS versions, and who would be refused if what is under monitor were enforced.',
     )
     .addHelpText('after', HELP)

@@ -35,8 +35,8 @@ export function addServe(program: Command): void {
     .command('serve')
     .summary('run the policy service')
     .description(
-      "Answers Postfix's policy requests (check_policy_service) until SIGTERM. SIGHUP reads the settings again; so does a change\n" +
-        'in the settings directory. It logs to standard error: a JSON line an event, readable lines on a terminal. With\n' +
+      "Answers Postfix's policy requests (check_policy_service) until SIGTERM. SIGHUP reads the settings again; so does a change " +
+        'in the settings directory. It logs to standard error: a JSON line an event, readable lines on a terminal. With ' +
         'server.metrics in the main file it shows /metrics, /healthz and /readyz there.',
     )
     .option('--try', 'when ready, print a request to try')
