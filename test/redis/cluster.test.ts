@@ -3,11 +3,13 @@
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { ReportInRedis } from '../../src/redis/report-in-redis.ts';
 import type { Settings } from '../../src/settings/settings.ts';
 import { RedisServer } from '../harness/redis.ts';
 import { waitFor } from '../harness/wait-for.ts';
 import { Workspace } from '../harness/workspace.ts';
-import { ALWAYS, Host, Panel } from './host.ts';
+import { linesOf, rowOf } from '../report/rows.ts';
+import { ALWAYS, addressOf, Host, Panel } from './host.ts';
 import { Writer } from './writer.ts';
 
 /** Writes on and on, whatever fails, until told to stop or the test ends; gives how many writes failed. */
@@ -125,7 +127,7 @@ describe('a Cluster', () => {
       );
     }
     const slot = await first.cli('CLUSTER', 'KEYSLOT', '{tlswarden}:domains');
-    for (const key of ['aliases', 'certificates', 'changes', 'adopted']) {
+    for (const key of ['aliases', 'certificates', 'changes', 'adopted', 'report', 'report-sizes', 'report-about']) {
       assert.equal(await first.cli('CLUSTER', 'KEYSLOT', `{tlswarden}:${key}`), slot);
     }
     const url = `redis-cluster://${masters.map(({ host }) => host).join(',')}`;
@@ -135,6 +137,10 @@ describe('a Cluster', () => {
     await panel.set({ 'a.example': ALWAYS });
     const seen = (settings: Settings): void => writer.check(settings);
     const hosts = [await Host.start(workspace, url, { seen }), await Host.start(workspace, url, { seen })];
+    const counts = new ReportInRedis(addressOf(url), { maxRows: 100, localParts: false });
+    workspace.push({ dispose: () => counts.close() });
+    const counted = rowOf('a.example incoming p.example plaintext=1 first=1 last=1');
+    await counts.add([counted], 1_000);
     const writing = writeOn(workspace, writer);
 
     const ids = new Map<RedisServer, string>();
@@ -157,6 +163,17 @@ describe('a Cluster', () => {
     await writing.stop();
     await untilWritten(writer);
     assert.ok((await keys(target)).length > 0);
+    // It may have to look for the slot first; what it could not add then it still has.
+    await counts.add([counted], 2_000).catch(() => {});
+    await waitFor(
+      () =>
+        counts.add([], 3_000).then(
+          () => true,
+          () => false,
+        ),
+      'the counts to be added',
+    );
+    assert.deepEqual(linesOf((await counts.read())?.rows ?? []), ['a.example incoming p.example plaintext=2']);
     for (const host of hosts) {
       await host.until(({ settings }) => writer.isLast(settings), 'the last change', 30_000);
       assert.equal(host.requires('a.example'), 'always');
