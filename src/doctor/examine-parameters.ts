@@ -6,7 +6,7 @@ import { mayPermit, readRestrictions } from '../fragments/restrictions.ts';
 import { isTableAt } from '../fragments/value-list.ts';
 import { tablePath } from '../tables/stamp.ts';
 import { RECEIPT_CLASS, RECEIPT_CLIENTS } from '../tables/table.ts';
-import type { Finding, Severity } from './finding.ts';
+import type { Finding, FindingId, Severity } from './finding.ts';
 import type { Host } from './host.ts';
 
 export function examineParameters(host: Host): readonly Finding[] {
@@ -14,7 +14,7 @@ export function examineParameters(host: Host): readonly Finding[] {
 }
 
 /** Parameters of which `postfix show` says all that there is to say. */
-const PLAIN: Readonly<Record<string, readonly [id: string, severity: Severity, why: string]>> = {
+const PLAIN: Readonly<Record<string, readonly [id: FindingId, severity: Severity, why: string]>> = {
   smtp_tls_security_level: [
     'smtp-tls-off',
     'advice',

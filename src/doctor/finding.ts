@@ -11,9 +11,63 @@
 export const SEVERITIES = ['breach', 'fault', 'advice'] as const;
 export type Severity = (typeof SEVERITIES)[number];
 
+/** What there is to find. The names are the same from one version to the next; the README says where each is looked for. */
+export const FINDING_IDS = [
+  'service-not-asked',
+  'service-behind-permit',
+  'receipt-not-asked',
+  'delivery-not-asked',
+  'data-not-asked',
+  'default-action',
+  'content-filter',
+  'proxy-filter',
+  'service-address',
+  'service-outside-chroot',
+  'service-before-relay-check',
+  'default-action-refuses',
+  'service-silent',
+  'service-behind',
+  'smtpd-tls-off',
+  'smtpd-certificate',
+  'receipt-access-not-asked',
+  'receipt-class',
+  'plaintext-reject-code',
+  'soft-bounce',
+  'table-not-referenced',
+  'table-not-first',
+  'table-type',
+  'table-unreadable',
+  'tables-damaged',
+  'tables-stale',
+  'policy-weakened',
+  'per-site-ignored',
+  'transport-missing',
+  'transport-weakened',
+  'fallback-relay',
+  'default-filter-nexthop',
+  'parent-domains',
+  'connection-reuse',
+  'tls-required-header',
+  'next-hop-differs',
+  'delivered-here',
+  'outgoing-passed-by',
+  'sender-relayhost',
+  'alias-elsewhere',
+  'recipient-delimiter',
+  'relayhost',
+  'dns-support',
+  'fingerprint-digest',
+  'resolver-not-validating',
+  'smtp-tls-off',
+  'entry-twice',
+  'reload-due',
+  'postfix-not-running',
+  'trial-left',
+] as const;
+export type FindingId = (typeof FINDING_IDS)[number];
+
 export interface Finding {
-  /** The same from one version to the next: `service-behind-permit`. */
-  readonly id: string;
+  readonly id: FindingId;
   readonly severity: Severity;
   /** Where it is: a parameter, a service of master.cf, a domain, a file. */
   readonly where: string;

@@ -11,6 +11,8 @@ import type { MasterService, PostfixConfiguration, RestrictionSeen } from './pos
 export interface ServiceCall {
   /** `inet:127.0.0.1:10040`, normalised. */
   readonly address: string;
+  /** As it stands there. */
+  readonly written: string;
   readonly context: PolicyContext;
   /** What Postfix does if the service does not answer. */
   readonly defaultAction: string;
@@ -28,6 +30,7 @@ export function readCall(
   const attributes = new Map(words.slice(1).map(readAttribute));
   const context = attributes.get('policy_context') ?? postfix.value('smtpd_policy_service_policy_context', service);
   return {
+    written: words[0] ?? '',
     address: normalAddress(words[0] ?? '', postfix.value('queue_directory')),
     context: context === 'receipt' || context === 'delivery' ? context : 'both',
     defaultAction: attributes.get('default_action') ?? postfix.value('smtpd_policy_service_default_action', service),

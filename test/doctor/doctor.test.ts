@@ -2,8 +2,9 @@
 // it. No Postfix runs here: what is examined are its files, by its own programs.
 
 import assert from 'node:assert/strict';
-import { rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
+import { FINDING_IDS } from '../../src/doctor/finding.ts';
 import { selfSignedCertificate } from '../harness/certificates.ts';
 import { NameServer } from '../harness/name-server.ts';
 import { Workspace } from '../harness/workspace.ts';
@@ -106,6 +107,16 @@ describe('doctor', { concurrency: 2 }, () => {
     await patient.mend(left.flatMap(({ mend }) => mend));
     assert.deepEqual(await patient.findings(), []);
   }
+
+  test('finds what the README says, and nothing else', async () => {
+    const readme = await readFile(new URL('../../../README.md', import.meta.url), 'utf8');
+    const section = readme.slice(
+      readme.indexOf('## When something is wrong'),
+      readme.indexOf('**`tlswarden doctor --live`**'),
+    );
+    const told = [...section.matchAll(/^\|(?:.*?\|)/gmu)].flatMap(([cell]) => cell.match(/(?<=`)[a-z-]+(?=`)/gu) ?? []);
+    assert.deepEqual(told.sort(), [...FINDING_IDS].sort());
+  });
 
   test('tells a Postfix that has never heard of tlswarden what it lacks, and finds nothing when that is done', async () => {
     assert.deepEqual(idsOf(await fresh.findings()), [

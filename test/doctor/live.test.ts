@@ -156,4 +156,9 @@ describe('doctor on a running Postfix', () => {
     assert.deepEqual([front.status, side.status], [1, 1]);
     await leavesNothing();
   });
+
+  test('says that Postfix does not run', async () => {
+    await gateway.postfix.stop();
+    assert(idsOf(await doctor()).includes('advice postfix-not-running'));
+  });
 });

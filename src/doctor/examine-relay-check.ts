@@ -1,0 +1,66 @@
+/**
+ * Whether recipients that strangers may not relay to are refused before tlswarden is asked. Pure.
+ */
+import { RECIPIENT_RESTRICTIONS } from '../fragments/main-parameters.ts';
+import { mayPermit, readRestrictions } from '../fragments/restrictions.ts';
+import { type Entrance, RELAY_RESTRICTIONS } from './entrance.ts';
+import type { Finding } from './finding.ts';
+import type { Host } from './host.ts';
+import { mendList, withoutOurs } from './restriction-lists.ts';
+
+/** Whether strangers' recipients elsewhere come to the service, which has nothing to say of them. */
+export function beforeRelayCheck(host: Host, entrance: Entrance): readonly Finding[] {
+  const first = entrance.atRecipient.find(
+    ({ permit, isStray, isBehindRelayCheck }) => permit === undefined && !isStray && !isBehindRelayCheck,
+  );
+  if (first === undefined) return [];
+  const { postfix } = host;
+  const where = `${postfix.placeOf(first.parameter, entrance.service)}: ${first.parameter}`;
+  return [
+    {
+      id: 'service-before-relay-check',
+      severity: 'fault',
+      where,
+      what: 'tlswarden is asked before reject_unauth_destination has refused recipients that are none of this host.',
+      why: 'Strangers make the service work for mail that is refused anyway, and learn who asks for TLS.',
+      // In a list that smtpd_delay_reject puts off there is no place behind the check.
+      mend: [RECIPIENT_RESTRICTIONS, RELAY_RESTRICTIONS].includes(first.parameter)
+        ? mendRelayCheck(host, entrance)
+        : [
+            ...host.mending.setFor(
+              entrance.service,
+              first.parameter,
+              withoutOurs(host, postfix.raw(first.parameter, entrance.service)),
+            ),
+            ...mendList(host, entrance, RECIPIENT_RESTRICTIONS),
+          ],
+    },
+  ];
+}
+
+const RELAY_CHECK = /^(?:reject|defer)_unauth_destination$/iu;
+
+function mendRelayCheck(host: Host, entrance: Entrance): readonly string[] {
+  const { postfix, mending } = host;
+  const { service } = entrance;
+  const checksRelay = postfix.restrictions(RELAY_RESTRICTIONS, service).some(({ name }) => RELAY_CHECK.test(name));
+  const recipient = readRestrictions(withoutOurs(host, postfix.raw(RECIPIENT_RESTRICTIONS, service)));
+  const at = recipient.findIndex(({ name }) => RELAY_CHECK.test(name));
+  const before = recipient.slice(0, at);
+  // Where nothing permits before the check, tlswarden just has to come behind it.
+  if (!checksRelay && at >= 0 && !before.some(({ name }) => mayPermit(name))) {
+    return mendList(host, entrance, RECIPIENT_RESTRICTIONS);
+  }
+  const relay =
+    at < 0
+      ? 'permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination'
+      : recipient
+          .slice(0, at + 1)
+          .map(({ text }) => text)
+          .join(', ');
+  const first = 'smtpd_relay_before_recipient_restrictions';
+  return [
+    ...(checksRelay ? [] : mending.setFor(service, RELAY_RESTRICTIONS, relay)),
+    ...(postfix.isYes(first, service) ? [] : mending.setFor(service, first, 'yes')),
+  ];
+}
