@@ -15,6 +15,7 @@ import { ServiceMetrics } from '../metrics/service-metrics.ts';
 import { openReportKeeper } from '../report/open-report-store.ts';
 import { ListenError } from '../service/listener.ts';
 import { ServiceNotifier } from '../service/notify.ts';
+import { roomForConnections } from '../service/open-files.ts';
 import { takePassedSockets } from '../service/passed-sockets.ts';
 import { PolicyServer } from '../service/server.ts';
 import { compileExemptClients } from '../settings/exempt-clients.ts';
@@ -110,6 +111,13 @@ export async function serve(
     await tables.start();
   };
 
+  const maxConnections = Math.min(main.server.maxConnections, roomForConnections() ?? Number.POSITIVE_INFINITY);
+  if (maxConnections < main.server.maxConnections) {
+    logger.warn(
+      { max_connections: main.server.maxConnections, room: maxConnections },
+      'max_connections is more than this process may have open: raise LimitNOFILE, or the hard limit of ulimit -n',
+    );
+  }
   let isStopping = false;
   const unready = (): string | undefined => {
     if (isStopping) return 'stopping';
@@ -118,7 +126,7 @@ export async function serve(
   };
   const readParts = async () => ({
     connections: server.counters,
-    maxConnections: main.server.maxConnections,
+    maxConnections,
     lanes,
     settings: inForce,
     hasTables: main.maps !== undefined,
@@ -133,7 +141,7 @@ export async function serve(
   const server = new PolicyServer({
     log: logger,
     replyTimes: metrics?.replyTimes,
-    maxConnections: main.server.maxConnections,
+    maxConnections,
     handler(request) {
       if (context === undefined) return undefined;
       const decision = decide(context, request, Date.now());

@@ -1,6 +1,6 @@
 /**
- * One client's connection: its bytes through the parser, its requests to the handler one after the other, all replies
- * of one chunk out in one write, and its end. It owns no timer; the server calls {@link Connection.tick}.
+ * One client's connection: its bytes through the parser, its requests to the handler one after the other, the replies
+ * to some requests out in one write, and its end. It owns no timer; the server calls {@link Connection.tick}.
  *
  * In trouble it fails safe, as SMTPD_POLICY_README asks of a policy server: no reply and the connection closed, so that
  * Postfix tries again and then falls back to its default_action. It never answers a request that it did not understand
@@ -10,7 +10,7 @@
 import type { Socket } from 'node:net';
 import type { PolicyRequest } from '../decision/request.ts';
 import { DUNNO_LINE } from './action-line.ts';
-import { READ_BYTES, readFrom } from './read-buffer.ts';
+import { READ_BYTES, readFrom, viewOf } from './read-buffer.ts';
 import { RequestParser, type RequestSink } from './request-parser.ts';
 import { REQUEST_TIMEOUT_MS, type Trouble, UNREAD_TIMEOUT_MS } from './trouble.ts';
 
@@ -33,6 +33,12 @@ const LINGER_MS = 2_000;
 /** Bytes that a client may send after its trouble before the connection is cut. */
 const LINGER_BYTES = 1 << 20;
 
+/**
+ * Requests answered before the others have their turn. Postfix asks one and waits; thousands of the smallest ones fit into
+ * what is read at once, and their replies are many times longer.
+ */
+const REQUESTS_A_TURN = 16;
+
 /** Turns of the event loop after which everything that had arrived on a connection has been read. */
 const TURNS_TO_READ = 2;
 
@@ -54,6 +60,10 @@ export class Connection implements RequestSink {
   #reply = NO_REPLY;
   readonly #more: Buffer[] = [];
   #trouble: Trouble | undefined;
+
+  /** What was read and is not answered yet, and when it came. */
+  #rest: Buffer | undefined;
+  #restArrivedAt = 0;
 
   /** When the first byte of the unfinished request came. */
   #requestBegan = NEVER;
@@ -129,8 +139,12 @@ export class Connection implements RequestSink {
       if (this.#discarded > LINGER_BYTES) this.#socket.destroy();
       return;
     }
+    this.#answer(bytes, view, length, this.#host.arrived(), false);
+  }
+
+  /** Answers what the bytes ask, as much of it as has its turn. `isRest`: they are our own, and had to wait for it. */
+  #answer(bytes: Buffer, view: DataView, length: number, arrivedAt: number, isRest: boolean): void {
     const host = this.#host;
-    const arrivedAt = host.arrived();
     const trouble = this.#parser.read(bytes, view, length, this) ?? this.#trouble;
     const requests = this.#requests;
     const replies = this.#more.length === 0 ? this.#reply : Buffer.concat([this.#reply, ...this.#more.splice(0)]);
@@ -138,25 +152,39 @@ export class Connection implements RequestSink {
     if (trouble !== undefined) {
       this.#closeInTrouble(trouble, requests === 0 ? NO_REPLY : replies);
       host.answered(requests, arrivedAt);
+      if (isRest) this.#socket.resume();
       return;
+    }
+    const { stoppedAt } = this.#parser;
+    if (stoppedAt >= 0 && stoppedAt < length) {
+      this.#rest = isRest ? bytes.subarray(stoppedAt) : Buffer.from(bytes.subarray(stoppedAt, length));
+      this.#restArrivedAt = arrivedAt;
     }
     if (!this.#parser.midRequest) this.#requestBegan = NEVER;
     else if (requests !== 0 || this.#requestBegan === NEVER) this.#requestBegan = host.now();
     if (requests !== 0 && !this.#socket.write(replies)) {
       this.#paused = true;
       this.#socket.pause();
-    } else if (length >= READ_BYTES) this.#yield();
+    } else if (this.#rest !== undefined || isRest || length >= READ_BYTES) this.#yield();
     host.answered(requests, arrivedAt);
   }
 
-  /** There is more to read, and Node would read on at once: lets the other connections have their turn first. */
+  /** There is more to answer, or to read, which Node would do at once: lets the other connections have their turn first. */
   #yield(): void {
     this.#yielding = true;
     this.#socket.pause();
     setImmediate(() => {
       this.#yielding = false;
-      if (!this.#paused) this.#socket.resume();
+      if (!this.#paused) this.#goOn();
     });
+  }
+
+  /** With what was read, then with reading. */
+  #goOn(): void {
+    const rest = this.#rest;
+    this.#rest = undefined;
+    if (rest === undefined || this.#closingSince !== NEVER || this.#socket.destroyed) this.#socket.resume();
+    else this.#answer(rest, viewOf(rest), rest.length, this.#restArrivedAt, true);
   }
 
   /** The parser has found a request, see {@link RequestSink}. */
@@ -169,7 +197,7 @@ export class Connection implements RequestSink {
     if (this.#requests === 0) this.#reply = reply;
     else this.#more.push(reply);
     this.#requests += 1;
-    return true;
+    return this.#requests < REQUESTS_A_TURN;
   }
 
   #drained(): void {
@@ -177,7 +205,7 @@ export class Connection implements RequestSink {
     if (!this.#paused) return;
     this.#paused = false;
     if (this.#requestBegan !== NEVER) this.#requestBegan = this.#host.now();
-    this.#socket.resume();
+    this.#goOn();
     if (this.#finishing) this.#finishAfter(TURNS_TO_READ);
   }
 

@@ -23,7 +23,8 @@ import { MAX_REQUEST_ATTRIBUTES, MAX_REQUEST_BYTES, type RequestTrouble } from '
 export interface RequestSink {
   /**
    * A request is whole: {@link RequestParser.request} holds it until the call returns. `isAccessPolicy` tells whether
-   * it is of type smtpd_access_policy; what it holds means nothing otherwise. False ends the parsing for good.
+   * it is of type smtpd_access_policy; what it holds means nothing otherwise. False stops the parsing, see
+   * {@link RequestParser.stoppedAt}.
    */
   requested(isAccessPolicy: boolean): boolean;
 }
@@ -126,13 +127,16 @@ const MAX_DIGITS = 9;
 
 const NOTHING = Buffer.alloc(0);
 
+/** No place in a chunk. */
+const NOWHERE = -1;
+
 /**
  * Where the `=` stood in the n-th line of some request before. Every Postfix sends its attributes in one order, so it
  * mostly stands there again, and the names that do not count need not be read. Always verified; shared by all parsers.
  */
 const likelyEquals = new Uint8Array(MAX_REQUEST_ATTRIBUTES + 1);
 
-/** One connection's parser. After trouble, or a sink's false, it must not be used again. */
+/** One connection's parser. After trouble it must not be used again. */
 export class RequestParser {
   /** Filled anew for each request; whoever keeps something of it copies it. */
   readonly request: PolicyRequest = {
@@ -155,6 +159,15 @@ export class RequestParser {
   /** The beginning of a line that the next chunk goes on with, `#splitLength` bytes long. */
   #split: Buffer = NOTHING;
   #splitLength = 0;
+  #stoppedAt = NOWHERE;
+
+  /**
+   * Where in the chunk that was read last the sink has stopped the parsing, at the end of a request; below 0 if it has
+   * not. What follows there has to be read again, if it is to be read at all.
+   */
+  get stoppedAt(): number {
+    return this.#stoppedAt;
+  }
 
   /** Whether part of a request has been read, and not its end. To be asked between chunks. */
   get midRequest(): boolean {
@@ -167,6 +180,7 @@ export class RequestParser {
    */
   read(bytes: Buffer, view: DataView, length: number, sink: RequestSink): RequestTrouble | undefined {
     let at = 0;
+    this.#stoppedAt = NOWHERE;
     if (this.#splitLength !== 0) {
       const chunk = bytes.subarray(0, length);
       const lineEnd = chunk.indexOf(LF);
@@ -186,6 +200,10 @@ export class RequestParser {
     }
     const trouble = this.#parse(bytes, view, at, length, sink);
     if (trouble !== undefined) return trouble;
+    if (this.#stoppedAt !== NOWHERE) {
+      this.#began = 0;
+      return undefined;
+    }
     this.#began -= length;
     return -this.#began >= MAX_REQUEST_BYTES ? 'too-large' : undefined;
   }
@@ -281,7 +299,12 @@ export class RequestParser {
             request.instance = text(bytes, instanceAt, instanceEnd, bits, request.instance);
           }
         }
-        if (!sink.requested(isAccessPolicy)) return undefined;
+        if (!sink.requested(isAccessPolicy)) {
+          this.#attributes = 0;
+          this.#isAccessPolicy = false;
+          this.#stoppedAt = next;
+          return undefined;
+        }
         continued = false;
         bits = 0;
         attributes = 0;

@@ -133,7 +133,9 @@ export class RunningService {
 }
 
 function parseLine(line: string): Readonly<Record<string, unknown>> {
-  const value: unknown = JSON.parse(Buffer.from(line, 'latin1').toString());
+  const text = Buffer.from(line, 'latin1').toString();
+  if (!text.startsWith('{')) throw new Error(`not an event: ${text}`);
+  const value: unknown = JSON.parse(text);
   if (typeof value !== 'object' || value === null) throw new Error(`not an event: ${line}`);
   return value as Readonly<Record<string, unknown>>;
 }
