@@ -3,10 +3,8 @@
 import assert from 'node:assert/strict';
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import type { ReportBounds } from '../../src/report/report-store.ts';
 import { StateFile } from '../../src/report/state-file.ts';
-import { crashEverywhere } from '../harness/crash-points.ts';
 import { Workspace } from '../harness/workspace.ts';
 import { linesOf, rowOf } from './rows.ts';
 
@@ -145,42 +143,5 @@ describe('a state file', () => {
     for (const path of [left, live]) await writeFile(path, 'x');
     await place.open().add([one], 100);
     assert.deepEqual(await place.names(), [`.tlswarden-${process.ppid}-0.tmp`, 'report']);
-  });
-});
-
-const writer = fileURLToPath(new URL('./write-process.js', import.meta.url));
-
-test('a writer killed at any call leaves the old counts or the new ones, and loses nothing that was kept', async (t) => {
-  const workspace = await Workspace.of(t);
-  const directory = workspace.path('state');
-  const path = workspace.path('state', 'report');
-  await mkdir(directory);
-  const open = (): StateFile => new StateFile(path, bounds, { error: (_, message) => assert.fail(message) });
-  const counted = async (): Promise<readonly string[]> => linesOf((await open().read())?.rows ?? []);
-  const old = 'example.com incoming a.example plaintext=1';
-  await crashEverywhere(t, {
-    workspace,
-    some: 8,
-    async prepare() {
-      await rm(path, { force: true });
-      await open().add([one], 100);
-    },
-    writer: () => ({ command: [writer, path, 'r.example', '3'] }),
-    async holds({ killed, said }) {
-      const kept = said.split('\n').length - 1;
-      const states = [kept, kept + 1].map((n) => [
-        old,
-        ...(n === 0 ? [] : [`example.com incoming r.example plaintext=${n}`]),
-      ]);
-      const found = JSON.stringify(await counted());
-      assert.ok(
-        (killed ? states : states.slice(0, 1)).some((state) => JSON.stringify(state) === found),
-        `${said}${found}`,
-      );
-      // The next one goes on from there, and clears away what is left.
-      await open().add([two], 200);
-      assert.equal((await counted()).length, JSON.parse(found).length + 1);
-      assert.deepEqual(await readdir(directory), ['report']);
-    },
   });
 });
