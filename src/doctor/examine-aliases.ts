@@ -3,13 +3,14 @@
  * delivery then holds for a server that is none of the address that the mail goes to.
  */
 import { parseDomain } from '../address/domain-name.ts';
+import { withOptions } from '../apply/master-entry.ts';
 import { DATA_RESTRICTIONS, RECIPIENT_RESTRICTIONS } from '../fragments/main-parameters.ts';
 import { splitValue } from '../fragments/value-list.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import { hopsAsked } from './entrance.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
-import { dataList, recipientList } from './restriction-lists.ts';
+import { dataList, mendLists, recipientList } from './restriction-lists.ts';
 import { namesOf, type Sample } from './sample.ts';
 import type { TableLookups } from './table-lookups.ts';
 
@@ -79,31 +80,23 @@ const SECOND_PASS = '127.0.0.1:10026';
 
 /** The README's recipe: receipt is asked about at the entrances there are, delivery at a new one that mail passes afterwards. */
 function twoPasses(host: Host): readonly string[] {
-  const { postfix, mending, entrances } = host;
+  const { mending, entrances } = host;
   if (entrances.some(({ filter }) => filter !== undefined)) return [];
   const name = `${SECOND_PASS}/inet`;
-  const second = { name, program: 'smtpd', isChrooted: false, raw: new Map(), expanded: new Map() };
+  const options = new Map([
+    ['content_filter', ''],
+    ['receive_override_options', 'no_address_mappings'],
+    ['smtpd_relay_restrictions', 'permit_mynetworks,reject'],
+    [RECIPIENT_RESTRICTIONS, recipientList(host, '', 'delivery')],
+    [DATA_RESTRICTIONS, dataList(host, '', 'delivery')],
+  ]);
   const first = entrances
     .filter(({ atRecipient }) => hopsAsked(atRecipient).has('delivery'))
-    .flatMap(({ service }) => [
-      ...mending.setFor(
-        service,
-        RECIPIENT_RESTRICTIONS,
-        recipientList(host, postfix.raw(RECIPIENT_RESTRICTIONS, service), 'receipt'),
-      ),
-      ...mending.setFor(service, DATA_RESTRICTIONS, dataList(host, postfix.raw(DATA_RESTRICTIONS, service), 'receipt')),
-    ]);
+    .flatMap((entrance) => mendLists(host, entrance, 'receipt'));
+  const [address, port] = SECOND_PASS.split(':');
   return [
-    mending.postconf('-M', `${name}=${SECOND_PASS} inet n - n - - smtpd`),
-    mending.postconf(
-      '-P',
-      `${name}/content_filter=`,
-      `${name}/receive_override_options=no_address_mappings`,
-      `${name}/smtpd_relay_restrictions=permit_mynetworks,reject`,
-    ),
-    ...mending.override(second, RECIPIENT_RESTRICTIONS, recipientList(host, '', 'delivery')),
-    ...mending.override(second, DATA_RESTRICTIONS, dataList(host, '', 'delivery')),
+    mending.postconf('-M', `${name} = ${withOptions(`${SECOND_PASS} inet n - n - - smtpd`, options)}`),
     ...new Set(first),
-    ...mending.set({ content_filter: `smtp:[${SECOND_PASS.split(':')[0]}]:${SECOND_PASS.split(':')[1]}` }),
+    ...mending.set({ content_filter: `smtp:[${address}]:${port}` }),
   ];
 }

@@ -9,7 +9,7 @@ import { beforeRelayCheck } from './examine-relay-check.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
 import type { MasterService } from './postfix-configuration.ts';
-import { mendList } from './restriction-lists.ts';
+import { mendLists } from './restriction-lists.ts';
 import { holdsUp } from './service-call.ts';
 
 export function examineEntrances(host: Host): readonly Finding[] {
@@ -48,7 +48,7 @@ function notAsked(host: Host, entrance: Entrance): Finding {
     where: `${host.postfix.placeOf(RECIPIENT_RESTRICTIONS, service)}: ${RECIPIENT_RESTRICTIONS}`,
     what: `${service.name} of master.cf takes mail without asking tlswarden: ${RECIPIENT_RESTRICTIONS} has no check_policy_service for it.`,
     why: 'TLS on receipt is not asked for there, nor TLS on delivery that depends on the sender.',
-    mend: mendList(host, entrance, RECIPIENT_RESTRICTIONS),
+    mend: mendLists(host, entrance, undefined, [RECIPIENT_RESTRICTIONS]),
   };
 }
 
@@ -75,7 +75,7 @@ function strayCalls(host: Host, entrance: Entrance): readonly Finding[] {
       where: `${host.postfix.placeOf(stray.parameter, entrance.service)}: ${stray.parameter}`,
       what: `Postfix asks tlswarden at ${stray.call.address}; server.listen says ${[...host.names.addresses].join(', ')}.`,
       why: 'Where nobody answers every client is told 451 4.3.5; a service that was forgotten there answers by other settings.',
-      mend: mendList(host, entrance, parameter),
+      mend: mendLists(host, entrance, undefined, [parameter]),
     };
     return [finding];
   });
@@ -99,12 +99,9 @@ function hopsMissing(
         where: `${postfix.placeOf(behind.parameter, service)}: ${behind.parameter}`,
         what: `"${behind.permit}" stands before tlswarden and can let mail pass.`,
         why: 'What is let pass there is not looked at any further: tlswarden is never asked about it.',
-        mend: mendList(
-          host,
-          entrance,
+        mend: mendLists(host, entrance, behind.call.context === 'both' ? undefined : behind.call.context, [
           RECIPIENT_RESTRICTIONS,
-          behind.call.context === 'both' ? undefined : behind.call.context,
-        ),
+        ]),
       },
     ];
   }
@@ -117,7 +114,7 @@ function hopsMissing(
       where,
       what: `${service.name} asks tlswarden about delivery only (policy_context=delivery), and no other entrance stands before it.`,
       why: 'Mail that has to arrive over TLS is taken without.',
-      mend: bothHops(host, entrance),
+      mend: mendLists(host, entrance, undefined),
     });
   }
   const isAskedLater =
@@ -132,15 +129,10 @@ function hopsMissing(
       mend:
         entrance.filter !== undefined && inner !== undefined
           ? askAt(host, inner.service, 'delivery')
-          : bothHops(host, entrance),
+          : mendLists(host, entrance, undefined),
     });
   }
   return found;
-}
-
-/** Both hops at one entrance. */
-function bothHops(host: Host, entrance: Entrance): readonly string[] {
-  return [...mendList(host, entrance, RECIPIENT_RESTRICTIONS), ...mendList(host, entrance, DATA_RESTRICTIONS)];
 }
 
 function dataMissing(host: Host, entrance: Entrance): readonly Finding[] {
@@ -159,7 +151,7 @@ function dataMissing(host: Host, entrance: Entrance): readonly Finding[] {
           ? `${service.name} does not ask tlswarden at DATA.`
           : `At DATA "${permit}" stands before tlswarden and can let mail pass.`,
       why: 'Which way a message goes is settled at DATA: without, its recipients may go another way than they have to.',
-      mend: mendList(host, entrance, DATA_RESTRICTIONS, context === 'delivery' ? 'delivery' : undefined),
+      mend: mendLists(host, entrance, context === 'delivery' ? 'delivery' : undefined, [DATA_RESTRICTIONS]),
     },
   ];
 }
@@ -171,7 +163,7 @@ function defaultActions(host: Host, entrance: Entrance): readonly Finding[] {
     const what = `While tlswarden does not answer, Postfix does "${call.defaultAction}".`;
     const hop = call.context === 'both' ? undefined : call.context;
     const list = parameter === DATA_RESTRICTIONS ? DATA_RESTRICTIONS : RECIPIENT_RESTRICTIONS;
-    const mend = mendList(host, entrance, list, hop);
+    const mend = mendLists(host, entrance, hop, [list]);
     if (!holdsUp(call.defaultAction)) {
       const why = 'Mail passes without anybody having asked for TLS whenever the service is away.';
       return [{ id: 'default-action', severity: 'breach', where, what, why, mend }];
@@ -209,12 +201,9 @@ function tableMissing(host: Host, entrance: Entrance): readonly Finding[] {
       where: `${postfix.placeOf(RECIPIENT_RESTRICTIONS, entrance.service)}: ${RECIPIENT_RESTRICTIONS}`,
       what: `${entrance.service.name} does not look into the table receipt_access before it lets mail pass.`,
       why: 'The table refuses plaintext for recipients that need TLS from everyone, even should the service be mistaken.',
-      mend: mendList(
-        host,
-        entrance,
+      mend: mendLists(host, entrance, hopsAsked(entrance.atRecipient).has('delivery') ? undefined : 'receipt', [
         RECIPIENT_RESTRICTIONS,
-        hopsAsked(entrance.atRecipient).has('delivery') ? undefined : 'receipt',
-      ),
+      ]),
     },
   ];
 }

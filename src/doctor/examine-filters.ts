@@ -7,7 +7,7 @@ import { type Entrance, hopsAsked } from './entrance.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
 import type { MasterService } from './postfix-configuration.ts';
-import { dataList, mendList, recipientList } from './restriction-lists.ts';
+import { listFor, mendLists } from './restriction-lists.ts';
 
 /** Where a filter gives mail back that has been asked about receipt before. */
 export function isInner({ entrances }: Host, entrance: Entrance): boolean {
@@ -32,12 +32,7 @@ export function filterPassedBy(host: Host, entrance: Entrance): readonly Finding
   const inner = innerEntrance(host);
   const isProxy = filter === 'smtpd_proxy_filter';
   // Where this entrance alone has the filter, the others go on asking about both hops.
-  const receiptOnly = service.raw.has(filter)
-    ? askAt(host, service, 'receipt')
-    : [
-        ...mendList(host, entrance, RECIPIENT_RESTRICTIONS, 'receipt'),
-        ...mendList(host, entrance, DATA_RESTRICTIONS, 'receipt'),
-      ];
+  const receiptOnly = service.raw.has(filter) ? askAt(host, service, 'receipt') : mendLists(host, entrance, 'receipt');
   const mend = inner === undefined ? [] : [...receiptOnly, ...askAt(host, inner.service, 'delivery')];
   return [
     {
@@ -59,11 +54,9 @@ export function filterPassedBy(host: Host, entrance: Entrance): readonly Finding
 
 /** One hop asked about at one service alone. */
 export function askAt(host: Host, service: MasterService, hop: Hop): readonly string[] {
-  const { postfix, mending } = host;
-  const recipient = recipientList(host, postfix.raw(RECIPIENT_RESTRICTIONS, service), hop);
-  const data = dataList(host, postfix.raw(DATA_RESTRICTIONS, service), hop);
-  return [
-    ...mending.override(service, RECIPIENT_RESTRICTIONS, recipient),
-    ...mending.override(service, DATA_RESTRICTIONS, data),
-  ];
+  const lists = [RECIPIENT_RESTRICTIONS, DATA_RESTRICTIONS] as const;
+  return host.mending.override(
+    service,
+    Object.fromEntries(lists.map((name) => [name, listFor(host, service, name, hop)])),
+  );
 }

@@ -6,7 +6,7 @@ import { mayPermit, readRestrictions } from '../fragments/restrictions.ts';
 import { type Entrance, RELAY_RESTRICTIONS } from './entrance.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
-import { mendList, withoutOurs } from './restriction-lists.ts';
+import { listFor, mendLists, withoutOurs } from './restriction-lists.ts';
 
 /** Whether strangers' recipients elsewhere come to the service, which has nothing to say of them. */
 export function beforeRelayCheck(host: Host, entrance: Entrance): readonly Finding[] {
@@ -26,14 +26,10 @@ export function beforeRelayCheck(host: Host, entrance: Entrance): readonly Findi
       // In a list that smtpd_delay_reject puts off there is no place behind the check.
       mend: [RECIPIENT_RESTRICTIONS, RELAY_RESTRICTIONS].includes(first.parameter)
         ? mendRelayCheck(host, entrance)
-        : [
-            ...host.mending.setFor(
-              entrance.service,
-              first.parameter,
-              withoutOurs(host, postfix.raw(first.parameter, entrance.service)),
-            ),
-            ...mendList(host, entrance, RECIPIENT_RESTRICTIONS),
-          ],
+        : host.mending.setFor(entrance.service, {
+            [first.parameter]: withoutOurs(host, postfix.raw(first.parameter, entrance.service)),
+            [RECIPIENT_RESTRICTIONS]: listFor(host, entrance.service, RECIPIENT_RESTRICTIONS, undefined),
+          }),
     },
   ];
 }
@@ -49,7 +45,7 @@ function mendRelayCheck(host: Host, entrance: Entrance): readonly string[] {
   const before = recipient.slice(0, at);
   // Where nothing permits before the check, tlswarden just has to come behind it.
   if (!checksRelay && at >= 0 && !before.some(({ name }) => mayPermit(name))) {
-    return mendList(host, entrance, RECIPIENT_RESTRICTIONS);
+    return mendLists(host, entrance, undefined, [RECIPIENT_RESTRICTIONS]);
   }
   const relay =
     at < 0
@@ -59,8 +55,8 @@ function mendRelayCheck(host: Host, entrance: Entrance): readonly string[] {
           .map(({ text }) => text)
           .join(', ');
   const first = 'smtpd_relay_before_recipient_restrictions';
-  return [
-    ...(checksRelay ? [] : mending.setFor(service, RELAY_RESTRICTIONS, relay)),
-    ...(postfix.isYes(first, service) ? [] : mending.setFor(service, first, 'yes')),
-  ];
+  return mending.setFor(service, {
+    ...(checksRelay ? {} : { [RELAY_RESTRICTIONS]: relay }),
+    ...(postfix.isYes(first, service) ? {} : { [first]: 'yes' }),
+  });
 }

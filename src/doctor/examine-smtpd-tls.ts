@@ -45,7 +45,7 @@ function level({ postfix, mending }: Host, service: MasterService): readonly Fin
         where: `${postfix.placeOf(LEVEL, service)}: ${LEVEL}`,
         what: `It is ${present === '' ? 'empty' : `"${present}"`}: ${service.name} offers no STARTTLS.`,
         why,
-        mend: isOwn ? [...mending.setFor(service, LEVEL, 'may'), ...mending.reload] : mending.apply,
+        mend: isOwn ? [...mending.setFor(service, { [LEVEL]: 'may' }), ...mending.reload] : mending.apply,
       },
     ];
   }
@@ -59,7 +59,7 @@ function level({ postfix, mending }: Host, service: MasterService): readonly Fin
       what: `It names starttls: ${service.name} does not say that it can do TLS.`,
       why,
       mend: [
-        ...mending.setFor(service, name, discarded.filter((word) => word.toLowerCase() !== 'starttls').join(',')),
+        ...mending.setFor(service, { [name]: discarded.filter((word) => word.toLowerCase() !== 'starttls').join(',') }),
         ...mending.reload,
       ],
     },
@@ -93,7 +93,7 @@ function certificate(
       why: 'A client that has to use TLS cannot: its mail is refused.',
       mend: [
         `(umask 077; ${shellWords(...openssl, '-keyout', key, '-out', chain)})`,
-        ...mending.setFor(service, name, `${key}, ${chain}`),
+        ...mending.setFor(service, { [name]: `${key}, ${chain}` }),
         ...mending.reload,
       ],
       note: 'This makes a certificate that nobody vouches for, which is enough for STARTTLS; one of an authority is better.',

@@ -84,7 +84,9 @@ export function examineReference(
     service === undefined
       ? mending.apply
       : [
-          ...mending.setFor(service, parameter, [wanted, ...elements.filter((one) => !isTableAt(one, path))].join(',')),
+          ...mending.setFor(service, {
+            [parameter]: [wanted, ...elements.filter((one) => !isTableAt(one, path))].join(','),
+          }),
           ...mending.reload,
         ];
   if (at < 0) {

@@ -77,7 +77,7 @@ export function examinePolicyClients(host: Host, transports: Iterable<string>): 
         where: `${postfix.placeOf('smtp_fallback_relay', service)}: smtp_fallback_relay`,
         what: `It is "${fallback}" for ${service.name}.`,
         why: 'Mail of a domain in tls_policy that could not have its TLS goes there, where nothing is known of it.',
-        mend: [...mending.setFor(service, 'smtp_fallback_relay', ''), ...mending.reload],
+        mend: [...mending.setFor(service, { smtp_fallback_relay: '' }), ...mending.reload],
       });
     }
     return found;

@@ -2,6 +2,7 @@
  * The commands that mend what is found, exactly as one types them on this host. Pure: it writes command lines and runs none.
  */
 import { resolve } from 'node:path';
+import { withOptions } from '../apply/master-entry.ts';
 import { DEFAULT_PATH } from '../main-file/main-file.ts';
 import { KeyLocator } from '../toml/locate-key.ts';
 import type { MasterService } from './postfix-configuration.ts';
@@ -87,17 +88,25 @@ export class Mending {
     ];
   }
 
-  /** Sets a parameter where a service has it from. */
-  setFor(service: MasterService, parameter: string, value: string): readonly string[] {
-    if (service.raw.has(parameter)) return this.override(service, parameter, value);
-    return [this.postconf('-e', `${parameter} = ${value}`.trimEnd())];
+  /** Sets parameters where a service has them from: its own entry of master.cf, or main.cf. */
+  setFor(service: MasterService, parameters: Readonly<Record<string, string>>): readonly string[] {
+    const all = Object.entries(parameters);
+    const own = all.filter(([name]) => service.raw.has(name));
+    const main = all.filter(([name]) => !service.raw.has(name)).map(([name, value]) => `${name} = ${value}`.trimEnd());
+    return [
+      ...(main.length === 0 ? [] : [this.postconf('-e', ...main)]),
+      ...this.override(service, Object.fromEntries(own)),
+    ];
   }
 
-  /** Sets a parameter for one service. postconf -P takes no white space: a list gets a name in main.cf. */
-  override(service: MasterService, parameter: string, value: string): readonly string[] {
-    if (!/\s/u.test(value)) return [this.postconf('-P', `${service.name}/${parameter}=${value}`)];
-    const name = `tlswarden_${service.name.replace(/\/\w+$/u, '').replaceAll(/\W+/gu, '_')}_${parameter}`;
-    return [this.postconf('-e', `${name} = ${value}`), this.postconf('-P', `${service.name}/${parameter}=$${name}`)];
+  /** Sets parameters for one service alone. `postconf -P` takes no white space; `postconf -M` takes the whole entry. */
+  override({ name, entry }: MasterService, parameters: Readonly<Record<string, string>>): readonly string[] {
+    const all = Object.entries(parameters);
+    if (all.length === 0) return [];
+    if (all.some(([, value]) => /\s/u.test(value))) {
+      return [this.postconf('-M', `${name} = ${withOptions(entry, new Map(all))}`)];
+    }
+    return [this.postconf('-P', ...all.map(([parameter, value]) => `${name}/${parameter}=${value}`))];
   }
 
   /** These commands, each once, and Postfix told at the end. */

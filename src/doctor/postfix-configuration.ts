@@ -10,6 +10,8 @@ import { splitValue } from '../fragments/value-list.ts';
 export interface MasterService {
   /** `smtp/inet`. */
   readonly name: string;
+  /** The whole of it in one line. */
+  readonly entry: string;
   /** The program that it runs: `smtpd`. */
   readonly program: string;
   /** Whether it runs in the queue directory, and sees no file outside. */

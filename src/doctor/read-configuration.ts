@@ -1,19 +1,20 @@
 /**
  * Reads main.cf and master.cf whole, by postconf(1). It reads nothing else and writes nothing.
  */
-import { postconf, readAssignments, repeatedParameters } from '../fragments/postconf.ts';
+import { masterEntries, postconf, readAssignments, repeatedParameters } from '../fragments/postconf.ts';
 import { type MasterService, PostfixConfiguration } from './postfix-configuration.ts';
 
 /** Rejects with {@link PostconfError}. */
 export async function readConfiguration(directory: string): Promise<PostfixConfiguration> {
   const read = async (...options: readonly string[]): Promise<ReadonlyMap<string, string>> =>
     readAssignments(await postconf(directory, options));
-  const [raw, expanded, fields, rawOptions, expandedOptions, repeated] = await Promise.all([
+  const [raw, expanded, fields, rawOptions, expandedOptions, entries, repeated] = await Promise.all([
     read(),
     read('-x'),
     read('-F'),
     read('-P'),
     read('-Px'),
+    masterEntries(directory),
     repeatedParameters(directory),
   ]);
   const services: MasterService[] = [];
@@ -22,6 +23,7 @@ export async function readConfiguration(directory: string): Promise<PostfixConfi
     if (name === undefined) continue;
     services.push({
       name,
+      entry: entries.get(name) ?? '',
       program: command.split(/\s/u, 1)[0] ?? '',
       isChrooted: fields.get(`${name}/chroot`) === 'y',
       raw: optionsOf(name, rawOptions),

@@ -2,12 +2,13 @@
  * Lists of restrictions as they should be, with what is there now kept: what `postfix apply` does for one list, also where
  * a site asks for one hop here and for the other elsewhere. Pure.
  */
-import { type DATA_RESTRICTIONS, policyServiceCall, RECIPIENT_RESTRICTIONS } from '../fragments/main-parameters.ts';
+import { DATA_RESTRICTIONS, policyServiceCall, RECIPIENT_RESTRICTIONS } from '../fragments/main-parameters.ts';
 import { readRestrictions, withOurs } from '../fragments/restrictions.ts';
 import { isTableAt, splitValue } from '../fragments/value-list.ts';
 import type { Hop } from '../settings/setting.ts';
 import type { Entrance } from './entrance.ts';
 import type { Host } from './host.ts';
+import type { MasterService } from './postfix-configuration.ts';
 import { readCall, wasOurs } from './service-call.ts';
 
 /** smtpd_recipient_restrictions that ask about `hop`, or about both. */
@@ -30,20 +31,31 @@ export function withoutOurs(host: Host, present: string): string {
   return withOurs(present, [], (text) => isOurs(host, text));
 }
 
-/** A list of one entrance set right: by `postfix apply`, where that does just this. */
-export function mendList(
+type ListName = typeof RECIPIENT_RESTRICTIONS | typeof DATA_RESTRICTIONS;
+
+/** Lists of one entrance set right, both unless one is named: by `postfix apply`, where that does just this. */
+export function mendLists(
   host: Host,
   { service }: Pick<Entrance, 'service'>,
-  parameter: typeof RECIPIENT_RESTRICTIONS | typeof DATA_RESTRICTIONS,
-  hop?: Hop,
+  hop: Hop | undefined,
+  names: readonly ListName[] = [RECIPIENT_RESTRICTIONS, DATA_RESTRICTIONS],
 ): readonly string[] {
-  const { postfix, mending, fragments } = host;
-  const make = parameter === RECIPIENT_RESTRICTIONS ? recipientList : dataList;
-  const value = make(host, postfix.raw(parameter, service), hop);
-  const applied = service.raw.has(parameter)
-    ? fragments.overrides.find((one) => one.service === service.name && one.parameter === parameter)
-    : fragments.parameters.find((one) => one.parameter === parameter);
-  return applied?.value === value ? mending.apply : mending.setFor(service, parameter, value);
+  const values = Object.fromEntries(names.map((name) => [name, listFor(host, service, name, hop)]));
+  const isApplied = names.every((name) => appliedValue(host, service, name) === values[name]);
+  return isApplied ? host.mending.apply : host.mending.setFor(service, values);
+}
+
+/** A list as it should be at a service. */
+export function listFor(host: Host, service: MasterService, name: ListName, hop: Hop | undefined): string {
+  const present = host.postfix.raw(name, service);
+  return name === RECIPIENT_RESTRICTIONS ? recipientList(host, present, hop) : dataList(host, present, hop);
+}
+
+function appliedValue({ fragments }: Host, service: MasterService, name: ListName): string | undefined {
+  const found = service.raw.has(name)
+    ? fragments.overrides.find((one) => one.service === service.name && one.parameter === name)
+    : fragments.parameters.find((one) => one.parameter === name);
+  return found?.value;
 }
 
 function isOurs({ postfix, names }: Host, restriction: string): boolean {

@@ -108,6 +108,12 @@ describe('doctor', { concurrency: 2 }, () => {
     assert.deepEqual(await patient.findings(), []);
   }
 
+  /** What doctor's commands have set `postfix apply` leaves alone. */
+  async function isKeptByApply(patient: Patient): Promise<void> {
+    const [before, after] = [await patient.files(), await patient.mend([patient.apply]).then(() => patient.files())];
+    assert.deepEqual(after, before);
+  }
+
   test('finds what the README says, and nothing else', async () => {
     const readme = await readFile(new URL('../../../README.md', import.meta.url), 'utf8');
     const section = readme.slice(
@@ -305,6 +311,7 @@ describe('doctor', { concurrency: 2 }, () => {
       await patient.edit('config/master.cf', (text) => text + reinjection);
     });
     await cures(patient, 'breach content-filter');
+    await isKeptByApply(patient);
   });
 
   test('has delivery asked about behind a proxy, before which FILTER is ignored', async () => {
@@ -313,6 +320,7 @@ describe('doctor', { concurrency: 2 }, () => {
       await patient.postconf('-P', 'smtp/inet/smtpd_proxy_filter=127.0.0.1:10024');
     });
     await cures(patient, 'breach proxy-filter');
+    await isKeptByApply(patient);
   });
 
   test('has virtual aliases rewritten before delivery is asked about, where they lead elsewhere', async () => {
@@ -323,6 +331,7 @@ describe('doctor', { concurrency: 2 }, () => {
     const [finding] = await patient.findings();
     assert.match(finding?.what ?? '', /mail for example\.com to office@firm\.example/u);
     await cures(patient, 'breach alias-elsewhere');
+    await isKeptByApply(patient);
   });
 
   test('compares where Postfix sends mail with where the settings say that it goes', async () => {

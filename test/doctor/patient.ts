@@ -111,6 +111,15 @@ export class Patient {
     return findings.filter(({ id }) => id !== 'postfix-not-running' && id !== 'service-silent');
   }
 
+  get apply(): string {
+    return `tlswarden --config ${this.directory}/tlswarden.toml postfix apply`;
+  }
+
+  /** main.cf and master.cf. */
+  async files(): Promise<readonly string[]> {
+    return await Promise.all(['main.cf', 'master.cf'].map((name) => readFile(join(this.config, name), 'utf8')));
+  }
+
   /** Runs commands as they are printed, one after the other. Nobody serves here, and systemd has nothing to restart. */
   async mend(commands: readonly string[]): Promise<void> {
     const runnable = [...new Set(commands)].filter((command) => !/ serve$|^systemctl /u.test(command));
