@@ -48,6 +48,11 @@ export interface ChangeEntry extends Position {
   readonly differences: readonly string[];
 }
 
+/** Characters of a record, beyond which no host takes it in: more than all that a domain may say in its lists. */
+export const MAX_RECORD = 16 * 1024 * 1024;
+/** Domains of one entry that are read one by one; tlswarden writes no entry of as many. */
+export const MAX_NAMES = 10_000;
+
 /** A domain's record, in its one form. */
 export function formatRecordJson(name: DomainName, table: Table): string {
   return JSON.stringify({ domain: name, ...normalRecord(table) });
@@ -55,6 +60,7 @@ export function formatRecordJson(name: DomainName, table: Table): string {
 
 /** The domain's table in a record; or what is wrong with that, in words. */
 export function parseRecordJson(name: string, text: string): Table | string {
+  if (text.length > MAX_RECORD) return `its record in Redis is longer than ${MAX_RECORD} characters`;
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -2,7 +2,15 @@
  * What is read of Redis, as commands and nothing more: records, entries of the stream, and where the stream is. It keeps
  * nothing and decides nothing.
  */
-import { ADOPTED_KEY, CHANGES_KEY, type ChangeEntry, DOMAINS_KEY, type Position, parseEntries } from './layout.ts';
+import {
+  ADOPTED_KEY,
+  CHANGES_KEY,
+  type ChangeEntry,
+  DOMAINS_KEY,
+  MAX_NAMES,
+  type Position,
+  parseEntries,
+} from './layout.ts';
 import { type RedisLink, RedisTrouble } from './redis-link.ts';
 
 /** Domains in one reply. */
@@ -52,10 +60,14 @@ export async function* allRecords(link: RedisLink): AsyncIterable<readonly Named
   }
 }
 
-/** The records of these names, all as they are at one moment; null where there is none. */
+/** The records of these names, {@link MAX_NAMES} at one moment; null where there is none. */
 export async function recordsOf(link: RedisLink, names: readonly string[]): Promise<readonly (string | null)[]> {
-  if (names.length === 0) return [];
-  return (await link.command('HMGET', DOMAINS_KEY, ...names)) as readonly (string | null)[];
+  const records: (string | null)[] = [];
+  for (let from = 0; from < names.length; from += MAX_NAMES) {
+    const some = await link.command('HMGET', DOMAINS_KEY, ...names.slice(from, from + MAX_NAMES));
+    for (const record of some as readonly (string | null)[]) records.push(record);
+  }
+  return records;
 }
 
 /** How many records there are, if the stream stands at this very id; undefined: it has moved on. */

@@ -6,8 +6,9 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Settings } from '../settings/settings.ts';
 import type { Following, SettingsSource } from '../source/settings-in-force.ts';
+import { ComplaintError, complaintFields } from '../toml/complaint.ts';
 import { Backoff } from './backoff.ts';
-import type { ChangeEntry, Position } from './layout.ts';
+import { type ChangeEntry, MAX_NAMES, type Position } from './layout.ts';
 import type { RedisAddress } from './redis-address.ts';
 import { RedisLink, RedisTrouble } from './redis-link.ts';
 import { adoptedEpoch, allRecords, entriesAfter, lastEntry, recordCount, recordsOf } from './redis-reading.ts';
@@ -232,7 +233,7 @@ export class RedisSource implements SettingsSource {
     this.#loadAgain = false;
     const ms = Math.round(performance.now() - began);
     this.#tell('info', { domains: replica.settings.size, ms }, 'settings loaded from Redis', replica.position.epoch);
-    this.#complain(replica, 0);
+    this.#complain(replica);
     this.#notify();
     this.#firstIsOver();
   }
@@ -265,11 +266,13 @@ export class RedisSource implements SettingsSource {
   }
 
   async #applyAll(link: RedisLink, replica: SettingsReplica, entries: readonly ChangeEntry[]): Promise<void> {
-    const refused = replica.complaints.length;
     let sliceEnd = performance.now() + SLICE_MS;
     for (const entry of entries) {
       const { epoch, seq } = replica.position;
       if (entry.epoch !== epoch || entry.seq !== seq + 1) throw new BrokenStream(`entry ${seq + 1} is missing`);
+      if (entry.records === undefined && entry.names.length > MAX_NAMES) {
+        throw new BrokenStream(`an entry names ${entry.names.length} domains`);
+      }
       const records = entry.records ?? (await recordsOf(link, entry.names));
       const changes = entry.names.map((name, i) => [name, records[i] ?? null] as const);
       replica.apply(changes);
@@ -285,14 +288,14 @@ export class RedisSource implements SettingsSource {
       await setImmediate();
       sliceEnd = performance.now() + SLICE_MS;
     }
-    if (replica === this.#replica) this.#complain(replica, refused);
+    if (replica === this.#replica) this.#complain(replica);
   }
 
-  #complain(replica: SettingsReplica, known: number): void {
-    const { complaints } = replica;
-    if (complaints.length <= known) return;
+  #complain(replica: SettingsReplica): void {
+    const complaints = replica.takeComplaints();
+    if (complaints.length === 0) return;
     this.#options.log.error(
-      { complaints: complaints.slice(known, known + 100), count: complaints.length },
+      { ...complaintFields(new ComplaintError(complaints)), refused: replica.refusedCount },
       'records in Redis cannot be used; the last good settings of these domains stay',
     );
   }

@@ -24,7 +24,7 @@ import {
   type StoredDomain,
   type StoredDomains,
 } from '../source/settings-store.ts';
-import { type Complaint, ComplaintError } from '../toml/complaint.ts';
+import { type Complaint, ComplaintError, MAX_COMPLAINTS } from '../toml/complaint.ts';
 import type { Table } from '../toml/table-reader.ts';
 import {
   ADOPTED_KEY,
@@ -36,6 +36,7 @@ import {
   certificateMember,
   DOMAINS_KEY,
   formatRecordJson,
+  MAX_RECORD,
   parseEntries,
   parseRecordJson,
 } from './layout.ts';
@@ -339,8 +340,14 @@ export class RedisStore implements SettingsStore {
     const owner = new SettingsOwner(this.#options.relayhost);
     for (const { name, after } of changes) {
       if (after === undefined) continue;
+      if (complaints.length > MAX_COMPLAINTS) break;
       const domain = this.#hosted(name, after, complaints, origin);
-      if (domain !== undefined) complaints.push(...owner.add(domain));
+      if (domain === undefined) continue;
+      complaints.push(...owner.add(domain));
+      const file = origin ?? this.#options.address.name;
+      if (formatRecordJson(name, after).length > MAX_RECORD) {
+        complaints.push({ file, domain: name, message: `is longer than ${MAX_RECORD} characters as a record` });
+      }
     }
     if (complaints.length > 0) throw new RejectedChange(complaints);
   }

@@ -17,6 +17,9 @@ export interface ReplicaOptions {
   readonly place: string;
 }
 
+/** Complaints that are told of many at once. */
+const MAX_TOLD = 100;
+
 /** A record that is not in force. */
 interface Refused {
   /** Read, but it cannot be beside other domains; undefined: it cannot be read. */
@@ -29,6 +32,7 @@ export class SettingsReplica {
   readonly #owner: SettingsOwner;
   #previous: Settings | undefined;
   readonly #refused = new Map<string, Refused>();
+  #untold: Complaint[] = [];
   position: Position;
 
   /** `previous`: the settings that these will replace; of a domain without a usable record they are kept. */
@@ -54,6 +58,13 @@ export class SettingsReplica {
   /** Why records are not in force. */
   get complaints(): readonly Complaint[] {
     return [...this.#refused.values()].flatMap(({ complaints }) => complaints);
+  }
+
+  /** Why records were refused since this was asked last: the first hundred of them. */
+  takeComplaints(): readonly Complaint[] {
+    const complaints = this.#untold;
+    this.#untold = [];
+    return complaints;
   }
 
   get refusedCount(): number {
@@ -118,6 +129,7 @@ export class SettingsReplica {
   /** The last settings of the domain that could be used go on. */
   #refuse(name: string, refused: Refused): void {
     this.#refused.set(name, refused);
+    if (this.#untold.length < MAX_TOLD) this.#untold.push(...refused.complaints.slice(0, MAX_TOLD));
     const kept = this.#previous?.find(name as DomainName);
     if (kept?.name === name && this.#owner.find(kept.name) === undefined) this.#owner.add(kept);
   }

@@ -4,6 +4,7 @@
  */
 import { stat } from 'node:fs/promises';
 import type { SnapshotState } from '../source/settings-in-force.ts';
+import { ComplaintError, complaintFields } from '../toml/complaint.ts';
 import { nameInRecord, type Position } from './layout.ts';
 import type { SourceLog } from './redis-source.ts';
 import type { SettingsReplica } from './settings-replica.ts';
@@ -71,8 +72,9 @@ export class SnapshotKeeper {
       this.#writtenAt = (await stat(this.#path)).mtimeMs;
       const ms = Math.round(performance.now() - began);
       this.#log.info({ snapshot: this.#path, domains: replica.settings.size, ms }, 'settings loaded from the snapshot');
-      if (replica.complaints.length > 0) {
-        this.#log.error({ complaints: replica.complaints.slice(0, 100) }, 'records in the snapshot cannot be used');
+      const complaints = replica.takeComplaints();
+      if (complaints.length > 0) {
+        this.#log.error(complaintFields(new ComplaintError(complaints)), 'records in the snapshot cannot be used');
       }
       return replica;
     } catch (error) {

@@ -77,17 +77,26 @@ function placed(rejected: RejectedChange, imported: ImportedDomains, name: strin
   );
 }
 
+/** Less than the longest string that there is. */
+const MAX_BYTES = 256 * 1024 * 1024;
+
 async function readText(file: string): Promise<string> {
+  const place = file === '-' ? 'standard input' : file;
   const decoder = new TextDecoder('utf-8', { fatal: true });
   const parts: string[] = [];
   try {
+    let length = 0;
     for await (const chunk of file === '-' ? process.stdin : createReadStream(file)) {
+      length += (chunk as Buffer).length;
+      if (length > MAX_BYTES)
+        throw new CommandFailure(`${place} is larger than ${MAX_BYTES / 1024 / 1024} MiB; split it`);
       parts.push(decoder.decode(chunk as Buffer, { stream: true }));
     }
     parts.push(decoder.decode());
   } catch (error) {
+    if (error instanceof CommandFailure) throw error;
     const reason = error instanceof TypeError ? 'is not valid UTF-8' : `cannot be read: ${(error as Error).message}`;
-    throw new CommandFailure(`${file === '-' ? 'standard input' : file} ${reason}`);
+    throw new CommandFailure(`${place} ${reason}`);
   }
   return parts.join('');
 }
