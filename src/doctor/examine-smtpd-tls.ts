@@ -2,6 +2,7 @@
  * Whether smtpd(8) offers STARTTLS where TLS is asked for: without, every client is refused what it cannot help. Pure.
  */
 import { hopsAsked } from './entrance.ts';
+import { isInner } from './examine-filters.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
 import { shellWords } from './mending.ts';
@@ -25,7 +26,8 @@ function filesOf(postfix: PostfixConfiguration, parameter: string, service: Mast
 /** `unreadable`: which of {@link certificateFiles} cannot be read. */
 export function examineSmtpdTls(host: Host, unreadable: ReadonlySet<string>): readonly Finding[] {
   return host.entrances
-    .filter(({ atRecipient }) => hopsAsked(atRecipient).has('receipt'))
+    // Also one that does not ask yet: what mends that would have it refuse everybody.
+    .filter((entrance) => hopsAsked(entrance.atRecipient).has('receipt') || !isInner(host, entrance))
     .flatMap(({ service }) => [...level(host, service), ...certificate(host, service, unreadable)]);
 }
 

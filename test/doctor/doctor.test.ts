@@ -131,6 +131,7 @@ describe('doctor', { concurrency: 2 }, () => {
       'breach table-not-referenced',
       'fault plaintext-reject-code',
       'fault receipt-class',
+      'fault smtpd-tls-off',
       'fault tables-stale',
       'fault transport-missing',
     ]);
