@@ -57,15 +57,29 @@ export interface DomainContext {
 const MAX_ALIASES = 10_000;
 
 const NO_ALIASES: readonly DomainName[] = [];
-const sharedFlows = new Map<ReceiptSetting | undefined, Map<DeliverySetting | undefined, FlowSettings>>();
-const sharedSettings = new Map<FlowSettings, Map<FlowSettings, DomainSettings>>();
+/** Stands for a setting that is not there. */
+const NONE = {};
+const sharedFlows = new WeakMap<object, WeakMap<object, FlowSettings>>();
+const sharedSettings = new WeakMap<object, WeakMap<object, DomainSettings>>();
 
-/** Equal pairs become one object. The pools live as long as the process and hold what differs, not what is many. */
-function share<A, B, C>(pool: Map<A, Map<B, C>>, a: A, b: B, make: () => C): C {
-  const inner = pool.get(a) ?? new Map<B, C>();
-  pool.set(a, inner);
-  const found = inner.get(b) ?? make();
-  inner.set(b, found);
+/** Equal pairs become one object. The pools hold nothing that nobody has any more. */
+function share<C extends object>(
+  pool: WeakMap<object, WeakMap<object, C>>,
+  a: object | undefined,
+  b: object | undefined,
+  make: () => C,
+): C {
+  const [outerKey, innerKey] = [a ?? NONE, b ?? NONE];
+  let inner = pool.get(outerKey);
+  if (inner === undefined) {
+    inner = new WeakMap();
+    pool.set(outerKey, inner);
+  }
+  let found = inner.get(innerKey);
+  if (found === undefined) {
+    found = make();
+    inner.set(innerKey, found);
+  }
   return found;
 }
 

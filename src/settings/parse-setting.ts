@@ -3,6 +3,7 @@
  * a complaint with its key; a setting with a mistake is none. It reads no files.
  */
 
+import { hash } from 'node:crypto';
 import type { DomainName } from '../address/domain-name.ts';
 import { quoted } from '../log/printable.ts';
 import { type Complaint, likelyMeant, type Place } from '../toml/complaint.ts';
@@ -51,15 +52,28 @@ export interface SettingContext {
   readonly place: Place;
 }
 
-/** Equal settings become one object, so that a fleet of domains with the same few settings holds them once. */
-export class SettingPool {
-  readonly #settings = new Map<string, Setting>();
-  readonly #texts = new Map<string, string>();
+/** Keys that are longer are kept as their digest. */
+const MAX_KEY = 256;
+/** How many settings it takes before those that are gone are looked for. */
+const FIRST_SWEEP = 1_000;
+/** Next hops are few; if they are not, they are shared among those that come after. */
+const MAX_TEXTS = 100_000;
 
-  share<T extends Setting>(key: string, setting: T): T {
-    const known = this.#settings.get(key);
+/**
+ * Equal settings become one object, so that a fleet of domains with the same few settings holds them once. Settings that
+ * no domain has any more are not held: a service lives through any number of changes.
+ */
+export class SettingPool {
+  readonly #settings = new Map<string, WeakRef<Setting>>();
+  readonly #texts = new Map<string, string>();
+  #sweepAt = FIRST_SWEEP;
+
+  share<T extends Setting>(text: string, setting: T): T {
+    const key = text.length > MAX_KEY ? hash('sha256', text, 'base64') : text;
+    const known = this.#settings.get(key)?.deref();
     if (known !== undefined) return known as T;
-    this.#settings.set(key, setting);
+    if (this.#settings.size >= this.#sweepAt) this.#sweep();
+    this.#settings.set(key, new WeakRef(setting));
     return setting;
   }
 
@@ -67,8 +81,14 @@ export class SettingPool {
   shareText<T extends string>(text: T): T {
     const known = this.#texts.get(text);
     if (known !== undefined) return known as T;
+    if (this.#texts.size >= MAX_TEXTS) this.#texts.clear();
     this.#texts.set(text, text);
     return text;
+  }
+
+  #sweep(): void {
+    for (const [key, setting] of this.#settings) if (setting.deref() === undefined) this.#settings.delete(key);
+    this.#sweepAt = Math.max(FIRST_SWEEP, 2 * this.#settings.size);
   }
 }
 

@@ -6,6 +6,8 @@ import { execFileSync } from 'node:child_process';
 import { appendFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { findParties, requirement } from '../../src/decision/parties.ts';
 import { FileReader } from '../../src/source/file-reader.ts';
 import { type Complaint, ComplaintError, MAX_COMPLAINTS } from '../../src/toml/complaint.ts';
@@ -263,6 +265,26 @@ describe('a file', () => {
       'a.toml: a.example: constructor: unknown key',
     ]);
   });
+});
+
+it('settings that are changed again and again take no more memory than those in force', async (t) => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const directory = new SettingsDirectory(t);
+  const change = async (round: number): Promise<void> => {
+    const senders = people(10_000, (i) => `u${i}-${round}@far.example`);
+    directory.write('a.toml', `${SPECIFIC}senders = ${list(senders)}\n`);
+    assert.equal((await directory.source.load()).size, 1);
+    await new Promise(setImmediate);
+  };
+  for (let round = 0; round < 5; round += 1) await change(round);
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  // 22 MB, if all were kept.
+  for (let round = 5; round < 35; round += 1) await change(round);
+  collect();
+  const grown = process.memoryUsage().heapUsed - before;
+  assert.ok(grown < 8_000_000, `${grown} bytes`);
 });
 
 it('an error of any number of mistakes is made in bounded space', () => {
