@@ -25,10 +25,12 @@ function filesOf(postfix: PostfixConfiguration, parameter: string, service: Mast
 
 /** `unreadable`: which of {@link certificateFiles} cannot be read. */
 export function examineSmtpdTls(host: Host, unreadable: ReadonlySet<string>): readonly Finding[] {
-  return host.entrances
-    // Also one that does not ask yet: what mends that would have it refuse everybody.
-    .filter((entrance) => hopsAsked(entrance.atRecipient).has('receipt') || !isInner(host, entrance))
-    .flatMap(({ service }) => [...level(host, service), ...certificate(host, service, unreadable)]);
+  return (
+    host.entrances
+      // Also one that does not ask yet: what mends that would have it refuse everybody.
+      .filter((entrance) => hopsAsked(entrance.atRecipient).has('receipt') || !isInner(host, entrance))
+      .flatMap(({ service }) => [...level(host, service), ...certificate(host, service, unreadable)])
+  );
 }
 
 function level({ postfix, mending }: Host, service: MasterService): readonly Finding[] {
