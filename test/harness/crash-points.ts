@@ -33,6 +33,9 @@ export interface Ended {
   readonly calls: readonly string[];
 }
 
+/** How many calls earlier or later the n-th write may be in another run. */
+const JITTER = 2;
+
 /** The n-th call of one name, from 1: `rename:2`. */
 export type CrashPoint = `${string}:${number}`;
 
@@ -115,26 +118,27 @@ export async function runWriter(workspace: Workspace, writer: Writer, killAt?: C
  * says, the last ones among them, which put things in force.
  */
 export function crashPoints(calls: readonly string[], random: Random, some: number): readonly CrashPoint[] {
+  const all = process.env['CRASH'] === 'all';
   const seen = new Map<string, number>();
-  const points: CrashPoint[] = [];
+  const found = new Set<CrashPoint>();
   for (const call of calls) {
     const name = call.slice(0, call.indexOf('('));
     const nth = (seen.get(name) ?? 0) + 1;
     seen.set(name, nth);
-    if (mayChange(call)) points.push(`${name}:${nth}`);
+    if (!mayChange(call)) continue;
+    // What threads tell each other is counted with the writes to files, and is a little more or less each time.
+    const around = all && name === 'write' ? JITTER : 0;
+    for (let at = Math.max(1, nth - around); at <= nth + around; at += 1) found.add(`${name}:${at}`);
   }
-  if (process.env['CRASH'] === 'all' || points.length <= some) return points;
-  // The n-th write is not the same each time, see mayChange; and what comes last is never one.
+  const points = [...found];
+  if (all || points.length <= some) return points;
+  // What comes last is no write.
   const last = points.filter((point) => !point.startsWith('write:')).slice(-Math.ceil(some / 3));
   const others = random.shuffled(points.filter((point) => !last.includes(point))).slice(0, some - last.length);
   return [...others, ...last];
 }
 
-/**
- * Not the opening of a file to read it. What threads tell each other is a write to strace; as it comes a little otherwise each
- * time, and is counted with the writes to files, `CRASH=all` is killed at each of these too.
- */
+/** Neither the opening of a file to read it, nor what threads tell each other. */
 function mayChange(call: string): boolean {
-  if (/\bO_RDONLY\b/.test(call)) return false;
-  return process.env['CRASH'] === 'all' || !call.includes('<anon_inode:[eventfd]>');
+  return !/\bO_RDONLY\b/.test(call) && !call.includes('<anon_inode:[eventfd]>');
 }
