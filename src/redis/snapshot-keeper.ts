@@ -81,6 +81,9 @@ export class SnapshotKeeper {
       const reason = (error as Error).message;
       if (error instanceof SnapshotDamaged) {
         this.#log.error({ snapshot: this.#path, reason }, 'the snapshot is damaged and is not used');
+      } else if (!this.#isKept && (error as NodeJS.ErrnoException).code === 'EACCES') {
+        // The service's state may be nobody else's: the table writer of the units has its tables, and waits for Redis.
+        this.#log.info({ snapshot: this.#path, reason }, 'the snapshot is not for this process');
       } else this.#log.error({ snapshot: this.#path, reason }, 'the snapshot cannot be read and is not used');
       return undefined;
     }

@@ -2,33 +2,37 @@
 // packages can be installed and units started. What is done there is gone with it; this machine sees nothing of it, and
 // none of its other services runs there. Where a machine does not allow such a thing, it says why.
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { attempt, type CommandResult } from './command.ts';
 import { waitFor } from './wait-for.ts';
 import type { Workspace } from './workspace.ts';
 
-/** The program and the tests as they are built, and the Node.js that runs them: the host has them at the same place. */
+/** The program and the tests as they are built; the host has them at the same place, and so it has the workspace. */
 const REPOSITORY = dirname(dirname(fileURLToPath(new URL('..', import.meta.url))));
-const SHARED = [process.execPath, REPOSITORY];
 
 /** Another system to make the host of, such as one of debootstrap(8); absent: this machine. */
 const SYSTEM = process.env['TLSWARDEN_TEST_SYSTEM'] ?? '/';
 
 const INIT = '/lib/systemd/systemd';
 
+/** Where the host sees what it has changed of the system below. */
+const CHANGES = '/run/changes';
+
 /** Exit status of {@link SETUP} when the machine does not allow it. */
 const NOT_ALLOWED = 77;
 
 /**
- * Makes the host's files and becomes its init. $1 is an empty folder, $2 the system below, the rest what is shared. What
- * reaches beyond the host (/sys, /proc/sys) is read-only; of the units that come with the system only the journal is started.
+ * Makes the host's files and becomes its init. $1 is an empty folder, $2 the system below, $3 a Node.js if that has none, the
+ * rest folders that are shared. What reaches beyond the host (/sys, /proc/sys) is read-only; of the units that come with the
+ * system only the journal is started.
  */
 const SETUP = `
 not_allowed() { echo "this machine allows no $1" >&2; exit ${NOT_ALLOWED}; }
-place=$1 system=$2; shift 2
+place=$1 system=$2 node=$3; shift 3
 root=$place/root
 mount --make-rprivate / && mount -t tmpfs tmpfs "$place" || not_allowed 'mounting'
 mkdir "$place/upper" "$place/work" "$root"
@@ -49,28 +53,36 @@ mount -t tmpfs tmpfs "$root/dev/shm"
 mount -t devpts devpts "$root/dev/pts" -o newinstance,ptmxmode=0666
 ln -s pts/ptmx "$root/dev/ptmx"
 for path; do
-  if ! [ -e "$root$path" ]; then
-    mkdir -p "$root$(dirname "$path")"
-    if [ -d "$path" ]; then mkdir "$root$path"; else touch "$root$path"; fi
-    mount --bind "$path" "$root$path"
-  fi
+  mkdir -p "$root$path"
+  mount --bind "$path" "$root$path"
 done
-[ -e "$root/usr/bin/node" ] || ln -s "$1" "$root/usr/bin/node"
+if ! [ -e "$root/usr/bin/node" ]; then
+  touch "$root/usr/bin/node"
+  mount --bind "$node" "$root/usr/bin/node"
+fi
+mkdir "$root${CHANGES}"
+mount --bind "$place/upper" "$root${CHANGES}"
+rm -f "$root/var/lib/man-db/auto-update"
 rm -rf "$root"/etc/systemd/system/* "$root"/lib/systemd/system/*.target.wants "$root"/etc/rc?.d "$root/usr/sbin/policy-rc.d"
 mkdir "$root/lib/systemd/system/sockets.target.wants"
+ln -s /dev/null "$root/etc/systemd/system/tmp.mount"
 ln -s ../systemd-journald.socket ../systemd-journald-dev-log.socket "$root/lib/systemd/system/sockets.target.wants/"
 cd "$root"
 pivot_root . mnt
 umount -l /mnt
+# As systemd would do if it did not see that it is in a container: credentials come by this way.
+mount --make-rshared /
 exec env -i container=test PATH="$PATH" ${INIT} --unit=multi-user.target --log-target=journal --show-status=no
 `;
 
 const ENVIRONMENT = ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'LANG=C.UTF-8', 'HOME=/root'];
 
 export class SystemdHost {
+  readonly #workspace: Workspace;
   readonly #pid: number;
 
-  private constructor(pid: number) {
+  private constructor(workspace: Workspace, pid: number) {
+    this.#workspace = workspace;
     this.#pid = pid;
   }
 
@@ -84,8 +96,10 @@ export class SystemdHost {
     const place = workspace.path('host');
     mkdirSync(place);
     const namespaces = ['--mount', '--pid', '--uts', '--ipc', '--net', '--cgroup', '--fork', '--kill-child'];
-    const enter = `echo $$ > '${join(group, 'cgroup.procs')}' && exec unshare ${namespaces.join(' ')} sh -c "$@"`;
-    const child = spawn('sh', ['-c', enter, 'host', SETUP, 'setup', place, SYSTEM, ...SHARED], {
+    // Whatever becomes of the test, its host ends with it.
+    const enter = `echo $$ > '${join(group, 'cgroup.procs')}' && exec setpriv --pdeathsig KILL unshare ${namespaces.join(' ')} sh -c "$@"`;
+    const shared = [REPOSITORY, workspace.directory];
+    const child = spawn('sh', ['-c', enter, 'host', SETUP, 'setup', place, SYSTEM, process.execPath, ...shared], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     let said = '';
@@ -109,7 +123,7 @@ export class SystemdHost {
           throw new Error(`the host has not come up (exit status ${child.exitCode}):\n${said}`);
         const pid = initOf(child);
         if (pid === undefined) return undefined;
-        const host = new SystemdHost(pid);
+        const host = new SystemdHost(workspace, pid);
         const { stdout } = await host.attempt('systemctl', ['is-system-running']);
         return stdout.trim() === 'running' ? host : undefined;
       },
@@ -139,12 +153,28 @@ export class SystemdHost {
     return await this.run('sh', '-ec', script);
   }
 
-  /** Starts a program on the host. */
-  start(program: string, ...args: readonly string[]): ChildProcess {
-    const namespaces = ['--mount', '--pid', '--net'];
-    return spawn('nsenter', ['-t', String(this.#pid), ...namespaces, 'env', '-i', ...ENVIRONMENT, program, ...args], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+  /** Starts a program on the host, whose input and output are the caller's; it ends with the host. */
+  start(program: string, ...args: readonly string[]): ChildProcessByStdio<Writable, Readable, null> {
+    // It stays in this machine's process namespace: to enter another one nsenter has to fork, and would not pass a signal on.
+    const command = ['-t', String(this.#pid), '--mount', '--net', 'env', '-i', ...ENVIRONMENT, program, ...args];
+    const child = spawn('nsenter', command, { stdio: ['pipe', 'pipe', 'inherit'] });
+    const kill = (): void => void child.kill('SIGKILL');
+    this.#workspace.push({ dispose: kill, abandon: kill });
+    return child;
+  }
+
+  /** Files and folders that are here and not in the system below. */
+  added(): readonly string[] {
+    const changes = `/proc/${this.#pid}/root${CHANGES}`;
+    const walk = (path: string): readonly string[] =>
+      readdirSync(changes + path, { withFileTypes: true }).flatMap((entry) => {
+        const inner = `${path}/${entry.name}`;
+        // How overlayfs says that something is gone.
+        if (entry.isCharacterDevice()) return [];
+        const isNew = lstatSync(join(SYSTEM, inner), { throwIfNoEntry: false }) === undefined;
+        return [...(isNew ? [inner] : []), ...(entry.isDirectory() ? walk(inner) : [])];
+      });
+    return walk('');
   }
 
   /** What systemd knows of a unit. */

@@ -21,6 +21,8 @@ const CLIENTS = 8;
 /** smtpd_policy_service_try_limit and smtpd_policy_service_retry_delay. */
 const TRIES = 2;
 const RETRY_DELAY_MS = 1_000;
+/** Postfix has more: smtpd_policy_service_timeout is 100 seconds. */
+const PATIENCE_MS = 30_000;
 
 const [address = ''] = process.argv.slice(2);
 const seen: Seen = { answered: 0, refused: 0, again: 0, lost: 0 };
@@ -36,6 +38,12 @@ async function connected(): Promise<PolicyClient | undefined> {
   }
 }
 
+/** Whether there is an answer before the connection ends, and before patience does. */
+async function isAnsweredBy(connection: PolicyClient, request: Buffer): Promise<boolean> {
+  const tooLong = pause(PATIENCE_MS, 'closed', { ref: false });
+  return (await Promise.race([connection.ask(request), tooLong])) !== 'closed';
+}
+
 async function client(number: number): Promise<void> {
   const keepsConnection = number % 2 === 0;
   let connection: PolicyClient | undefined;
@@ -43,7 +51,7 @@ async function client(number: number): Promise<void> {
     const request = recordedRequest({ instance: `${number}.${count}` });
     for (let attempt = 1; ; attempt += 1) {
       connection ??= await connected();
-      const isAnswered = connection !== undefined && (await connection.ask(request)) !== 'closed';
+      const isAnswered = connection !== undefined && (await isAnsweredBy(connection, request));
       if (!isAnswered || !keepsConnection) {
         connection?.close();
         connection = undefined;
