@@ -6,7 +6,8 @@
  * later waits until systemd has taken the message, so it cannot be lost by the child being gone too soon.
  *
  * Messages go out one after the other, in order. It never fails and never delays the service: without systemd it does
- * nothing, and when systemd-notify cannot be run it says so once. Starting a child takes a millisecond or two in which
+ * nothing, and when systemd-notify cannot be run it says so once, and tries again with the next message: a service that fell
+ * silent for want of a process would be killed by its watchdog. Starting a child takes a millisecond or two in which
  * nothing else runs, so none of this belongs in the path of a request, and a watchdog wants half a minute or more.
  */
 
@@ -26,7 +27,7 @@ export class ServiceNotifier {
   readonly #log: ServiceLog;
   readonly #waiting: string[][] = [];
   #sent: Promise<void> = Promise.resolve();
-  #broken = false;
+  #isFailing = false;
 
   /** Milliseconds within which systemd wants to hear {@link watchdog}, undefined if it does not. */
   readonly watchdogMs: number | undefined;
@@ -75,18 +76,19 @@ export class ServiceNotifier {
   }
 
   #notify(assignments: string[]): void {
-    if (this.#socket === '' || this.#broken || this.#waiting.length >= MAX_WAITING) return;
+    if (this.#socket === '' || this.#waiting.length >= MAX_WAITING) return;
     this.#waiting.push(assignments);
     this.#sent = this.#sent.then(() => this.#sendNext());
   }
 
   async #sendNext(): Promise<void> {
     const assignments = this.#waiting.shift();
-    if (assignments === undefined || this.#broken) return;
+    if (assignments === undefined) return;
     const problem = await run(assignments, this.#socket);
-    if (problem === undefined) return;
-    this.#broken = true;
-    this.#log.warn({ command: COMMAND, problem }, 'cannot tell systemd how the service is');
+    if (problem !== undefined && !this.#isFailing) {
+      this.#log.warn({ command: COMMAND, problem }, 'cannot tell systemd how the service is');
+    }
+    this.#isFailing = problem !== undefined;
   }
 }
 

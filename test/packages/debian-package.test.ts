@@ -263,6 +263,9 @@ suite('the Debian package on a host', { skip: 'reason' in booted ? booted.reason
     await host.sh(`systemctl daemon-reload; systemctl restart ${SERVICES.join(' ')}`);
     await waitFor(() => isRefused('redis.example'), 'the service to know the domain');
     await waitFor(() => holds('redis.example'), 'the tables to hold the domain');
+    await host.run('env', ...command.slice(1).map((word) => word.replace('redis.example', 'later.example')));
+    await waitFor(() => isRefused('later.example'), 'the service to follow a change');
+    await waitFor(() => holds('later.example'), 'the tables to follow a change');
     redis.kill();
     await ended;
     await host.run('systemctl', 'restart', 'tlswarden.service');

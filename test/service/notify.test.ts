@@ -87,6 +87,17 @@ test('a systemd-notify that fails is said once, and fails nothing', async (t) =>
   assert.deepEqual(log.lines[0]?.fields, { command: 'systemd-notify', problem: 'exit status 3' });
 });
 
+test('after a message that failed the next one goes out, and another failure is said again', async (t) => {
+  const { environment, lines } = await heard(t, 'case $* in STATUS=bad) exit 1;; esac; echo "$*" >> HEARD');
+  const log = new KeptLog();
+  const notifier = new ServiceNotifier(environment, 77, log);
+  for (const status of ['bad', 'good', 'bad']) notifier.status(status);
+  notifier.watchdog();
+  await notifier.settled();
+  assert.deepEqual(await lines(), ['STATUS=good', 'WATCHDOG=1']);
+  assert.equal(log.lines.length, 2);
+});
+
 test('a systemd-notify that is not there is said once, and fails nothing', async (t) => {
   const { environment } = await heard(t, '');
   process.env['PATH'] = '/nowhere';
