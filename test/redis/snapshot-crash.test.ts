@@ -16,7 +16,7 @@ const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 const writer = fileURLToPath(new URL('./snapshot-process.js', import.meta.url));
 
 /** More than is written at once. */
-const RECORDS = 8_000;
+const RECORDS = 6_000;
 
 /** The seq of the snapshot and how many records of each version are in it; undefined: there is none. Throws if it is damaged. */
 async function look(path: string): Promise<string | undefined> {
@@ -39,7 +39,7 @@ for (const [what, before, after] of [
     const write = (version: number): Writer => ({ command: [writer, path, String(version), String(RECORDS)] });
     await crashEverywhere(t, {
       workspace,
-      some: 5,
+      some: 4,
       async prepare() {
         await rm(directory, { recursive: true, force: true });
         await mkdir(directory);
@@ -71,7 +71,7 @@ test('a service killed at any call of its start leaves a snapshot that a start w
   let isFirst = false;
   await crashEverywhere(t, {
     workspace,
-    some: 3,
+    some: 2,
     async prepare() {
       isFirst = !isFirst;
       if (isFirst) await rm(directory, { recursive: true, force: true });

@@ -280,11 +280,11 @@ it('settings that are changed again and again take no more memory than those in 
   for (let round = 0; round < 5; round += 1) await change(round);
   collect();
   const before = process.memoryUsage().heapUsed;
-  // 22 MB, if all were kept.
-  for (let round = 5; round < 35; round += 1) await change(round);
+  // 15 MB, if all were kept.
+  for (let round = 5; round < 25; round += 1) await change(round);
   collect();
   const grown = process.memoryUsage().heapUsed - before;
-  assert.ok(grown < 8_000_000, `${grown} bytes`);
+  assert.ok(grown < 6_000_000, `${grown} bytes`);
 });
 
 it('an error of any number of mistakes is made in bounded space', () => {

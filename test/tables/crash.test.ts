@@ -44,7 +44,7 @@ test('a writer killed at any call leaves one whole set in force, and the next on
   let wanted = other;
   await crashEverywhere(t, {
     workspace: site.workspace,
-    some: 8,
+    some: 6,
     async prepare() {
       wanted = wanted === one ? other : one;
       await site.write(wanted === one ? other : one);
@@ -67,7 +67,7 @@ test('the first writer killed at any call leaves no tables or all of them', asyn
   const site = await MapsSite.of(t, 'lmdb');
   await crashEverywhere(t, {
     workspace: site.workspace,
-    some: 4,
+    some: 3,
     prepare: () => rm(site.options.directory, { recursive: true, force: true }),
     writer: () => site.writer({ settings: [one] }),
     async holds() {
