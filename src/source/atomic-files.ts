@@ -3,7 +3,7 @@
  * a name that no loader reads, synced, renamed, the directory synced. It decides no content.
  */
 import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
 /** How many files are written at once: fsync waits for the disk, not for us. */
 const AT_ONCE = 16;
@@ -19,7 +19,22 @@ export interface FileChange {
   readonly mode?: number;
 }
 
+/** A file that is about to be replaced. */
+export interface FileReplacement {
+  /** Its name in the directory that it was given by. */
+  readonly name: string;
+  /** The name of the file that takes its place, in the directory of the file itself; undefined: it is removed. */
+  readonly temporary: string | undefined;
+}
+
+/** What has to be known before the first of several files is replaced, and when the last one is. */
+export interface Journal {
+  begin(files: readonly FileReplacement[]): Promise<void>;
+  end(): Promise<void>;
+}
+
 interface Prepared {
+  readonly name: string;
   /** Its place among the changes: preparing them does not keep it. */
   readonly number: number;
   readonly target: string;
@@ -28,12 +43,13 @@ interface Prepared {
 }
 
 /**
- * Brings all changes about, in order. If one cannot be written, none is. The caller holds the lock that keeps others from
- * doing the same in these directories.
+ * Brings all changes about, in order. If one cannot be written, none is; a crash leaves each file old or new, and, with a
+ * journal, all of them. The caller holds the lock that keeps others from doing the same in these directories.
  */
 export async function writeFilesAtomically(
   changes: readonly FileChange[],
   progress: ((done: number, all: number) => void) | undefined,
+  journal?: Journal,
 ): Promise<void> {
   const prepared: Prepared[] = [];
   try {
@@ -48,7 +64,7 @@ export async function writeFilesAtomically(
           const target = await targetOf(change.path);
           const temporary =
             change.text === undefined ? undefined : join(dirname(target), `.tlswarden-${process.pid}-${number}.tmp`);
-          prepared.push({ number, target, temporary });
+          prepared.push({ name: basename(change.path), number, target, temporary });
           if (temporary !== undefined) await writeBeside(temporary, target, change);
           progress?.(prepared.length, changes.length);
         } catch (error) {
@@ -58,22 +74,31 @@ export async function writeFilesAtomically(
     };
     await Promise.all(Array.from({ length: Math.min(AT_ONCE, changes.length) }, prepareSome));
     if (failure !== undefined) throw failure.error;
+    prepared.sort((a, b) => a.number - b.number);
+    await journal?.begin(
+      prepared.map(({ name, temporary }) => ({
+        name,
+        temporary: temporary === undefined ? undefined : basename(temporary),
+      })),
+    );
   } catch (error) {
     await removeTemporaries(prepared);
     throw error;
   }
   const directories = new Set<string>();
   try {
-    for (const { target, temporary } of prepared.sort((a, b) => a.number - b.number)) {
+    for (const { target, temporary } of prepared) {
       if (temporary === undefined) await rm(target, { force: true });
       else await rename(temporary, target);
       directories.add(dirname(target));
     }
   } catch (error) {
-    await removeTemporaries(prepared);
+    // With a journal the change holds, and the next writer brings it to its end.
+    if (journal === undefined) await removeTemporaries(prepared);
     throw error;
   }
   for (const directory of directories) await syncDirectory(directory);
+  await journal?.end();
 }
 
 async function removeTemporaries(prepared: readonly Prepared[]): Promise<void> {
@@ -81,7 +106,7 @@ async function removeTemporaries(prepared: readonly Prepared[]): Promise<void> {
 }
 
 /** A symbolic link stays one: what it leads to is replaced. */
-async function targetOf(path: string): Promise<string> {
+export async function targetOf(path: string): Promise<string> {
   try {
     return await realpath(path);
   } catch (error) {

@@ -5,7 +5,6 @@
  */
 import { type FSWatcher, watch } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { DomainName } from '../address/domain-name.ts';
 import { type DomainContext, type HostedDomain, parseHostedDomain, reuseDomain } from '../settings/hosted-domain.ts';
 import type { NextHop } from '../settings/next-hop.ts';
@@ -13,6 +12,7 @@ import type { Settings } from '../settings/settings.ts';
 import { SettingsBuilder } from '../settings/settings-builder.ts';
 import { type Complaint, ComplaintError, MAX_COMPLAINTS } from '../toml/complaint.ts';
 import { type FileState, sameState } from '../toml/read-toml.ts';
+import { ChangeJournal } from './change-journal.ts';
 import { FileReader } from './file-reader.ts';
 import type { WrittenDomain } from './file-thread.ts';
 
@@ -20,6 +20,10 @@ import type { WrittenDomain } from './file-thread.ts';
 const DEBOUNCE_MS = 50;
 /** Against watches that miss something: how often the directory itself is looked at. */
 const POLL_MS = 1000;
+/** Times that the directory may change while it is read; somebody who goes on for longer is not waited for. */
+const MAX_TRIES = 5;
+/** The same for changes of several files, none of which is to be seen half. */
+const MAX_CHANGES = 100;
 /** Work between two looks at the event loop: requests go on being answered while a fleet is loaded. */
 const SLICE_MS = 8;
 
@@ -52,8 +56,14 @@ export class DirectorySource {
    * {@link ComplaintError} with all that is wrong in any file.
    */
   async load(): Promise<Settings> {
+    const known = new Map(this.#files);
+    return await whileUndisturbed(this.path, () => this.#load(known));
+  }
+
+  /** `known` are files that were read before; what is read now is added to it. */
+  async #load(known: Map<string, LoadedFile>): Promise<Settings> {
     const complaints: Complaint[] = [];
-    const files = await this.#loadFiles(complaints);
+    const files = await this.#loadFiles(known, complaints);
     if (this.#settings !== undefined && complaints.length === 0 && this.#isUnchanged(files)) return this.#settings;
     const builder = new SettingsBuilder(this.#options.relayhost, complaints);
     let sliceEnd = performance.now() + SLICE_MS;
@@ -111,14 +121,17 @@ export class DirectorySource {
     };
   }
 
-  async #loadFiles(complaints: Complaint[]): Promise<Map<string, LoadedFile>> {
+  async #loadFiles(known: Map<string, LoadedFile>, complaints: Complaint[]): Promise<Map<string, LoadedFile>> {
     const files = new Map<string, LoadedFile>();
     const reader = new FileReader();
     this.#reader = reader;
     try {
-      for (const name of await listFiles(this.path)) {
-        const file = await this.#loadFile(reader, name, complaints);
-        if (file !== undefined) files.set(name, file);
+      for (const [name, place] of await placesOfFiles(this.path)) {
+        const file = await this.#loadFile(reader, name, place, known.get(name), complaints);
+        if (file !== undefined) {
+          files.set(name, file);
+          known.set(name, file);
+        }
         if (complaints.length > MAX_COMPLAINTS) break;
       }
     } finally {
@@ -128,15 +141,19 @@ export class DirectorySource {
     return files;
   }
 
-  async #loadFile(reader: FileReader, name: string, complaints: Complaint[]): Promise<LoadedFile | undefined> {
-    const known = this.#files.get(name);
-    const path = join(this.path, name);
+  async #loadFile(
+    reader: FileReader,
+    name: string,
+    place: string,
+    known: LoadedFile | undefined,
+    complaints: Complaint[],
+  ): Promise<LoadedFile | undefined> {
     try {
-      if (known !== undefined && sameState(known.state, await stateOf(path))) return known;
+      if (known !== undefined && sameState(known.state, await stateOf(place))) return known;
       const before = new Map(known?.domains.map((domain) => [domain.name, domain]));
       const domains: HostedDomain[] = [];
-      const state = await reader.read(path, name, complaints, (written) =>
-        this.#parseDomains(written, name, before, domains, complaints),
+      const state = await new ChangeJournal(this.path).read(name, place, (at) =>
+        reader.read(at, name, complaints, (written) => this.#parseDomains(written, name, before, domains, complaints)),
       );
       return { state, domains };
     } catch (error) {
@@ -175,6 +192,31 @@ export async function listFiles(path: string): Promise<readonly string[]> {
     throw new ComplaintError([
       { file: path, message: `the settings directory cannot be read: ${(error as Error).message}` },
     ]);
+  }
+}
+
+/** Where each of the settings files stands, by name: usually under that. */
+export async function placesOfFiles(path: string): Promise<ReadonlyMap<string, string>> {
+  return await new ChangeJournal(path).places(await listFiles(path));
+}
+
+/**
+ * Does it again if a change of several files has begun meanwhile: half of it is none. Also, but not for ever, if anything
+ * else in the directory has changed: who writes files there by hand may mean them to belong together.
+ */
+export async function whileUndisturbed<T>(path: string, body: () => Promise<T>): Promise<T> {
+  const journal = new ChangeJournal(path);
+  for (let tries = 1; ; tries += 1) {
+    const token = await journal.token();
+    const before = await directoryState(path);
+    const result = await body().then(
+      (value) => ({ value }),
+      (error: unknown) => ({ error }),
+    );
+    if (tries < MAX_CHANGES && token !== (await journal.token())) continue;
+    if (tries < MAX_TRIES && before !== (await directoryState(path))) continue;
+    if ('error' in result) throw result.error;
+    return result.value;
   }
 }
 

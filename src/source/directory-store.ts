@@ -14,7 +14,8 @@ import { type Complaint, ComplaintError } from '../toml/complaint.ts';
 import { parseToml, readToml } from '../toml/read-toml.ts';
 import { isTable, type Table } from '../toml/table-reader.ts';
 import { type FileChange, isTemporary, writeFilesAtomically } from './atomic-files.ts';
-import { listFiles } from './directory-source.ts';
+import { ChangeJournal, LOCK_FILE } from './change-journal.ts';
+import { listFiles, placesOfFiles, whileUndisturbed } from './directory-source.ts';
 import { domainTables } from './domain-tables.ts';
 import { type DomainEdit, editSettingsText } from './edit-settings-text.ts';
 import { withExclusiveLock } from './exclusive-lock.ts';
@@ -29,9 +30,6 @@ import {
   type StoredDomain,
   type StoredDomains,
 } from './settings-store.ts';
-
-/** No loader reads it. */
-const LOCK_FILE = '.tlswarden.lock';
 
 /** NAME_MAX of Linux file systems, which a domain of 253 characters and ".toml" exceed. */
 const MAX_FILE_NAME = 255;
@@ -57,7 +55,7 @@ export class DirectoryStore implements SettingsStore {
 
   async read(): Promise<StoreContents> {
     const complaints: Complaint[] = [];
-    const files = await this.#readFiles(complaints);
+    const files = await whileUndisturbed(this.#options.path, () => this.#readFiles(complaints));
     return { domains: storedDomains(files), complaints };
   }
 
@@ -81,6 +79,8 @@ export class DirectoryStore implements SettingsStore {
     // A directory that cannot be read is said to be just that, before anything is tried with it.
     await listFiles(path);
     return withExclusiveLock(join(path, LOCK_FILE), options.waiting, async () => {
+      const journal = new ChangeJournal(path);
+      await journal.finish();
       await removeTemporaries(path);
       const complaints: Complaint[] = [];
       const files = await this.#readFiles(complaints);
@@ -97,16 +97,20 @@ export class DirectoryStore implements SettingsStore {
           ([name, { text }]): FileChange => ({ path: join(path, name), text: text.trim() === '' ? undefined : text }),
         ),
         options.progress,
+        journal,
       );
       return changes.size;
     });
   }
 
   async #readFiles(complaints: Complaint[]): Promise<ReadonlyMap<string, SettingsFile>> {
+    complaints.length = 0;
     const files = new Map<string, SettingsFile>();
-    for (const name of await listFiles(this.#options.path)) {
+    for (const [name, place] of await placesOfFiles(this.#options.path)) {
       try {
-        const { text, table } = await readToml(join(this.#options.path, name), name);
+        const { text, table } = await new ChangeJournal(this.#options.path).read(name, place, (at) =>
+          readToml(at, name),
+        );
         files.set(name, { text, tables: domainTables(table, name, complaints) });
       } catch (error) {
         if (!(error instanceof ComplaintError)) throw error;

@@ -5,6 +5,10 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { it, type TestContext } from 'node:test';
+import { NO_DEFAULTS } from '../../src/settings/hosted-domain.ts';
+import { BY_MX } from '../../src/settings/next-hop.ts';
+import { SettingPool } from '../../src/settings/parse-setting.ts';
+import { DirectoryStore } from '../../src/source/directory-store.ts';
 import { attempt } from '../harness/command.ts';
 import { crashEverywhere, type Ended } from '../harness/crash-points.ts';
 import { Workspace } from '../harness/workspace.ts';
@@ -14,6 +18,17 @@ import { MAIN, Program } from './program.ts';
 function filesIn(directory: string): Record<string, string> {
   const names = readdirSync(directory).filter((name) => name !== '.tlswarden.lock');
   return Object.fromEntries(names.sort().map((name) => [name, readFileSync(`${directory}/${name}`, 'utf8')]));
+}
+
+/** The settings as they stand in a directory for whoever reads them, whole. */
+async function settingsIn(directory: string): Promise<string> {
+  const context = { defaults: NO_DEFAULTS, hasRelayhost: false, pool: new SettingPool() };
+  const { domains, complaints } = await new DirectoryStore({ path: directory, relayhost: BY_MX, context }).read();
+  assert.deepEqual(complaints, []);
+  return [...domains.values()]
+    .map((domain) => JSON.stringify(domain))
+    .sort()
+    .join('\n');
 }
 
 /** Kills a command at any call. `news` are the files that it makes of `old`, undefined for one that it removes. */
@@ -32,6 +47,14 @@ async function killedCommand(
   const config = await workspace.write('tlswarden.toml', '');
   const command = [MAIN, '--config', config, ...trial.args];
   const wanted = { ...trial.old, ...trial.news };
+  const fill = (files: Readonly<Record<string, string | undefined>>, at: string): void => {
+    rmSync(at, { recursive: true, force: true });
+    mkdirSync(at);
+    for (const [name, text] of Object.entries(files)) if (text !== undefined) writeFileSync(`${at}/${name}`, text);
+  };
+  fill(trial.old, workspace.path('old'));
+  fill(wanted, workspace.path('new'));
+  const whole = [await settingsIn(workspace.path('old')), await settingsIn(workspace.path('new'))];
   const after = Object.fromEntries(
     Object.entries(wanted)
       .filter(([, text]) => text !== undefined)
@@ -40,11 +63,7 @@ async function killedCommand(
   await crashEverywhere(t, {
     workspace,
     some: trial.some,
-    prepare() {
-      rmSync(directory, { recursive: true, force: true });
-      mkdirSync(directory);
-      for (const [name, text] of Object.entries(trial.old)) writeFileSync(`${directory}/${name}`, text);
-    },
+    prepare: () => fill(trial.old, directory),
     writer: () => ({ command, input: trial.input ?? '' }),
     async holds({ killed, status, said }: Ended) {
       if (!killed) assert.equal(status, 0, said);
@@ -55,6 +74,8 @@ async function killedCommand(
         assert.ok(text === trial.old[name] || text === trial.news[name], `${name}:\n${text}`);
       }
       for (const name of Object.keys(trial.old)) assert.ok(name in found || trial.news[name] === undefined, name);
+      // Whoever reads them finds all that was asked for, or nothing of it.
+      assert.ok(whole.includes(await settingsIn(directory)), 'half of the change holds');
       // The next one needs no help, and clears away what is left.
       const again = await attempt(process.execPath, command, { input: trial.input ?? '' });
       // What is gone already cannot be removed.
@@ -84,7 +105,7 @@ it('domains unset, killed at any call, leaves the old settings or the new ones',
   });
 });
 
-it('domains import, killed at any call, leaves every file whole, and can be done again', async (t) => {
+it('domains import, killed at any call, has changed nothing or all, and can be done again', async (t) => {
   const record = (i: number, host: string) => `{"domain":"d${i}.example","nexthop":"[${host}.example]:25"}\n`;
   const file = (i: number, host: string) => `[domains."d${i}.example"]\nnexthop = "[${host}.example]:25"\n`;
   const numbers = Array.from({ length: 20 }, (_, i) => i);

@@ -33,9 +33,6 @@ export interface Ended {
   readonly calls: readonly string[];
 }
 
-/** How many calls earlier or later the n-th write may be in another run. */
-const JITTER = 2;
-
 /** The n-th call of one name, from 1: `rename:2`. */
 export type CrashPoint = `${string}:${number}`;
 
@@ -62,10 +59,12 @@ export async function crashEverywhere(t: TestContext, trial: CrashTrial): Promis
   const points = crashPoints(whole.calls, new Random(seed), trial.some);
   assert.ok(points.length > 0, 'it writes');
   let killed = 0;
+  const survived: CrashPoint[] = [];
   for (const point of points) {
     await trial.prepare();
     const ended = await runWriter(workspace, await trial.writer(), point);
     if (ended.killed) killed += 1;
+    else if (!isWrite(point)) survived.push(point);
     try {
       await trial.holds(ended);
     } catch (error) {
@@ -74,8 +73,8 @@ export async function crashEverywhere(t: TestContext, trial: CrashTrial): Promis
     }
   }
   t.diagnostic(`killed at ${killed} of ${whole.calls.length} calls (SEED=${seed})`);
-  // A run may have some calls fewer than the one before it: what threads tell each other.
-  assert.ok(killed >= points.length * 0.9 - 3, `${killed} of ${points.length} were killed`);
+  // A run may have a call or two fewer than the one before it.
+  assert.ok(survived.length <= 2, `it came to no ${survived.join(', ')}`);
 }
 
 /** Runs the writer to its end, or until it is killed on entering this call. */
@@ -120,23 +119,26 @@ export async function runWriter(workspace: Workspace, writer: Writer, killAt?: C
 export function crashPoints(calls: readonly string[], random: Random, some: number): readonly CrashPoint[] {
   const all = process.env['CRASH'] === 'all';
   const seen = new Map<string, number>();
-  const found = new Set<CrashPoint>();
+  const points: CrashPoint[] = [];
   for (const call of calls) {
     const name = call.slice(0, call.indexOf('('));
     const nth = (seen.get(name) ?? 0) + 1;
     seen.set(name, nth);
     if (!mayChange(call)) continue;
-    // What threads tell each other is counted with the writes to files, and is a little more or less each time.
-    const around = all && name === 'write' ? JITTER : 0;
-    for (let at = Math.max(1, nth - around); at <= nth + around; at += 1) found.add(`${name}:${at}`);
+    points.push(`${name}:${nth}`);
   }
-  const points = [...found];
   if (all || points.length <= some) return points;
   // What comes last is no write.
-  const last = points.filter((point) => !point.startsWith('write:')).slice(-Math.ceil(some / 3));
+  const last = points.filter((point) => !isWrite(point)).slice(-Math.ceil(some / 3));
   const others = random.shuffled(points.filter((point) => !last.includes(point))).slice(0, some - last.length);
   return [...others, ...last];
 }
+
+/**
+ * The n-th write is another one in each run, or there is none: what threads tell each other is counted with the writes to
+ * files, and is now more, now less. Files are opened before and synced after them, and these calls are counted well.
+ */
+const isWrite = (point: CrashPoint): boolean => point.startsWith('write:');
 
 /** Neither the opening of a file to read it, nor what threads tell each other. */
 function mayChange(call: string): boolean {

@@ -11,7 +11,8 @@ import { type ImportedDomains, readImport } from './import-text.ts';
 const HELP = `
 Domains of the same name are replaced whole, all others stay. Everything is validated before anything is written, with
 what stands there already: one mistake, and nothing is changed. A new domain gets a file of its own, <domain>.toml; one
-that stands in a file with others is replaced there. FILE "-" is standard input.
+that stands in a file with others is replaced there. However many files it takes, it is one change: whoever reads them
+finds all of it or nothing, also if it was cut short. FILE "-" is standard input.
 
 In Redis domains are written some hundreds at a time, each whole: an import that was cut short is taken up by giving it
 again, since domains that are as they should be are left alone. With --all-or-nothing all are written in one step.
