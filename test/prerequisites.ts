@@ -3,8 +3,8 @@
 // nothing if nothing is missing. Never starts a service, and never removes a package.
 
 import { spawnSync } from 'node:child_process';
-import { accessSync, chmodSync, constants, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { delimiter } from 'node:path';
+import { directories, installPackages, isDebian, isInstalled } from './debian-packages.ts';
 
 /** Debian packages, and the programs that the tests need of each. */
 const packages: Readonly<Record<string, readonly string[]>> = {
@@ -26,19 +26,6 @@ const packages: Readonly<Record<string, readonly string[]>> = {
 /** Table types of Postfix, and the packages that bring them. */
 const tableTypes: Readonly<Record<string, string>> = { lmdb: 'postfix-lmdb', cdb: 'postfix-cdb' };
 
-const directories = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin', '/usr/bin', '/bin'];
-
-function isInstalled(program: string): boolean {
-  return directories.some((directory) => {
-    try {
-      accessSync(join(directory, program), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
-
 /** The packages that are missing. */
 function missing(): readonly string[] {
   const lacking = Object.entries(packages).flatMap(([name, programs]) => (programs.every(isInstalled) ? [] : [name]));
@@ -51,43 +38,6 @@ function missing(): readonly string[] {
   return [...lacking, ...Object.entries(tableTypes).flatMap(([type, name]) => (known.includes(type) ? [] : [name]))];
 }
 
-function isDebian(): boolean {
-  try {
-    return /^ID(_LIKE)?=.*\b(debian|ubuntu)\b/m.test(readFileSync('/etc/os-release', 'utf8'));
-  } catch {
-    return false;
-  }
-}
-
-/** Runs apt-get; gives what it wrote if it failed. */
-function aptGet(...args: readonly string[]): string | undefined {
-  const result = spawnSync('apt-get', ['-qq', ...args], {
-    encoding: 'utf8',
-    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-  });
-  return result.status === 0
-    ? undefined
-    : `apt-get ${args.join(' ')} failed:\n${result.error?.message ?? ''}${result.stdout}${result.stderr}`;
-}
-
-/** Installs packages without starting what they bring; gives what went wrong, if anything. */
-function install(names: readonly string[]): string | undefined {
-  // Debian's way to say that no service may be started: invoke-rc.d asks this program, and 101 means no.
-  const policy = '/usr/sbin/policy-rc.d';
-  const ours = !existsSync(policy);
-  if (ours) {
-    writeFileSync(policy, '#!/bin/sh\nexit 101\n');
-    chmodSync(policy, 0o755);
-  }
-  try {
-    return aptGet('update') ?? aptGet('install', '--yes', '--no-install-recommends', ...names);
-  } finally {
-    if (ours) {
-      rmSync(policy);
-    }
-  }
-}
-
 function prepare(): string | undefined {
   const names = missing();
   const command = `apt-get install ${names.join(' ')}`;
@@ -96,7 +46,7 @@ function prepare(): string | undefined {
     return `The tests need programs that are missing here. ${kin}:\n\n  ${command}\n`;
   }
   if (names.length > 0) {
-    const trouble = install(names);
+    const trouble = installPackages(names);
     if (trouble !== undefined) {
       return `The tests need ${names.join(', ')}, which could not be installed by: ${command}\n${trouble}`;
     }

@@ -1,17 +1,15 @@
 /**
- * What settings in Redis cost: importing, loading and following a fleet, beside what redis-cli needs to read the same
- * hash. Prints one table and writes bench-redis.json. No number here is a test.
+ * The part `redis`: what settings in Redis cost: importing, loading and following the largest fleet, beside what redis-cli needs
+ * to read the same hash; and how soon a change is decided by everywhere.
  *
- * BENCH_DOMAINS=1000000, BENCH_SERVICES=20 and BENCH_CHANGES=100 change its size.
+ * BENCH_SERVICES=20 and BENCH_CHANGES=100 change its size.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { openSync } from 'node:fs';
-import { stat, writeFile } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
-import { cpus } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import type { DomainName } from '../../src/address/domain-name.ts';
 import { parseRedisUrl, RedisAddress } from '../../src/redis/redis-address.ts';
 import { RedisStore } from '../../src/redis/redis-store.ts';
@@ -21,31 +19,20 @@ import { SettingPool } from '../../src/settings/parse-setting.ts';
 import { freePort } from '../harness/loopback.ts';
 import { RedisServer } from '../harness/redis.ts';
 import { waitFor } from '../harness/wait-for.ts';
-import { Workspace } from '../harness/workspace.ts';
-import { writeFleet } from './fleet.ts';
-import { median, residentMebibytes } from './load.ts';
+import type { Workspace } from '../harness/workspace.ts';
+import type { Bench } from './bench-run.ts';
+import { PATIENCE_MS, program } from './contenders.ts';
+import { residentMegabytes } from './processes.ts';
+import { median } from './results.ts';
 
-const program = fileURLToPath(new URL('../../src/main.js', import.meta.url));
-const domains = Number(process.env['BENCH_DOMAINS'] ?? 1_000_000);
 const services = Number(process.env['BENCH_SERVICES'] ?? 20);
 const changes = Number(process.env['BENCH_CHANGES'] ?? 100);
-/** Longer than anything here takes. */
-const PATIENCE_MS = 900_000;
 /** Between two questions to one service: how exact a time to a decision is. */
 const ASK_MS = 3;
 const CHANGED = 'changed.example' as DomainName;
 
-interface Row {
-  readonly what: string;
-  readonly value: number;
-  readonly unit: string;
-}
-
-const rows: Row[] = [];
-
-function row(what: string, value: number, unit: string): void {
-  rows.push({ what, value, unit });
-  process.stderr.write(`${what}: ${value.toFixed(2)} ${unit}\n`);
+function rowsOf({ results }: Bench): (what: string, value: number, unit: string) => void {
+  return (what, value, unit) => results.add({ part: 'redis', what, value, unit });
 }
 
 /** Milliseconds that it takes. */
@@ -55,14 +42,21 @@ async function timed(body: () => Promise<unknown> | unknown): Promise<number> {
   return performance.now() - began;
 }
 
-async function main(workspace: Workspace): Promise<void> {
+export async function benchRedis(bench: Bench): Promise<void> {
+  const { workspace } = bench;
+  const row = rowsOf(bench);
+  const domains = Math.max(...bench.sizes);
   const redis = await RedisServer.start(workspace, { lines: ['appendonly no', 'save ""'] });
   const name = domains.toLocaleString('en');
-  const fleet = await writeFleet(workspace.path('fleet'), domains, 0);
+  const fleet = await bench.fleet(domains);
   const file = workspace.path('fleet.jsonl');
-  execFileSync(process.execPath, [program, '--config', fleet, 'domains', 'export', '--format', 'jsonl'], {
-    stdio: ['ignore', openSync(file, 'w'), 'inherit'],
-  });
+  execFileSync(
+    process.execPath,
+    [program, '--config', await fleet.mainFile(), 'domains', 'export', '--format', 'jsonl'],
+    {
+      stdio: ['ignore', openSync(file, 'w'), 'inherit'],
+    },
+  );
 
   const config = await writeConfig(
     workspace,
@@ -92,7 +86,7 @@ async function main(workspace: Workspace): Promise<void> {
   });
   row(`${name} domains: load from Redis, start to ready`, loaded / 1000, 's');
   row(`${name} domains: load from Redis / redis-cli`, loaded / read, '');
-  row(`${name} domains: resident after loading`, residentMebibytes(service?.pid ?? 0), 'MiB');
+  row(`${name} domains: resident after loading`, residentMegabytes(service?.pid ?? 0), 'MB');
   const store = storeOf(redis.url);
   await change(store, 'never');
   const one = await Asker.open(config.port);
@@ -128,11 +122,13 @@ async function main(workspace: Workspace): Promise<void> {
   await stop(service);
 
   await redis.start();
-  await manyServices(workspace, redis);
+  await manyServices(bench, redis);
 }
 
 /** 99 of 100 changes are to be decided by everywhere within 50 ms. */
-async function manyServices(workspace: Workspace, redis: RedisServer): Promise<void> {
+async function manyServices(bench: Bench, redis: RedisServer): Promise<void> {
+  const { workspace } = bench;
+  const row = rowsOf(bench);
   await redis.cli('FLUSHALL');
   const store = storeOf(redis.url);
   await change(store, 'never');
@@ -250,17 +246,4 @@ class Asker {
   end(): void {
     this.#socket.end();
   }
-}
-
-const workspace = await Workspace.create();
-try {
-  await main(workspace);
-} finally {
-  await workspace.dispose();
-}
-const machine = { node: process.version, cpu: cpus()[0]?.model, cores: cpus().length };
-await writeFile('bench-redis.json', `${JSON.stringify({ machine, rows }, null, 2)}\n`);
-const width = Math.max(...rows.map(({ what }) => what.length));
-for (const { what, value, unit } of rows) {
-  process.stdout.write(`${what.padEnd(width)}  ${value.toFixed(2).padStart(10)} ${unit}\n`);
 }

@@ -1,0 +1,85 @@
+/**
+ * The part `requests`: CPU for each request and the 99th percentile of the time to its answer, beside a bare Node server that
+ * answers a constant.
+ */
+
+import { freePort } from '../harness/loopback.ts';
+import type { Bench } from './bench-run.ts';
+import { startBareServer, startService } from './contenders.ts';
+import type { Fleet } from './fleet.ts';
+import { drive, type LoadResult } from './load.ts';
+import { residentMegabytes } from './processes.ts';
+import { type Answers, answersOf, type Message, Traffic } from './traffic.ts';
+import { inTurns, ratios } from './turns.ts';
+import { writeAgedTables } from './write-tables.ts';
+
+const CONNECTIONS = [1, 16, 64, 512];
+/** 60,000 requests a round: most of a second of CPU time. */
+const DECKS = 300;
+const CPU_GOAL = 1.25;
+const P99_GOAL = 1.5;
+const MEMORY_GOAL_MB = 700;
+
+export async function benchRequests(bench: Bench): Promise<void> {
+  for (const size of bench.sizes) await benchFleet(bench, await bench.fleet(size));
+}
+
+async function benchFleet({ workspace, results, rounds }: Bench, fleet: Fleet): Promise<void> {
+  const part = 'requests';
+  const port = await freePort();
+  const mainFile = await fleet.mainFile({ port, maps: await writeAgedTables(workspace, fleet) });
+  const service = await startService(workspace, mainFile, port);
+  const bare = await startBareServer(workspace);
+  const contenders = { service, bare };
+  const resident = (): number => residentMegabytes(service.pids()[0] ?? 0);
+  const goal = { atMost: MEMORY_GOAL_MB };
+  results.add({ part, what: `${fleet.name}: resident after loading`, value: resident(), unit: 'MB', goal });
+
+  const traffic = new Traffic(fleet.count);
+  // Until the hot paths are compiled: a service runs for months.
+  for (let i = 0; i < 2; i++) {
+    const messages = traffic.decks(DECKS);
+    for (const { port: at, pids } of [service, bare]) await drive(at, pids, 16, messages);
+  }
+  for (const connections of CONNECTIONS) {
+    let messages: readonly Message[] = [];
+    let drawnFor = -1;
+    const measured = await inTurns(rounds, ['service', 'bare'] as const, async (side, round) => {
+      if (round !== drawnFor) messages = traffic.decks(DECKS);
+      drawnFor = round;
+      const result = await drive(contenders[side].port, contenders[side].pids, connections, messages);
+      if (side === 'service') assertMix(result.answers);
+      return result;
+    });
+    const of = (side: 'service' | 'bare', figure: 'cpu' | 'p99'): readonly number[] =>
+      measured[side].map((result: LoadResult) => result[figure]);
+    const where = `${fleet.name}, ${connections} ${connections === 1 ? 'connection' : 'connections'}`;
+    results.addMedian({ part, what: `${where}: CPU a request`, rounds: of('service', 'cpu'), unit: 'µs' });
+    results.addMedian({ part, what: `${where}: CPU a request, bare server`, rounds: of('bare', 'cpu'), unit: 'µs' });
+    results.addMedian({
+      part,
+      what: `${where}: CPU, service / bare server`,
+      rounds: ratios(of('service', 'cpu'), of('bare', 'cpu')),
+      unit: '',
+      goal: { atMost: CPU_GOAL },
+    });
+    results.addMedian({ part, what: `${where}: p99`, rounds: of('service', 'p99'), unit: 'ms' });
+    results.addMedian({ part, what: `${where}: p99, bare server`, rounds: of('bare', 'p99'), unit: 'ms' });
+    results.addMedian({
+      part,
+      what: `${where}: p99, service / bare server`,
+      rounds: ratios(of('service', 'p99'), of('bare', 'p99')),
+      unit: '',
+      goal: { atMost: P99_GOAL },
+    });
+  }
+  results.add({ part, what: `${fleet.name}: resident after the load`, value: resident(), unit: 'MB', goal });
+  await service.stop();
+  await bare.stop();
+}
+
+/** A mix that is not what it says makes every number beside it worthless. */
+function assertMix(answers: Answers): void {
+  const [seen, wanted] = [JSON.stringify(answers), JSON.stringify(answersOf(DECKS))];
+  if (seen !== wanted) throw new Error(`the answers were ${seen}, and not ${wanted}`);
+}
