@@ -9,6 +9,10 @@ import { printable } from './printable.ts';
 /** How long a line may wait for company before it is written. */
 const FLUSH_MS = 200;
 const BUFFER_BYTES = 8 * 1024;
+/** What may wait while nobody takes it in; lines beyond are lost, and counted. */
+const MAX_WAITING = 4 * 1024 * 1024;
+/** How long the end of the process waits for the last lines to be taken in. */
+const LAST_MS = 1_000;
 
 /** Lines of one kind that are written within {@link WINDOW_MS}; what comes beyond becomes one line with their number. */
 const INFO_BURST = 100;
@@ -47,7 +51,28 @@ export function openLog(level: string): Log {
   });
   const [infos, warnings] = floods;
   const isTerminal = process.stderr.isTTY;
-  const file = isTerminal ? undefined : pino.destination({ fd: 2, sync: false, minLength: BUFFER_BYTES });
+  let lost = 0;
+  let endsAt = Number.POSITIVE_INFINITY;
+  const file = isTerminal
+    ? undefined
+    : pino.destination({
+        fd: 2,
+        sync: false,
+        minLength: BUFFER_BYTES,
+        maxLength: MAX_WAITING,
+        // A pipe is full whose reader has stopped: it is tried again, but holds up neither requests nor the end.
+        retryEAGAIN: () => performance.now() < endsAt,
+      });
+  file?.on('error', () => {});
+  file?.on('drop', () => {
+    lost += 1;
+  });
+  file?.on('drain', () => {
+    if (lost === 0) return;
+    const count = lost;
+    lost = 0;
+    logger.error({ lost: count }, 'lines of the log are lost: nobody took them in');
+  });
   const options: pino.LoggerOptions = {
     level,
     base: null,
@@ -75,7 +100,12 @@ export function openLog(level: string): Log {
     logger,
     flush() {
       for (const flood of floods) flood.flush();
-      file?.flushSync();
+      endsAt = performance.now() + LAST_MS;
+      try {
+        file?.flushSync();
+      } catch {
+        // Nobody takes it in.
+      }
     },
   };
 }
