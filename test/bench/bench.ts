@@ -45,9 +45,13 @@ try {
       return fleet;
     },
   };
-  for (const name of names) await PARTS[name]?.(bench);
-  await results.write('bench.json');
-  process.stdout.write(results.table());
+  try {
+    for (const name of names) await PARTS[name]?.(bench);
+  } finally {
+    // Also if a part failed: the others took long.
+    await results.write('bench.json');
+    process.stdout.write(results.table());
+  }
 } finally {
   await workspace.dispose();
 }

@@ -87,7 +87,7 @@ async function startPostfix(
       smtpd_authorized_xclient_hosts: '',
       smtpd_client_message_rate_limit: '0',
       smtpd_policy_service_default_action: '451 4.3.5 nobody answers',
-      // Nobody is told of a message, and no name server is asked, for any side.
+      // No name server is asked, for any side.
       smtpd_peername_lookup: 'no',
     },
   });
