@@ -10,7 +10,7 @@ import { directories, installPackages, isDebian, isInstalled } from './debian-pa
 const packages: Readonly<Record<string, readonly string[]>> = {
   postfix: ['postfix', 'postconf', 'postmap', 'postqueue'],
   openssl: ['openssl'],
-  'util-linux': ['flock', 'unshare', 'nsenter'],
+  'util-linux': ['flock', 'unshare', 'nsenter', 'prlimit'],
   bsdutils: ['script'],
   mount: ['mount'],
   'redis-server': ['redis-server'],
