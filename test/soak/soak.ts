@@ -5,7 +5,6 @@
 // test/prerequisites.ts sees to before.
 
 import { setTimeout as pause } from 'node:timers/promises';
-import { median } from '../bench/results.ts';
 import { Authority } from '../harness/certificates.ts';
 import { run } from '../harness/command.ts';
 import { Destination } from '../harness/destination.ts';
@@ -16,6 +15,7 @@ import { Workspace } from '../harness/workspace.ts';
 import { conversations } from './conversations.ts';
 import { MailTraffic } from './mail-traffic.ts';
 import { lastingDomains, SettingsUnderChange } from './settings-under-change.ts';
+import { SoakTable, startMiddleEnd, wordMegabytes } from './soak-table.ts';
 import { type Life, PROGRAM, type Sample, SoakedService } from './soaked-service.ts';
 import { Findings, Traffic } from './traffic.ts';
 
@@ -45,11 +45,7 @@ const JUDGED_MINUTES = 10;
 const FLAT_FACTOR = 1.2;
 const FLAT_MEGABYTES = 16;
 
-const rows: (readonly [what: string, value: string])[] = [];
-const row = (what: string, value: string | number): void => {
-  rows.push([what, typeof value === 'number' ? Math.round(value).toLocaleString('en') : value]);
-};
-
+const table = new SoakTable();
 const findings = new Findings();
 /** Whether the soak is over. */
 let isOver = false;
@@ -240,54 +236,40 @@ async function soak(workspace: Workspace): Promise<boolean> {
 
   const sum = (what: 'sent' | 'right' | 'wrong' | 'cutOff'): number =>
     traffics.reduce((total, traffic) => total + traffic[what], 0);
-  row('seconds', took);
-  row('settings changed, times', count.changes);
-  row('reloads (SIGHUP)', count.reloads);
-  row('Redis killed', count.redisKills);
-  row('service killed', count.serviceKills);
-  row('  and started without Redis, from its snapshot', count.startsWithoutRedis);
-  row('requests sent', sum('sent'));
-  row('  a second', sum('sent') / took);
-  row('  due at the end and not sent: too much for this machine', behind);
-  row('  answered rightly', sum('right'));
-  row('  wrong', sum('wrong'));
-  row('  cut off by a kill of the service', sum('cutOff'));
+  table.row('seconds', took);
+  table.row('settings changed, times', count.changes);
+  table.row('reloads (SIGHUP)', count.reloads);
+  table.row('Redis killed', count.redisKills);
+  table.row('service killed', count.serviceKills);
+  table.row('  and started without Redis, from its snapshot', count.startsWithoutRedis);
+  table.row('requests sent', sum('sent'));
+  table.row('  a second', sum('sent') / took);
+  table.row('  due at the end and not sent: too much for this machine', behind);
+  table.row('  answered rightly', sum('right'));
+  table.row('  wrong', sum('wrong'));
+  table.row('  cut off by a kill of the service', sum('cutOff'));
   const ms = (value: number): string => `${value.toFixed(0)} ms`;
-  row('longest wait for an answer', ms(Math.max(...traffics.map(({ longestWait }) => longestWait))));
-  row('longest silence of a service', ms(Math.max(...traffics.map(({ longestSilence }) => longestSilence))));
-  row('  with a kill in it', ms(toKilled.longestSilenceWithKill));
-  row('messages to Postfix refused with 550 5.7.10, rightly', mail.outcomes.refused);
-  row('  accepted, rightly', mail.outcomes.accepted);
-  row('    and arrived as they must', mail.outcomes.arrived);
-  row('  deferred around a kill with 451 4.3.5: no service', mail.outcomes.unavailable);
-  row('  deferred around a kill with 451 4.3.0: another service was asked before DATA', mail.outcomes.unsure);
-  row('  wrong', mail.outcomes.wrong);
+  table.row('longest wait for an answer', ms(Math.max(...traffics.map(({ longestWait }) => longestWait))));
+  table.row('longest silence of a service', ms(Math.max(...traffics.map(({ longestSilence }) => longestSilence))));
+  table.row('  with a kill in it', ms(toKilled.longestSilenceWithKill));
+  table.row('messages to Postfix refused with 550 5.7.10, rightly', mail.outcomes.refused);
+  table.row('  accepted, rightly', mail.outcomes.accepted);
+  table.row('    and arrived as they must', mail.outcomes.arrived);
+  table.row('  deferred around a kill with 451 4.3.5: no service', mail.outcomes.unavailable);
+  table.row('  deferred around a kill with 451 4.3.0: begun before the service was', mail.outcomes.unsure);
+  table.row('  wrong', mail.outcomes.wrong);
 
   const flat = judgeMemory(spared.lives[0]);
-  const lives = killed.lives.filter(({ samples }) => samples.length > 1);
-  for (const [name, life] of [
-    ['first', lives[0]],
-    ['middle', lives[Math.floor((lives.length - 1) / 2)]],
-    ['last', lives.at(-1)],
-  ] as const) {
-    row(`resident, ${name} life of the killed service: start, middle, end`, wordLife(life));
-  }
-  const [first, last] = [lives[0], lives.at(-1)];
-  const age = Math.min(first?.samples.at(-1)?.age ?? 0, last?.samples.at(-1)?.age ?? 0);
-  const at = (life: Life | undefined): string =>
-    (life?.samples.filter((sample) => sample.age <= age).at(-1)?.megabytes ?? 0).toFixed(0);
-  row(`resident, first and last life at the age of ${age.toFixed(0)} s`, `${at(first)}, ${at(last)} MB`);
-  row('descriptors of the spared service, at most: first half, second half', `${busyFirst}, ${busyLast}`);
-  row(`  and without the ${CONNECTIONS} connections of the soak, at the end`, left);
+  table.lives(killed.lives);
+  table.row('descriptors of the spared service, at most: first half, second half', `${busyFirst}, ${busyLast}`);
+  table.row(`  and without the ${CONNECTIONS} connections of the soak, at the end`, left);
   if (!(busyLast <= busyFirst && left <= busyFirst - CONNECTIONS)) {
     findings.add('the spared service holds more descriptors than before');
   }
   if (!flat) findings.add('the memory of the spared service is not flat');
   if (sum('right') === 0 || mail.outcomes.arrived === 0) findings.add('nothing was answered');
 
-  const width = Math.max(...rows.map(([what]) => what.length));
-  const breadth = Math.max(...rows.map(([, value]) => value.length));
-  for (const [what, value] of rows) process.stdout.write(`${what.padEnd(width)}  ${value.padStart(breadth)}\n`);
+  process.stdout.write(table.text);
   process.stdout.write(findings.count === 0 ? 'nothing was wrong\n' : `wrong: ${findings.count}, the first of them:\n`);
   for (const example of findings.examples) process.stdout.write(`  ${example}\n`);
   return findings.count === 0;
@@ -296,30 +278,15 @@ async function soak(workspace: Workspace): Promise<boolean> {
 /** Compares what the spared service takes at the end with the middle; says all three. */
 function judgeMemory(life: Life | undefined): boolean {
   const samples = (life?.samples ?? []).filter(({ age }) => age >= WARM_UP_S);
-  const [start, middle, end] = thirds(samples.map(({ megabytes }) => megabytes));
-  row('resident, the spared service: warm, middle, end', wordMegabytes([start, middle, end]));
+  const [start, middle, end] = startMiddleEnd(samples);
+  table.row('resident, the spared service: warm, middle, end', wordMegabytes([start, middle, end]));
   if (minutes < JUDGED_MINUTES) {
-    row('  flat from the middle to the end', `judged from ${JUDGED_MINUTES} minutes on`);
+    table.row('  flat from the middle to the end', `judged from ${JUDGED_MINUTES} minutes on`);
     return true;
   }
   const isFlat = end <= Math.max(middle * FLAT_FACTOR, middle + FLAT_MEGABYTES);
-  row('  flat from the middle to the end', isFlat ? 'yes' : 'NO');
+  table.row('  flat from the middle to the end', isFlat ? 'yes' : 'NO');
   return isFlat;
-}
-
-/** The medians of the first, the middle and the last tenth. */
-function thirds(values: readonly number[]): readonly [number, number, number] {
-  const size = Math.max(1, Math.floor(values.length / 10));
-  const middle = Math.floor((values.length - size) / 2);
-  return [median(values.slice(0, size)), median(values.slice(middle, middle + size)), median(values.slice(-size))];
-}
-
-function wordLife(life: Life | undefined): string {
-  return wordMegabytes(thirds((life?.samples ?? []).map(({ megabytes }) => megabytes)));
-}
-
-function wordMegabytes(values: readonly number[]): string {
-  return `${values.map((value) => value.toFixed(0)).join(', ')} MB`;
 }
 
 const workspace = await Workspace.create();
