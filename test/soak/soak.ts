@@ -217,9 +217,9 @@ async function soak(workspace: Workspace): Promise<boolean> {
     await pause(100);
   }
   isOver = true;
+  await Promise.all(running);
   const took = (performance.now() - began) / 1_000;
   const behind = traffics.reduce((sum, traffic) => sum + Math.floor(traffic.due), 0);
-  await Promise.all(running);
   await Promise.all(traffics.map((traffic) => traffic.stop()));
   await mail.stop(30_000);
   if (isGivenUp) return false;
