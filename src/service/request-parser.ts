@@ -17,6 +17,7 @@
 
 import type { PolicyRequest } from '../decision/request.ts';
 import { viewOf } from './read-buffer.ts';
+import { RepeatedText } from './repeated-text.ts';
 import { MAX_REQUEST_ATTRIBUTES, MAX_REQUEST_BYTES, type RequestTrouble } from './trouble.ts';
 
 /** Who takes the requests that the parser finds, in order. */
@@ -151,6 +152,11 @@ export class RequestParser {
     instance: '',
     policyContext: 'both',
   };
+
+  readonly #client = new RepeatedText();
+  readonly #sender = new RepeatedText();
+  readonly #recipient = new RepeatedText();
+  readonly #instance = new RepeatedText();
 
   /** Of the unfinished request: where in the chunk it began, below 0 if that was in an earlier chunk. */
   #began = 0;
@@ -289,14 +295,14 @@ export class RequestParser {
           request.authenticated = authenticated;
           request.policyContext = policyContext;
           if (clientEnd !== 0 || !continued) {
-            request.clientAddress = text(bytes, clientAt, clientEnd, bits, request.clientAddress);
+            request.clientAddress = this.#client.read(bytes, view, clientAt, clientEnd, bits);
           }
-          if (senderEnd !== 0 || !continued) request.sender = text(bytes, senderAt, senderEnd, bits, request.sender);
+          if (senderEnd !== 0 || !continued) request.sender = this.#sender.read(bytes, view, senderAt, senderEnd, bits);
           if (recipientEnd !== 0 || !continued) {
-            request.recipient = text(bytes, recipientAt, recipientEnd, bits, request.recipient);
+            request.recipient = this.#recipient.read(bytes, view, recipientAt, recipientEnd, bits);
           }
           if (instanceEnd !== 0 || !continued) {
-            request.instance = text(bytes, instanceAt, instanceEnd, bits, request.instance);
+            request.instance = this.#instance.read(bytes, view, instanceAt, instanceEnd, bits);
           }
         }
         if (!sink.requested(isAccessPolicy)) {
@@ -441,10 +447,16 @@ export class RequestParser {
       request.encryptionKeysize = encryptionKeysize;
       request.authenticated = authenticated;
       request.policyContext = policyContext;
-      if (clientEnd !== 0 || !continued) request.clientAddress = text(bytes, clientAt, clientEnd, bits, '');
-      if (senderEnd !== 0 || !continued) request.sender = text(bytes, senderAt, senderEnd, bits, '');
-      if (recipientEnd !== 0 || !continued) request.recipient = text(bytes, recipientAt, recipientEnd, bits, '');
-      if (instanceEnd !== 0 || !continued) request.instance = text(bytes, instanceAt, instanceEnd, bits, '');
+      if (clientEnd !== 0 || !continued) {
+        request.clientAddress = this.#client.read(bytes, view, clientAt, clientEnd, bits);
+      }
+      if (senderEnd !== 0 || !continued) request.sender = this.#sender.read(bytes, view, senderAt, senderEnd, bits);
+      if (recipientEnd !== 0 || !continued) {
+        request.recipient = this.#recipient.read(bytes, view, recipientAt, recipientEnd, bits);
+      }
+      if (instanceEnd !== 0 || !continued) {
+        request.instance = this.#instance.read(bytes, view, instanceAt, instanceEnd, bits);
+      }
     }
     if (next < end) this.#keep(bytes, next, end);
     return undefined;
@@ -460,26 +472,6 @@ function isSmtpdAccessPolicy(view: DataView, start: number, end: number): boolea
     view.getInt32(start + 12) === _POL &&
     view.getInt32(start + 15) === LICY
   );
-}
-
-/**
- * [start, end) as a string of its own, UTF-8, invalid sequences as U+FFFD. `bits` has a high bit if any of the bytes
- * does. The requests of one message follow each other on one connection, with the same client, sender and instance, and
- * at DATA mostly the same recipient: then `previous` is it, which spares the string and its hash.
- */
-function text(bytes: Buffer, start: number, end: number, bits: number, previous: string): string {
-  if (start === end) return '';
-  if ((bits & HIGH_BITS) !== 0) return bytes.toString('utf8', start, end);
-  return isText(bytes, start, end, previous) ? previous : bytes.toString('latin1', start, end);
-}
-
-/** Whether [start, end), all of it ASCII, is `text`. */
-function isText(bytes: Buffer, start: number, end: number, text: string): boolean {
-  if (end - start !== text.length) return false;
-  for (let index = 0; index < text.length; index += 1) {
-    if (bytes[start + index] !== text.charCodeAt(index)) return false;
-  }
-  return true;
 }
 
 /** A count of at most nine digits; anything else is 0, which promises neither recipients nor cipher strength. */
