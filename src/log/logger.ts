@@ -5,14 +5,10 @@
 import { type DestinationStream, type LogFn, type Logger, pino } from 'pino';
 import { Flood } from './flood.ts';
 import { printable } from './printable.ts';
+import { StandardError } from './standard-error.ts';
 
 /** How long a line may wait for company before it is written. */
 const FLUSH_MS = 200;
-const BUFFER_BYTES = 8 * 1024;
-/** What may wait while nobody takes it in; lines beyond are lost, and counted. */
-const MAX_WAITING = 4 * 1024 * 1024;
-/** How long the end of the process waits for the last lines to be taken in. */
-const LAST_MS = 1_000;
 
 /** Lines of one kind that are written within {@link WINDOW_MS}; what comes beyond becomes one line with their number. */
 const INFO_BURST = 100;
@@ -51,28 +47,9 @@ export function openLog(level: string): Log {
   });
   const [infos, warnings] = floods;
   const isTerminal = process.stderr.isTTY;
-  let lost = 0;
-  let endsAt = Number.POSITIVE_INFINITY;
   const file = isTerminal
     ? undefined
-    : pino.destination({
-        fd: 2,
-        sync: false,
-        minLength: BUFFER_BYTES,
-        maxLength: MAX_WAITING,
-        // A pipe is full whose reader has stopped: it is tried again, but holds up neither requests nor the end.
-        retryEAGAIN: () => performance.now() < endsAt,
-      });
-  file?.on('error', () => {});
-  file?.on('drop', () => {
-    lost += 1;
-  });
-  file?.on('drain', () => {
-    if (lost === 0) return;
-    const count = lost;
-    lost = 0;
-    logger.error({ lost: count }, 'lines of the log are lost: nobody took them in');
-  });
+    : new StandardError((lost) => logger.error({ lost }, 'lines of the log are lost: nobody took them in'));
   const options: pino.LoggerOptions = {
     level,
     base: null,
@@ -93,27 +70,25 @@ export function openLog(level: string): Log {
   const logger = pino(options, file ?? readable(process.stderr));
   const timer = setInterval(() => {
     for (const flood of floods) flood.tick();
-    file?.flush();
+    file?.pass();
   }, FLUSH_MS);
   timer.unref();
   return {
     logger,
     flush() {
       for (const flood of floods) flood.flush();
-      endsAt = performance.now() + LAST_MS;
-      try {
-        file?.flushSync();
-      } catch {
-        // Nobody takes it in.
-      }
+      file?.flush();
     },
   };
 }
 
 function kindOf({ fields, message }: Line): string {
   let kind = message;
-  for (const [name, value] of Object.entries(fields)) {
-    if (!VARYING_FIELDS.has(name)) kind += ` ${typeof value === 'object' ? JSON.stringify(value) : value}`;
+  // Not Object.entries: that makes an array of each field.
+  for (const name in fields) {
+    if (VARYING_FIELDS.has(name)) continue;
+    const value = fields[name];
+    kind += ` ${typeof value === 'object' ? JSON.stringify(value) : value}`;
   }
   return kind.slice(0, MAX_KIND);
 }

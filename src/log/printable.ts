@@ -17,9 +17,13 @@ export function quoted(text: string): string {
   return `"${printable(text, MAX_QUOTED)}"`;
 }
 
+/** What most of it is. Looked for first, as the classes of Unicode take ten times as long. */
+const FIT = /^[\x20-\x7e]*$/;
+
 /** The text with unfit characters as `\xNN` or `\u{NNNN}`, cut where it is too long. */
 export function printable(text: string, maxLength = MAX_LENGTH): string {
   const cut = text.length > maxLength;
+  if (!cut && FIT.test(text)) return text;
   const fit = text.slice(0, maxLength).replace(UNFIT, (character) => {
     const code = character.codePointAt(0) ?? 0;
     const hex = code.toString(16);
