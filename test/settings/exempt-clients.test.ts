@@ -1,0 +1,57 @@
+// Clients whose sessions are not asked for TLS, by whatever address they come: the same as node:net finds them.
+
+import assert from 'node:assert/strict';
+import { BlockList, isIP } from 'node:net';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { compileExemptClients } from '../../src/settings/exempt-clients.ts';
+
+const octet = fc.oneof(fc.constantFrom(0, 1, 10, 127, 128, 192, 255), fc.integer({ min: 0, max: 255 }));
+const ipv4 = fc.tuple(octet, octet, octet, octet).map((octets) => octets.join('.'));
+const ipv6 = fc.oneof(fc.ipV6(), fc.constantFrom('::1', '::', '2001:db8::25', 'fe80::1', '::ffff:10.0.0.0'));
+const block = fc.oneof(
+  ipv4,
+  ipv6,
+  fc.tuple(ipv4, fc.integer({ min: 0, max: 32 })).map(([address, bits]) => `${address}/${bits}`),
+  fc.tuple(ipv6, fc.integer({ min: 0, max: 128 })).map(([address, bits]) => `${address}/${bits}`),
+);
+/** What no Postfix sends, and a client of the protocol may. */
+const odd = fc.constantFrom(
+  '',
+  'unknown',
+  '1.2.3',
+  '1.2.3.4.5',
+  '1.2.3.256',
+  '01.2.3.4',
+  '1..3.4',
+  '1.2.3.',
+  '.1.2.3',
+  '1.2.3.4 ',
+  '٣.1.1.1',
+);
+
+test('a client is exempt if one of the blocks has its address', () => {
+  fc.assert(
+    fc.property(fc.array(block, { maxLength: 5 }), fc.oneof(ipv4, ipv6, odd), (blocks, client) => {
+      const list = new BlockList();
+      for (const [address = '', bits] of blocks.map((text) => text.split('/'))) {
+        list.addSubnet(
+          address,
+          Number(bits ?? (isIP(address) === 4 ? 32 : 128)),
+          isIP(address) === 4 ? 'ipv4' : 'ipv6',
+        );
+      }
+      const family = isIP(client);
+      const expected = family !== 0 && list.check(client, family === 4 ? 'ipv4' : 'ipv6');
+      assert.equal(compileExemptClients(blocks)(client), expected, `${client} in ${blocks.join(' ')}`);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+test('an IPv4 client that came in by IPv6 is the IPv4 client', () => {
+  const isExempt = compileExemptClients(['192.0.2.0/24']);
+  assert.equal(isExempt('::ffff:192.0.2.7'), true);
+  assert.equal(isExempt('::FFFF:192.0.2.7'), true);
+  assert.equal(isExempt('::ffff:198.51.100.7'), false);
+});
