@@ -2,6 +2,7 @@
  * Envelope addresses (RFC 5321 section 2.3.11) as the decision compares them: local parts and domains without case,
  * domains in A-label form, with and without the address extension. It never refuses an address: a stranger wrote it.
  */
+import { codeAt } from './code-at.ts';
 import { type DomainName, foldDomain, isTableForm, NO_DOMAIN } from './domain-name.ts';
 
 declare const localPart: unique symbol;
@@ -13,6 +14,13 @@ const AT = 0x40;
 const BANG = 0x21;
 const PERCENT = 0x25;
 const DOT = 0x2e;
+const LAST_ASCII = 0x7f;
+
+/** What is known of an address's text once it has been looked at, as bits: what most are need not be done again. */
+const ASCII_DOMAIN = 1;
+const FOLDED_DOMAIN = 2;
+const FOLDED_LOCAL = 4;
+const ROUTES = 8;
 
 /** Names that Postfix never splits, whatever the delimiter is (split_addr(3)). */
 const NEVER_SPLIT: ReadonlySet<string> = new Set(['postmaster', 'mailer-daemon', 'double-bounce']);
@@ -31,8 +39,8 @@ export function foldLocalPart(text: string): LocalPart {
 /** `user` of `user+ext`, by Postfix's rules for `recipient_delimiter` (a set of characters); undefined if there is no extension. */
 export function withoutExtension(local: LocalPart, delimiters: string): LocalPart | undefined {
   let end = local.length;
-  for (const delimiter of delimiters) {
-    const at = local.indexOf(delimiter);
+  for (let i = 0; i < delimiters.length; i++) {
+    const at = local.indexOf(delimiters.charAt(i));
     if (at >= 0 && at < end) end = at;
   }
   if (end === 0 || end === local.length || NEVER_SPLIT.has(local)) return undefined;
@@ -51,15 +59,17 @@ export class Address {
   readonly #text: string;
   readonly #at: number;
   readonly #delimiters: string;
+  readonly #traits: number;
   #local: LocalPart | undefined;
   #base: LocalPart | undefined | null = null;
 
-  private constructor(text: string, at: number, domain: DomainName, delimiters: string) {
+  private constructor(text: string, at: number, domain: DomainName, delimiters: string, traits: number) {
     this.domain = domain;
     this.isNull = text === '';
     this.#text = text;
     this.#at = at;
     this.#delimiters = delimiters;
+    this.#traits = traits;
   }
 
   /**
@@ -69,34 +79,46 @@ export class Address {
    */
   static read(given: string, delimiters: string): Address {
     const text = given.charCodeAt(0) === AT ? given.slice(given.indexOf(':') + 1) : given;
-    // Backwards in one go: where the domain begins, and whether it has to be folded at all.
+    // Backwards in one go: where the domain begins, and whether anything has to be folded at all.
     let at = text.length - 1;
-    let isFolded = true;
+    let traits = ASCII_DOMAIN | FOLDED_DOMAIN;
     for (; at >= 0; at--) {
-      const code = text.charCodeAt(at);
+      const code = codeAt(text, at);
       if (code === AT) break;
-      if (code > 0x7f || (code >= 0x41 && code <= 0x5a)) isFolded = false;
+      if (code > LAST_ASCII) traits = 0;
+      else if (isUpperCase(code)) traits &= ~FOLDED_DOMAIN;
     }
     if (at < 0) return Address.#readBare(text, delimiters);
     if (at === text.length - 1) return Address.#readBare(text.slice(0, at), delimiters);
+    if (text.charCodeAt(text.length - 1) === DOT) traits &= ~FOLDED_DOMAIN;
     const written = text.slice(at + 1);
-    const domain = isFolded && text.charCodeAt(text.length - 1) !== DOT ? (written as DomainName) : foldDomain(written);
-    return new Address(text, at, domain, delimiters);
+    const domain = (traits & FOLDED_DOMAIN) !== 0 ? (written as DomainName) : foldDomain(written);
+    return new Address(text, at, domain, delimiters, traits | localTraits(text, at));
   }
 
   static #readBare(text: string, delimiters: string): Address {
     const bang = text.indexOf('!');
     const sign = bang > 0 ? bang : text.lastIndexOf('%');
-    if (sign < 0) return new Address(text, text.length, NO_DOMAIN, delimiters);
+    if (sign < 0) return new Address(text, text.length, NO_DOMAIN, delimiters, localTraits(text, text.length));
     const [left, right] = [text.slice(0, sign), text.slice(sign + 1)];
     const [local, domain] = sign === bang ? [right, left] : [left, right];
-    if (domain === '') return new Address(local, local.length, NO_DOMAIN, delimiters);
-    return new Address(`${local}@${domain}`, local.length, foldDomain(domain), delimiters);
+    const traits = localTraits(local, local.length);
+    if (domain === '') return new Address(local, local.length, NO_DOMAIN, delimiters, traits);
+    return new Address(`${local}@${domain}`, local.length, foldDomain(domain), delimiters, traits);
   }
 
   get local(): LocalPart {
-    this.#local ??= foldLocalPart(this.#text.slice(0, this.#at));
+    if (this.#local === undefined) {
+      const local = this.#text.slice(0, this.#at);
+      this.#local = (this.#traits & FOLDED_LOCAL) !== 0 ? (local as LocalPart) : foldLocalPart(local);
+    }
     return this.#local;
+  }
+
+  /** `local@domain`, both as they are compared. */
+  get whole(): string {
+    const isFolded = (this.#traits & FOLDED_LOCAL) !== 0 && (this.#traits & FOLDED_DOMAIN) !== 0;
+    return isFolded ? this.#text : `${this.local}@${this.domain}`;
   }
 
   /** The local part without its extension, or undefined if it has none. */
@@ -107,7 +129,7 @@ export class Address {
 
   /** Whether Postfix's tables match the domain as the client wrote it: an odd U-label form they do not. */
   get isTableForm(): boolean {
-    return isTableForm(this.#text.slice(this.#at + 1));
+    return (this.#traits & ASCII_DOMAIN) !== 0 || isTableForm(this.#text.slice(this.#at + 1));
   }
 
   /**
@@ -115,16 +137,23 @@ export class Address {
    * `"user@site"@here`), or undefined if the local part routes nowhere. Only Postfix knows its own domains.
    */
   get routed(): Address | undefined {
-    if (!this.#hasRoutingSign) return undefined;
+    if ((this.#traits & ROUTES) === 0) return undefined;
     const text = this.#text.slice(0, this.#at);
     return text.includes('@') ? Address.read(text, this.#delimiters) : Address.#readBare(text, this.#delimiters);
   }
+}
 
-  get #hasRoutingSign(): boolean {
-    for (let i = 0; i < this.#at; i++) {
-      const code = this.#text.charCodeAt(i);
-      if (code === AT || code === BANG || code === PERCENT) return true;
-    }
-    return false;
+function isUpperCase(code: number): boolean {
+  return code >= 0x41 && code <= 0x5a;
+}
+
+/** What is known of the local part, which ends at `end`. */
+function localTraits(text: string, end: number): number {
+  let traits = FOLDED_LOCAL;
+  for (let i = 0; i < end; i++) {
+    const code = codeAt(text, i);
+    if (code > LAST_ASCII || isUpperCase(code)) traits &= ~FOLDED_LOCAL;
+    else if (code === AT || code === BANG || code === PERCENT) traits |= ROUTES;
   }
+  return traits;
 }

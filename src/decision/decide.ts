@@ -7,7 +7,7 @@ import type { Tally } from '../report/tally.ts';
 import type { Settings } from '../settings/settings.ts';
 import { type Lane, mayJoin, ownLane, type TablesInForce } from './delivery.ts';
 import type { Lanes, Message } from './lanes.ts';
-import { findParties, type Parties } from './parties.ts';
+import { findParties, type Parties, partiesOf } from './parties.ts';
 import { decideReceipt, type Refusal, SATISFIED, wordRefusal } from './receipt.ts';
 import type { PolicyRequest } from './request.ts';
 
@@ -61,7 +61,7 @@ export function decide(context: DecisionContext, request: PolicyRequest, now: nu
 }
 
 function decideRecipient(context: DecisionContext, request: PolicyRequest, now: number): Decision {
-  const parties = findParties(context.settings, request.sender, request.recipient, context.delimiters);
+  const parties = partiesOf(context.settings, request, context.delimiters);
   const verdict = request.policyContext === 'delivery' ? SATISFIED : decideReceipt(parties, request, context.isExempt);
   const decision = decideHops(context, request, parties, verdict.refusal, now);
   const { tally } = context;
@@ -121,7 +121,7 @@ function decideData(context: DecisionContext, request: PolicyRequest, now: numbe
   if (request.recipientCount > 1) return decideDataOfMany(context, request, message);
   const decision = decideDataOfOne(context, request, message, now);
   // Most messages have one recipient. Forgotten here they never grow old, which the garbage collector would pay for.
-  if (message?.recipients === 1 && message.isWhole) context.lanes.end(request.instance);
+  if (message?.recipients === 1 && message.isWhole) context.lanes.end(request.instance, message);
   return decision;
 }
 
@@ -139,7 +139,7 @@ function decideDataOfOne(
   message: Message | undefined,
   now: number,
 ): Decision {
-  const parties = findParties(context.settings, request.sender, request.recipient, context.delimiters);
+  const parties = partiesOf(context.settings, request, context.delimiters);
   const own = ownLane(context.settings, parties, context.tables);
   const lane = message?.lane;
   if (lane !== undefined && fits(context, parties, lane, own, request.authenticated)) return filter(lane, parties);

@@ -90,11 +90,18 @@ export function staticRoute(
   return makeRoute(transportFor(setting, DEFAULT_TERMS), settings.relayhost);
 }
 
+/** Where the tables in force see to it by themselves: by whose setting. */
+interface Given {
+  readonly domain: HostedDomain;
+  readonly flow: 'incoming' | 'outgoing';
+  readonly setting: DeliverySetting;
+}
+
 /**
- * The route that the tables in force give: by the recipient, or, for a recipient not hosted here, by the sender
+ * By which setting the tables in force give a route: the recipient's, or, for a recipient not hosted here, the sender's
  * (sender_dependent_default_transport_maps is not asked for others). undefined: Postfix's own route, without our TLS.
  */
-function tableRoute(settings: Settings, parties: Parties, tables: TablesInForce): Route | undefined {
+function givenByTables(settings: Settings, parties: Parties, tables: TablesInForce): Given | undefined {
   const incoming = parties.recipientDomain !== undefined;
   const domain = parties.recipientDomain ?? parties.senderDomain;
   const flow = incoming ? 'incoming' : 'outgoing';
@@ -103,7 +110,7 @@ function tableRoute(settings: Settings, parties: Parties, tables: TablesInForce)
   const own = incoming ? parties.recipient : parties.sender;
   if (!tableHolds(setting.tableIndex, own) || !tables.holds(domain)) return undefined;
   if (!incoming && (parties.senderIsRouted || isBelowHosted(settings, parties.recipient.domain))) return undefined;
-  return staticRoute(settings, domain, flow);
+  return { domain, flow, setting };
 }
 
 /**
@@ -120,15 +127,23 @@ function isBelowHosted(settings: Settings, name: DomainName): boolean {
 /** The route that is asked for, whoever sees to it. */
 export function wantedRoute(settings: Settings, parties: Parties, tables: TablesInForce): Route | undefined {
   const terms = requiredTerms(parties);
-  if (terms === undefined) return undefined;
+  return terms === undefined ? undefined : routeFor(terms, settings, parties, tables);
+}
+
+function routeFor(terms: DeliveryTerms, settings: Settings, parties: Parties, tables: TablesInForce): Route {
   return makeRoute(transportFor(terms, termsAtNextHop(settings, parties, tables)), nextHopOf(settings, parties));
 }
 
 /** The lane of this sender and recipient by themselves: no FILTER where the tables in force give what is wanted. */
 export function ownLane(settings: Settings, parties: Parties, tables: TablesInForce): Lane {
-  const wanted = wantedRoute(settings, parties, tables);
-  if (wanted === undefined) return undefined;
-  return tableRoute(settings, parties, tables)?.text === wanted.text ? undefined : wanted;
+  const terms = requiredTerms(parties);
+  if (terms === undefined) return undefined;
+  const given = givenByTables(settings, parties, tables);
+  // Mostly one setting asks, and it is the one that the tables hold: then there are no routes to compare.
+  if (given?.setting === terms) return undefined;
+  const wanted = routeFor(terms, settings, parties, tables);
+  if (given === undefined) return wanted;
+  return staticRoute(settings, given.domain, given.flow)?.text === wanted.text ? undefined : wanted;
 }
 
 /**

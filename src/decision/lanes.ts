@@ -7,6 +7,7 @@
  * dropped from it to stay within bounds. Postfix's `instance` tells when a message began, so such messages are known
  * for what they are.
  */
+import { codeAt } from '../address/code-at.ts';
 import { type DomainName, MAX_DOMAIN } from '../address/domain-name.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -22,7 +23,10 @@ export const LANES_CAPACITY = 100_000;
 const DOMAINS_BYTES = 32_000_000;
 /** What one of them takes besides its name. */
 const DOMAIN_OVERHEAD = 100;
-/** Messages of which only is remembered that they came to DATA. */
+/**
+ * Processes of smtpd(8) of whose last message is remembered that it came to DATA: at least so many, and at most twice as
+ * many. A process goes on with a message, or begins another and never comes back to it.
+ */
 const ENDED_CAPACITY = 10_000;
 /** How long a message is remembered after its last recipient; more than smtpd_timeout allows between commands. */
 export const LANES_LIFETIME_MS = 3_600_000;
@@ -30,6 +34,11 @@ export const LANES_LIFETIME_MS = 3_600_000;
 const MAX_OTHERS = 16;
 /** A longer instance is none of Postfix's (smtpd.c, mail_cmd: four numbers in hexadecimal), and is not remembered. */
 const MAX_INSTANCE = 64;
+
+const ZERO = 0x30;
+const NINE = 0x39;
+const A = 0x61;
+const LOWER_CASE = 0x20;
 
 /** What is remembered of one message. */
 export interface Message {
@@ -57,10 +66,9 @@ interface Looked {
 
 export class Lanes {
   readonly #messages = new Map<string, Message>();
-  /** Instances of messages that came to DATA. */
-  readonly #ended = new Set<string>();
-  readonly #endedRing: string[] = [];
-  #endedNext = 0;
+  /** The last message of each smtpd process that came to DATA: those of late, and those before them. */
+  #ended = new Map<string, string>();
+  #endedBefore: ReadonlyMap<string, string> = new Map<string, string>();
   readonly #capacity: number;
   readonly #lifetimeMs: number;
   /** {@link Message.bytes} of all together. */
@@ -95,7 +103,7 @@ export class Lanes {
 
   /** The first accepted recipient of a message fixes its lane. */
   begin(instance: string, lane: Lane, parties: Parties, generation: number, now: number): Message {
-    const isWhole = !this.#ended.has(instance) && !this.mayHaveHistory(instance, now);
+    const isWhole = !this.#hasEnded(instance) && !this.mayHaveHistory(instance, now);
     const [sender, first] = [parties.senderDomain, look(parties)];
     const message: Message = {
       lane,
@@ -131,14 +139,19 @@ export class Lanes {
    * The message has come to DATA, and what is known of it could be found out again. Only that it was there is remembered
    * for a while: if DATA is refused after all, a client may go on with more recipients.
    */
-  end(instance: string): void {
-    this.#forget(instance);
-    // A ring beside the set: to ask a Set for its oldest member takes long when many before it were deleted.
-    const oldest = this.#endedRing[this.#endedNext];
-    if (oldest !== undefined) this.#ended.delete(oldest);
-    this.#endedRing[this.#endedNext] = instance;
-    this.#endedNext = (this.#endedNext + 1) % ENDED_CAPACITY;
-    this.#ended.add(instance);
+  end(instance: string, message: Message): void {
+    this.#forget(instance, message);
+    // Two maps that take turns: to take the oldest out of one, one by one, costs more than all the rest here.
+    if (this.#ended.size >= ENDED_CAPACITY) {
+      this.#endedBefore = this.#ended;
+      this.#ended = new Map();
+    }
+    this.#ended.set(processOf(instance), instance);
+  }
+
+  #hasEnded(instance: string): boolean {
+    const process = processOf(instance);
+    return (this.#ended.get(process) ?? this.#endedBefore.get(process)) === instance;
   }
 
   /** Whether the recipients that were let in may be judged otherwise now; `sender` is what the settings have for theirs. */
@@ -154,8 +167,8 @@ export class Lanes {
     return began !== undefined && began < this.#horizon && began > now - 24 * 3_600_000;
   }
 
-  #forget(instance: string): void {
-    this.#bytes -= this.#messages.get(instance)?.bytes ?? 0;
+  #forget(instance: string, message: Message): void {
+    this.#bytes -= message.bytes;
     this.#messages.delete(instance);
   }
 
@@ -165,7 +178,7 @@ export class Lanes {
       const isOld = now - message.touchedAt >= this.#lifetimeMs;
       if (!isTooMuch && !isOld) return;
       if (!isOld) this.#forgotten += 1;
-      this.#forget(instance);
+      this.#forget(instance, message);
       const began = beganAt(instance);
       if (began !== undefined && began >= this.#horizon) this.#horizon = began + 1;
     }
@@ -174,6 +187,12 @@ export class Lanes {
 
 function canRemember(instance: string): boolean {
   return instance !== '' && instance.length <= MAX_INSTANCE;
+}
+
+/** What tells the smtpd process of an instance: the number before its first dot. */
+function processOf(instance: string): string {
+  const dot = instance.indexOf('.');
+  return dot < 0 ? instance : instance.slice(0, dot);
 }
 
 /** Takes note of the recipient's domain; gives what the message's domains count for more than before. */
@@ -218,8 +237,19 @@ function beganAt(instance: string): number | undefined {
   const second = instance.indexOf('.', first + 1);
   const third = instance.indexOf('.', second + 1);
   if (first < 1 || second < 0 || third < 0) return undefined;
-  const seconds = Number.parseInt(instance.slice(first + 1, second), 16);
-  return Number.isNaN(seconds)
-    ? undefined
-    : seconds * 1000 + Math.floor(Number.parseInt(instance.slice(second + 1, third), 16) / 1000 || 0);
+  const seconds = hexadecimal(instance, first + 1, second);
+  const microseconds = hexadecimal(instance, second + 1, third);
+  return seconds === undefined ? undefined : seconds * 1000 + Math.floor((microseconds ?? 0) / 1000);
+}
+
+/** The number that [start, end) is; undefined if it is none. A tenth of what slice and parseInt cost. */
+function hexadecimal(text: string, start: number, end: number): number | undefined {
+  let number = 0;
+  for (let i = start; i < end; i++) {
+    const code = codeAt(text, i);
+    const digit = code <= NINE ? code - ZERO : (code | LOWER_CASE) - A + 10;
+    if (digit < 0 || digit > 15 || (code > NINE && digit < 10)) return undefined;
+    number = number * 16 + digit;
+  }
+  return start === end ? undefined : number;
 }

@@ -6,6 +6,7 @@ import { Address } from '../address/address.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import { type DeliverySetting, type Flow, type Hop, isRequired, type ReceiptSetting } from '../settings/setting.ts';
 import type { Settings } from '../settings/settings.ts';
+import type { PolicyRequest } from './request.ts';
 
 /** Routing signs in a local part nest; Postfix unpacks them all, a stranger gets this many. */
 const MAX_ROUTING = 16;
@@ -23,36 +24,79 @@ export interface Parties {
 
 export type SettingOf<H extends Hop> = H extends 'receipt' ? ReceiptSetting : DeliverySetting;
 
+/** What was found for the request before. */
+interface Found {
+  parties: Parties;
+  version: number;
+  sender: string;
+  recipient: string;
+  delimiters: string;
+}
+
+/**
+ * By the object that a connection's requests are read into. At DATA the parties are mostly those of the RCPT before; to find
+ * them again was a tenth of a decision.
+ */
+const foundBefore = new WeakMap<PolicyRequest, Found>();
+
+/** The parties of a request: {@link findParties}, or what that has just found on the same connection. */
+export function partiesOf(settings: Settings, request: PolicyRequest, delimiters: string): Parties {
+  const { sender, recipient } = request;
+  const { version } = settings;
+  const before = foundBefore.get(request);
+  if (
+    before?.version === version &&
+    before.sender === sender &&
+    before.recipient === recipient &&
+    before.delimiters === delimiters
+  ) {
+    return before.parties;
+  }
+  const parties = findParties(settings, sender, recipient, delimiters);
+  if (before === undefined) foundBefore.set(request, { parties, version, sender, recipient, delimiters });
+  else {
+    before.parties = parties;
+    before.version = version;
+    before.sender = sender;
+    before.recipient = recipient;
+    before.delimiters = delimiters;
+  }
+  return parties;
+}
+
 /** Finds the parties of a message. `sender` and `recipient` are as Postfix passes them; '' is the null sender. */
 export function findParties(settings: Settings, sender: string, recipient: string, delimiters: string): Parties {
-  const from = resolveAddress(settings, Address.read(sender, delimiters));
-  const to = resolveAddress(settings, Address.read(recipient, delimiters));
+  const from = Address.read(sender, delimiters);
+  const to = Address.read(recipient, delimiters);
+  const senderDomain = settings.find(from.domain);
+  const recipientDomain = settings.find(to.domain);
+  const routedFrom = senderDomain === undefined ? findRouted(settings, from) : undefined;
+  const routedTo = recipientDomain === undefined ? findRouted(settings, to) : undefined;
   return {
-    sender: from.address,
-    recipient: to.address,
-    senderIsRouted: from.isRouted,
-    senderDomain: from.domain,
-    recipientDomain: to.domain,
+    sender: routedFrom?.address ?? from,
+    recipient: routedTo?.address ?? to,
+    senderIsRouted: routedFrom !== undefined,
+    senderDomain: routedFrom?.domain ?? senderDomain,
+    recipientDomain: routedTo?.domain ?? recipientDomain,
   };
 }
 
 /**
- * The address that counts, and its hosted domain. `user%hosted@here` goes to user@hosted if `here` is one of Postfix's
- * own domains. Whether it is, only Postfix knows; what the service must not do is let it past a requirement.
+ * The address that counts instead of one that is not hosted, and its hosted domain. `user%hosted@here` goes to user@hosted
+ * if `here` is one of Postfix's own domains. Whether it is, only Postfix knows; what the service must not do is let it past
+ * a requirement.
  */
-function resolveAddress(
+function findRouted(
   settings: Settings,
   address: Address,
-): { readonly address: Address; readonly domain: HostedDomain | undefined; readonly isRouted: boolean } {
-  const domain = settings.find(address.domain);
-  if (domain !== undefined) return { address, domain, isRouted: false };
-  let routed = address.routed;
+): { readonly address: Address; readonly domain: HostedDomain } | undefined {
+  let { routed } = address;
   for (let depth = 0; routed !== undefined && depth < MAX_ROUTING; depth++) {
-    const inner = settings.find(routed.domain);
-    if (inner !== undefined) return { address: routed, domain: inner, isRouted: true };
+    const domain = settings.find(routed.domain);
+    if (domain !== undefined) return { address: routed, domain };
     routed = routed.routed;
   }
-  return { address, domain: undefined, isRouted: false };
+  return undefined;
 }
 
 /** The setting of this flow and hop if it asks for TLS between the two: a requirement. */

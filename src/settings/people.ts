@@ -93,11 +93,11 @@ export class People {
   }
 
   #matchAddress(address: Address): string | undefined {
-    const suffix = this.side === 'own' ? '' : `@${address.domain}`;
-    const whole = address.local + suffix;
+    const isOwn = this.side === 'own';
+    const whole = isOwn ? address.local : address.whole;
     if (this.addresses.has(whole)) return whole;
     if (address.base === undefined) return undefined;
-    const base = address.base + suffix;
+    const base = isOwn ? address.base : `${address.base}@${address.domain}`;
     return this.addresses.has(base) ? base : undefined;
   }
 

@@ -39,7 +39,11 @@ export interface SettingsTotals {
   readonly tableDigest: string;
 }
 
+let versions = 0;
+
 export class Settings implements SettingsTotals {
+  /** Another number for each version in this process, for whoever remembers what it has found without keeping the version. */
+  readonly version: number;
   readonly #data: SettingsData;
   readonly #slotCount: number;
   #next: Settings | undefined;
@@ -49,6 +53,8 @@ export class Settings implements SettingsTotals {
   readonly tableDigest: string;
 
   constructor(data: SettingsData, { size, relayhost, tableDigest }: SettingsTotals) {
+    versions += 1;
+    this.version = versions;
     this.#data = data;
     this.#slotCount = data.slots.length;
     this.size = size;
