@@ -2,11 +2,15 @@
  * Writes files so that each is the old one or the new one, whenever the process or the host dies: written beside, under
  * a name that no loader reads, synced, renamed, the directory synced. It decides no content.
  */
+import { randomInt } from 'node:crypto';
 import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 /** How many files are written at once: fsync waits for the disk, not for us. */
 const AT_ONCE = 16;
+
+/** A change numbers its files from a random number below this, which leaves room for more files than there can be. */
+const FIRST_NUMBERS = 2 ** 47;
 
 /** What a writer that was killed leaves behind. */
 export const isTemporary = (name: string): boolean => /^\.tlswarden-\d+-\d+\.tmp$/u.test(name);
@@ -52,6 +56,8 @@ export async function writeFilesAtomically(
   journal?: Journal,
 ): Promise<void> {
   const prepared: Prepared[] = [];
+  // No name is used again: a reader of this change who is still about to read one would find part of the next in it.
+  const first = randomInt(FIRST_NUMBERS);
   try {
     let failure: { readonly error: unknown } | undefined;
     let next = 0;
@@ -63,7 +69,9 @@ export async function writeFilesAtomically(
         try {
           const target = await targetOf(change.path);
           const temporary =
-            change.text === undefined ? undefined : join(dirname(target), `.tlswarden-${process.pid}-${number}.tmp`);
+            change.text === undefined
+              ? undefined
+              : join(dirname(target), `.tlswarden-${process.pid}-${first + number}.tmp`);
           prepared.push({ name: basename(change.path), number, target, temporary });
           if (temporary !== undefined) await writeBeside(temporary, target, change);
           progress?.(prepared.length, changes.length);
@@ -117,8 +125,6 @@ export async function targetOf(path: string): Promise<string> {
 }
 
 async function writeBeside(temporary: string, target: string, { text = '', mode }: FileChange): Promise<void> {
-  // Left by a writer of the same number that was killed.
-  await rm(temporary, { force: true });
   let file: FileHandle | undefined;
   try {
     file = await open(temporary, 'wx', 0o600);

@@ -6,6 +6,7 @@ import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { DomainName } from '../../src/address/domain-name.ts';
+import { type FileReplacement, writeFilesAtomically } from '../../src/source/atomic-files.ts';
 import type { Table } from '../../src/toml/table-reader.ts';
 import { SettingsDirectory } from './settings-directory.ts';
 
@@ -84,6 +85,19 @@ describe('a change of several files whose writer was killed half-way', () => {
       assert.equal(outside.read('p'), domain('p.example'));
     }
   });
+});
+
+it('a change never uses a file name of one before, which a slow reader may still be about to read', async (t) => {
+  const directory = new SettingsDirectory(t);
+  const used: (string | undefined)[] = [];
+  const journal = {
+    begin: async (files: readonly FileReplacement[]) => void used.push(...files.map(({ temporary }) => temporary)),
+    end: async () => {},
+  };
+  const changes = ['a.toml', 'b.toml'].map((name) => ({ path: join(directory.path, name), text: '' }));
+  await writeFilesAtomically(changes, undefined, journal);
+  await writeFilesAtomically(changes, undefined, journal);
+  assert.equal(new Set(used).size, 4);
 });
 
 it('whoever reads while a change of several files is made finds all of it or nothing', async (t) => {
