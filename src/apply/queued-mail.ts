@@ -2,17 +2,15 @@
  * Messages in the queue that FILTER has bound to a transport of tlswarden's: they name it themselves, so they wait for it
  * when it is gone. (What tables have routed is routed anew at each attempt.) It changes nothing in the queue.
  */
-import { execFile, spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
+import { execFile } from 'node:child_process';
 import { transportOfService } from '../fragments/ours.ts';
+import { QueueError, queuedMessages } from '../queue/postqueue.ts';
 
-export interface QueuedMessage {
+/** A message and the transport that it waits for. */
+export interface BoundMessage {
   readonly id: string;
   readonly transport: string;
 }
-
-/** The queue could not be looked at. The message is the reason. */
-export class QueueError extends Error {}
 
 /** How many messages one postcat(1) is given. */
 const AT_ONCE = 500;
@@ -21,33 +19,15 @@ const AT_ONCE = 500;
 export async function queuedMail(
   configDirectory: string,
   progress: (done: number, all: number) => void,
-): Promise<readonly QueuedMessage[]> {
-  const ids = await queueIds(configDirectory);
-  const found: QueuedMessage[] = [];
+): Promise<readonly BoundMessage[]> {
+  const ids: string[] = [];
+  for await (const { queue_id: id } of queuedMessages(configDirectory)) ids.push(id);
+  const found: BoundMessage[] = [];
   for (let done = 0; done < ids.length; done += AT_ONCE) {
     progress(done, ids.length);
     found.push(...filteredIn(await envelopes(configDirectory, ids.slice(done, done + AT_ONCE))));
   }
   return found;
-}
-
-async function queueIds(configDirectory: string): Promise<readonly string[]> {
-  const child = spawn('postqueue', ['-c', configDirectory, '-j'], { stdio: ['ignore', 'pipe', 'pipe'] });
-  let said = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    if (said.length < 4096) said += text;
-  });
-  const ended = new Promise<number | null>((resolve, reject) => {
-    child.once('error', (error) => reject(new QueueError(error.message)));
-    child.once('close', resolve);
-  });
-  const ids: string[] = [];
-  for await (const line of createInterface({ input: child.stdout })) {
-    const { queue_id: id } = JSON.parse(line) as { readonly queue_id?: unknown };
-    if (typeof id === 'string') ids.push(id);
-  }
-  if ((await ended) !== 0) throw new QueueError(said.trim());
-  return ids;
 }
 
 /** What postcat(1) prints of all of these that are still there: it ends at the first that has left the queue meanwhile. */
@@ -79,8 +59,8 @@ function postcat(
 }
 
 /** `content_filter` among the records of each message is what FILTER has set. */
-function filteredIn(text: string): readonly QueuedMessage[] {
-  const found: QueuedMessage[] = [];
+function filteredIn(text: string): readonly BoundMessage[] {
+  const found: BoundMessage[] = [];
   let id = '';
   for (const line of text.split('\n')) {
     id = /^\*\*\* ENVELOPE RECORDS \S*?([^/\s]+) \*\*\*$/u.exec(line)?.[1] ?? id;

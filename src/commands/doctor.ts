@@ -7,7 +7,6 @@ import { type Diagnosis, examineHost } from '../doctor/examine-host.ts';
 import { SEVERITIES } from '../doctor/finding.ts';
 import { wordDiagnosis } from '../doctor/word-diagnosis.ts';
 import { PostconfError } from '../fragments/postconf.ts';
-import { QueueTrouble } from '../live/queue.ts';
 import { type LiveOptions, runLive } from '../live/run-live.ts';
 import { DEFAULT_BASE } from '../live/run-name.ts';
 import type { Door } from '../live/smtp-sender.ts';
@@ -16,6 +15,7 @@ import type { Trial } from '../live/trial.ts';
 import { wordLive } from '../live/word-live.ts';
 import type { MainFile } from '../main-file/main-file.ts';
 import { systemResolvers } from '../probe/dns-client.ts';
+import { QueueError } from '../queue/postqueue.ts';
 import { parseListenAddress } from '../service/listen-address.ts';
 import { loadSettings } from '../source/open-source.ts';
 import { TablesError } from '../tables/tables-error.ts';
@@ -122,7 +122,7 @@ async function live(main: MainFile, options: Pick<LiveOptions, 'host' | 'base' |
     if (stop.signal.aborted && isAbort(error)) {
       throw new CommandFailure('interrupted; what was put in has been taken out again');
     }
-    if (error instanceof CannotTry || error instanceof QueueTrouble) {
+    if (error instanceof CannotTry || error instanceof QueueError) {
       throw new CommandFailure(`nothing could be tried: ${error.message}`);
     }
     throw error;

@@ -28,7 +28,7 @@ export interface LiveOptions {
   progress(what: string): void;
 }
 
-/** Rejects with {@link CannotTry}, QueueTrouble, or the signal's AbortError, in each case after it has tidied up. */
+/** Rejects with {@link CannotTry}, QueueError, or the signal's AbortError, in each case after it has tidied up. */
 export async function runLive(options: LiveOptions): Promise<readonly Trial[]> {
   const { host, door } = options;
   const run = thisRun(hostname(), process.pid, Date.now());

@@ -6,9 +6,9 @@ import { execFile } from 'node:child_process';
 import { stat } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { readTables } from '../explain/read-tables.ts';
+import { QueueError } from '../queue/postqueue.ts';
 import { loadSettings } from '../source/open-source.ts';
 import { stampFile } from '../tables/stamp.ts';
-import { QueueTrouble } from './queue.ts';
 import type { Stage } from './stage.ts';
 import { type Trial, trial } from './trial.ts';
 import { judgePlaintext } from './try-delivery.ts';
@@ -55,7 +55,7 @@ function sendmail(program: string, configDirectory: string, recipient: string, t
     const args = ['-C', configDirectory, '-f', '<>', recipient];
     const child = execFile(program, args, (error, _stdout, stderr) => {
       if (error === null) resolve();
-      else reject(new QueueTrouble(`sendmail: ${stderr.trim() || error.message}`));
+      else reject(new QueueError(`sendmail: ${stderr.trim() || error.message}`));
     });
     child.stdin?.on('error', () => {});
     child.stdin?.end(`${text}\n`);

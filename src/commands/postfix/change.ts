@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { ApplyError } from '../../apply/apply-error.ts';
 import { type Changed, markReloaded } from '../../apply/change-files.ts';
 import { isNothing } from '../../apply/edits.ts';
-import type { QueuedMessage } from '../../apply/queued-mail.ts';
+import type { BoundMessage } from '../../apply/queued-mail.ts';
 import { wordEdits } from '../../apply/word-edits.ts';
 import { ReloadError, reloadPostfix } from '../../tables/postfix-reload.ts';
 import { type CommandContext, CommandFailure } from '../command-context.ts';
@@ -25,7 +25,7 @@ export type Reload = 'none' | 'due' | 'done' | 'not running';
 export interface Told extends Changed {
   readonly reload: Reload;
   /** Messages that wait for a transport of tlswarden's. */
-  readonly queued: readonly QueuedMessage[];
+  readonly queued: readonly BoundMessage[];
 }
 
 export function addChangeOptions(command: Command): Command {
@@ -95,7 +95,7 @@ async function wordReload(reload: Exclude<Reload, 'none'>, configDirectory: stri
   return changed ? `Now run: ${command}` : `If Postfix was not reloaded since the last change, run: ${command}`;
 }
 
-async function wordQueued(queued: readonly QueuedMessage[], configDirectory: string): Promise<string> {
+async function wordQueued(queued: readonly BoundMessage[], configDirectory: string): Promise<string> {
   const transports = [...new Set(queued.map(({ transport }) => transport))].sort().join(', ');
   const ids = queued.length <= IDS_NAMED ? queued.map(({ id }) => id) : ['ALL'];
   const command = await commandFor(configDirectory, 'postsuper', ...ids.flatMap((id) => ['-r', id]));
