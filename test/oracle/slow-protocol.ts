@@ -51,7 +51,8 @@ export function readSlowly(bytes: Buffer): SlowReading {
   return { requests, isInTrouble: false, isUnfinished: false };
 }
 
-function meaningOf(lines: readonly string[]): SlowRequest {
+/** What a request of these lines says. */
+export function meaningOf(lines: readonly string[]): SlowRequest {
   // The last of two counts.
   const values = new Map(lines.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]));
   const text = (name: string): string => values.get(name) ?? '';
