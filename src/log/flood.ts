@@ -19,11 +19,11 @@ interface Window<Line> {
   written: number;
   /** How many came that were not written. */
   pending: number;
-  /** The last of them. */
-  line: Line;
+  /** The last of them. What was written is not kept: thousands of lines would grow old, which the garbage collector pays for. */
+  line: Line | undefined;
 }
 
-export class Flood<Kind extends string, Line> {
+export class Flood<Kind extends string | number, Line> {
   /** Writes one line; `more` is how many besides this one, 0 for a line of its own. */
   readonly #write: (kind: Kind, line: Line, more: number) => void;
   readonly #options: FloodOptions;
@@ -56,7 +56,7 @@ export class Flood<Kind extends string, Line> {
     }
     this.#windows.delete(kind);
     if (this.#windows.size >= capacity) this.#forgetOldest();
-    this.#windows.set(kind, { openedAt: now(), written: 1, pending: 0, line });
+    this.#windows.set(kind, { openedAt: now(), written: 1, pending: 0, line: undefined });
     this.#write(kind, line, more);
   }
 
@@ -85,8 +85,9 @@ export class Flood<Kind extends string, Line> {
   /** The window is over. Where something was counted, the line that says so begins another. */
   #close(kind: Kind, { pending, line }: Window<Line>): void {
     this.#windows.delete(kind);
-    if (pending === 0) return;
-    this.#windows.set(kind, { openedAt: this.#options.now(), written: this.#options.burst, pending: 0, line });
+    if (pending === 0 || line === undefined) return;
+    const { now, burst } = this.#options;
+    this.#windows.set(kind, { openedAt: now(), written: burst, pending: 0, line: undefined });
     this.#write(kind, line, pending - 1);
   }
 }

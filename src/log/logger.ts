@@ -4,6 +4,7 @@
  */
 import { type DestinationStream, type LogFn, type Logger, pino } from 'pino';
 import { Flood } from './flood.ts';
+import { kindOfLine } from './kind-of-line.ts';
 import { printable } from './printable.ts';
 import { StandardError } from './standard-error.ts';
 
@@ -14,12 +15,8 @@ const FLUSH_MS = 200;
 const INFO_BURST = 100;
 const WARNING_BURST = 10;
 const WINDOW_MS = 60_000;
-/** Kinds that are told apart at once, about a kilobyte each. */
+/** Kinds that are told apart at once, about a hundred bytes each, and a kilobyte where a line waits. */
 const KINDS = 4096;
-/** What differs from one line to the next without making it one of another kind. */
-const VARYING_FIELDS: ReadonlySet<string> = new Set(['instance', 'more', 'generation', 'domains', 'ms']);
-/** Characters of a line by which its kind is told. */
-const MAX_KIND = 500;
 
 const [INFO, WARNING] = [pino.levels.values['info'] ?? 0, pino.levels.values['warn'] ?? 0];
 
@@ -41,7 +38,7 @@ interface Line {
 export function openLog(level: string): Log {
   const floods = [INFO_BURST, WARNING_BURST].map((burst) => {
     const options = { burst, windowMs: WINDOW_MS, capacity: KINDS, now: () => performance.now() };
-    return new Flood<string, Line>(options, (_, { fields, message, write }, more) =>
+    return new Flood<number, Line>(options, (_, { fields, message, write }, more) =>
       write(more === 0 ? fields : { ...fields, more }, message),
     );
   });
@@ -63,7 +60,7 @@ export function openLog(level: string): Log {
         };
         const flood = number < WARNING ? infos : warnings;
         if (number < INFO) line.write(line.fields, line.message);
-        else flood?.tell(kindOf(line), line, Number(line.fields['more'] ?? 0));
+        else flood?.tell(kindOfLine(line.message, line.fields), line, Number(line.fields['more'] ?? 0));
       },
     },
   };
@@ -80,17 +77,6 @@ export function openLog(level: string): Log {
       file?.flush();
     },
   };
-}
-
-function kindOf({ fields, message }: Line): string {
-  let kind = message;
-  // Not Object.entries: that makes an array of each field.
-  for (const name in fields) {
-    if (VARYING_FIELDS.has(name)) continue;
-    const value = fields[name];
-    kind += ` ${typeof value === 'object' ? JSON.stringify(value) : value}`;
-  }
-  return kind.slice(0, MAX_KIND);
 }
 
 const LEVEL_NAMES: Readonly<Record<number, string>> = {
