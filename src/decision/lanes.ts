@@ -9,6 +9,7 @@
  */
 import { codeAt } from '../address/code-at.ts';
 import { type DomainName, MAX_DOMAIN } from '../address/domain-name.ts';
+import { RecentMap } from '../recent/recent-map.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { Lane } from './delivery.ts';
@@ -65,7 +66,7 @@ interface Looked {
 }
 
 export class Lanes {
-  readonly #messages = new Map<string, Message>();
+  readonly #messages = new RecentMap<string, Message>();
   /** The last message of each smtpd process that came to DATA: those of late, and those before them. */
   #ended = new Map<string, string>();
   #endedBefore: ReadonlyMap<string, string> = new Map<string, string>();
@@ -129,8 +130,7 @@ export class Lanes {
     if (!canRemember(instance) || message.recipients === 1) return;
     message.touchedAt = now;
     this.#bytes += note(message, parties);
-    // Last touched, last to go: a Map keeps the order of insertion.
-    this.#messages.delete(instance);
+    // Last touched, last to go.
     this.#messages.set(instance, message);
     if (this.#bytes >= DOMAINS_BYTES) this.#evict(now);
   }
@@ -173,7 +173,8 @@ export class Lanes {
   }
 
   #evict(now: number): void {
-    for (const [instance, message] of this.#messages) {
+    for (let { oldest } = this.#messages; oldest !== undefined; { oldest } = this.#messages) {
+      const [instance, message] = oldest;
       const isTooMuch = this.#messages.size >= this.#capacity || this.#bytes >= DOMAINS_BYTES;
       const isOld = now - message.touchedAt >= this.#lifetimeMs;
       if (!isTooMuch && !isOld) return;

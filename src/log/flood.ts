@@ -4,6 +4,8 @@
  * by {@link Flood.tick} or {@link Flood.flush}. It has no timer and no clock of its own.
  */
 
+import { RecentMap } from '../recent/recent-map.ts';
+
 export interface FloodOptions {
   /** Lines of one kind that are written at once in one window. */
   readonly burst: number;
@@ -27,7 +29,7 @@ export class Flood<Kind extends string | number, Line> {
   /** Writes one line; `more` is how many besides this one, 0 for a line of its own. */
   readonly #write: (kind: Kind, line: Line, more: number) => void;
   readonly #options: FloodOptions;
-  readonly #windows = new Map<Kind, Window<Line>>();
+  readonly #windows = new RecentMap<Kind, Window<Line>>();
 
   constructor(options: FloodOptions, write: (kind: Kind, line: Line, more: number) => void) {
     this.#options = options;
@@ -54,8 +56,7 @@ export class Flood<Kind extends string | number, Line> {
       this.#close(kind, window);
       return;
     }
-    this.#windows.delete(kind);
-    if (this.#windows.size >= capacity) this.#forgetOldest();
+    if (window === undefined && this.#windows.size >= capacity) this.#forgetOldest();
     this.#windows.set(kind, { openedAt: now(), written: 1, pending: 0, line: undefined });
     this.#write(kind, line, more);
   }
@@ -63,31 +64,32 @@ export class Flood<Kind extends string | number, Line> {
   /** Writes the counts that are due; to be called every second or so. */
   tick(): void {
     const now = this.#options.now();
-    for (const [kind, window] of this.#windows) {
-      if (now - window.openedAt >= this.#options.windowMs) this.#close(kind, window);
+    for (let { oldest } = this.#windows; oldest !== undefined; { oldest } = this.#windows) {
+      const [kind, window] = oldest;
+      if (now - window.openedAt < this.#options.windowMs) return;
+      this.#close(kind, window);
     }
   }
 
   /** Writes all counts, due or not: the process ends. */
   flush(): void {
-    for (const [kind, window] of this.#windows) this.#close(kind, window);
-    this.#windows.clear();
+    while (this.#windows.size > 0) this.#forgetOldest();
   }
 
   #forgetOldest(): void {
-    const [oldest] = this.#windows;
-    if (oldest === undefined) return;
-    const [kind, window] = oldest;
-    this.#close(kind, window);
-    this.#windows.delete(kind);
+    const { oldest } = this.#windows;
+    if (oldest !== undefined) this.#forget(...oldest);
   }
 
   /** The window is over. Where something was counted, the line that says so begins another. */
-  #close(kind: Kind, { pending, line }: Window<Line>): void {
-    this.#windows.delete(kind);
-    if (pending === 0 || line === undefined) return;
+  #close(kind: Kind, window: Window<Line>): void {
     const { now, burst } = this.#options;
-    this.#windows.set(kind, { openedAt: now(), written: burst, pending: 0, line: undefined });
-    this.#write(kind, line, pending - 1);
+    this.#forget(kind, window);
+    if (window.pending > 0) this.#windows.set(kind, { openedAt: now(), written: burst, pending: 0, line: undefined });
+  }
+
+  #forget(kind: Kind, { pending, line }: Window<Line>): void {
+    this.#windows.delete(kind);
+    if (pending > 0 && line !== undefined) this.#write(kind, line, pending - 1);
   }
 }

@@ -1,0 +1,147 @@
+/**
+ * A map that knows which of its entries was set least recently, for what is remembered within bounds. It drops nothing by
+ * itself, and has no clock.
+ *
+ * Map keeps the order too, but what comes and goes in it grows old: V8 makes its table anew every few entries, the table before
+ * points to the next one, and once one of them is old all that follow count as used, with whatever was in them. Here an entry
+ * that is deleted is garbage at once, and nothing is made for it but itself.
+ */
+import { codeAt } from '../address/code-at.ts';
+
+/** No place. */
+const NONE = -1;
+const FIRST_ROOM = 16;
+
+export class RecentMap<Key extends string | number, Value> {
+  #keys: (Key | undefined)[] = new Array(FIRST_ROOM).fill(undefined);
+  #values: (Value | undefined)[] = new Array(FIRST_ROOM).fill(undefined);
+  /** By hash: the first place of a chain, which {@link #next} goes on with. As long as there are places. */
+  #chains = new Int32Array(FIRST_ROOM).fill(NONE);
+  /** Of a place in use: the next of its chain; of a free one: the next free one. */
+  #next = new Int32Array(FIRST_ROOM);
+  #older = new Int32Array(FIRST_ROOM);
+  #newer = new Int32Array(FIRST_ROOM);
+  #free = NONE;
+  #used = 0;
+  #oldest = NONE;
+  #newest = NONE;
+  #size = 0;
+  #lastKey: Key | undefined;
+  #lastHash = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get(key: Key): Value | undefined {
+    const place = this.#find(key);
+    return place === NONE ? undefined : this.#values[place];
+  }
+
+  /** The entry is the newest from now on. */
+  set(key: Key, value: Value): void {
+    let place = this.#find(key);
+    if (place === NONE) place = this.#add(key);
+    else this.#unlink(place);
+    this.#values[place] = value;
+    this.#older[place] = this.#newest;
+    this.#newer[place] = NONE;
+    if (this.#newest === NONE) this.#oldest = place;
+    else this.#newer[this.#newest] = place;
+    this.#newest = place;
+  }
+
+  delete(key: Key): void {
+    const place = this.#find(key);
+    if (place === NONE) return;
+    const chain = this.#chainOf(key);
+    let before = this.#chains[chain] as number;
+    if (before === place) this.#chains[chain] = this.#next[place] as number;
+    else {
+      while (this.#next[before] !== place) before = this.#next[before] as number;
+      this.#next[before] = this.#next[place] as number;
+    }
+    this.#unlink(place);
+    this.#keys[place] = undefined;
+    this.#values[place] = undefined;
+    this.#next[place] = this.#free;
+    this.#free = place;
+    this.#size -= 1;
+  }
+
+  /** The entry that was set least recently. */
+  get oldest(): readonly [Key, Value] | undefined {
+    const place = this.#oldest;
+    return place === NONE ? undefined : [this.#keys[place] as Key, this.#values[place] as Value];
+  }
+
+  #find(key: Key): number {
+    let place = this.#chains[this.#chainOf(key)] as number;
+    while (place !== NONE && this.#keys[place] !== key) place = this.#next[place] as number;
+    return place;
+  }
+
+  #chainOf(key: Key): number {
+    // Who asks for a key mostly sets or deletes it next.
+    if (key !== this.#lastKey) {
+      this.#lastKey = key;
+      this.#lastHash = hashOf(key);
+    }
+    return this.#lastHash & (this.#chains.length - 1);
+  }
+
+  #add(key: Key): number {
+    let place = this.#free;
+    if (place !== NONE) this.#free = this.#next[place] as number;
+    else {
+      if (this.#used === this.#chains.length) this.#grow();
+      place = this.#used++;
+    }
+    this.#size += 1;
+    this.#keys[place] = key;
+    this.#chain(place, key);
+    return place;
+  }
+
+  #chain(place: number, key: Key): void {
+    const chain = this.#chainOf(key);
+    this.#next[place] = this.#chains[chain] as number;
+    this.#chains[chain] = place;
+  }
+
+  #unlink(place: number): void {
+    const older = this.#older[place] as number;
+    const newer = this.#newer[place] as number;
+    if (older === NONE) this.#oldest = newer;
+    else this.#newer[older] = newer;
+    if (newer === NONE) this.#newest = older;
+    else this.#older[newer] = older;
+  }
+
+  /** Twice the room. All places are in use. */
+  #grow(): void {
+    const room = 2 * this.#chains.length;
+    const longer = (places: Int32Array): Int32Array<ArrayBuffer> => {
+      const all = new Int32Array(room);
+      all.set(places);
+      return all;
+    };
+    this.#older = longer(this.#older);
+    this.#newer = longer(this.#newer);
+    this.#next = new Int32Array(room);
+    this.#chains = new Int32Array(room).fill(NONE);
+    const none = new Array<undefined>(room / 2).fill(undefined);
+    this.#keys = this.#keys.concat(none);
+    this.#values = this.#values.concat(none);
+    for (let place = 0; place < this.#used; place++) this.#chain(place, this.#keys[place] as Key);
+  }
+}
+
+/** 32 bits; of a number, which is to be a hash already, the low ones. Whoever chooses keys can choose those of one hash. */
+function hashOf(key: string | number): number {
+  if (typeof key === 'number') return key | 0;
+  let hash = key.length;
+  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ codeAt(key, i), 0x5bd1e995);
+  hash ^= hash >>> 15;
+  return Math.imul(hash, 0x27d4eb2f) ^ (hash >>> 13);
+}
