@@ -7,6 +7,7 @@ import type { DomainName } from '../address/domain-name.ts';
 import { quoted } from '../log/printable.ts';
 import type { Complaint } from '../toml/complaint.ts';
 import type { HostedDomain } from './hosted-domain.ts';
+import { NameIndex } from './name-index.ts';
 import type { NextHop } from './next-hop.ts';
 import {
   AGREED,
@@ -44,8 +45,8 @@ const KEY_OF: Readonly<Record<Agreed, string>> = {
 };
 
 export class SettingsOwner {
-  readonly #names = new Map<DomainName, number>();
   readonly #slots: (HostedDomain | undefined)[] = [];
+  readonly #names = new NameIndex(this.#slots);
   readonly #freeSlots: number[] = [];
   readonly #terms = new Map<string, NextHopTerms>();
   /** What the terms of a next hop are made of, unless that is one setting of one domain. */
@@ -117,9 +118,9 @@ export class SettingsOwner {
     if (complaints.length > 0) return complaints;
     this.#begin();
     const slot = this.#freeSlots.pop() ?? this.#slots.length;
+    this.#keepNames(domain);
     this.#setSlot(slot, domain);
-    this.#setName(domain.name, slot);
-    for (const alias of domain.aliases) this.#setName(alias, slot);
+    this.#names.add(slot);
     this.#count(domain, 1);
     for (const { key, terms } of shares) if (key !== domain.name || terms !== DEFAULT_TERMS) this.#share(key, terms, 1);
     this.#settleNames(domain);
@@ -130,8 +131,8 @@ export class SettingsOwner {
     const slot = this.#names.get(domain.name);
     if (slot === undefined) return;
     this.#begin();
-    this.#setName(domain.name, undefined);
-    for (const alias of domain.aliases) this.#setName(alias, undefined);
+    this.#keepNames(domain);
+    this.#names.remove(slot);
     this.#setSlot(slot, undefined);
     this.#freeSlots.push(slot);
     this.#count(domain, -1);
@@ -244,10 +245,11 @@ export class SettingsOwner {
     if (this.#newest !== undefined) this.#undo ??= noDifference();
   }
 
-  #setName(name: DomainName, slot: number | undefined): void {
-    keep(this.#undo?.names, this.#names, name);
-    if (slot === undefined) this.#names.delete(name);
-    else this.#names.set(name, slot);
+  /** Before they change: what the names of this domain lead to. */
+  #keepNames({ name, aliases }: HostedDomain): void {
+    if (this.#undo === undefined) return;
+    keep(this.#undo.names, this.#names, name);
+    for (const alias of aliases) keep(this.#undo.names, this.#names, alias);
   }
 
   #setSlot(slot: number, domain: HostedDomain | undefined): void {
@@ -263,6 +265,6 @@ export class SettingsOwner {
   }
 }
 
-function keep<K, V>(undo: Map<K, V | undefined> | undefined, data: ReadonlyMap<K, V>, key: K): void {
+function keep<K, V>(undo: Map<K, V | undefined> | undefined, data: { get(key: K): V | undefined }, key: K): void {
   if (undo !== undefined && !undo.has(key)) undo.set(key, data.get(key));
 }

@@ -5,6 +5,7 @@
  */
 import type { DomainName } from '../address/domain-name.ts';
 import type { HostedDomain } from './hosted-domain.ts';
+import type { NameIndex } from './name-index.ts';
 import type { NextHop } from './next-hop.ts';
 import { DEFAULT_TERMS, type NextHopTerms } from './next-hop-terms.ts';
 
@@ -13,7 +14,7 @@ export { DEFAULT_TERMS, type NextHopTerms } from './next-hop-terms.ts';
 /** The data of the newest version, which its owner changes. */
 export interface SettingsData {
   /** Names and aliases of the hosted domains, and which slot each leads to. */
-  readonly names: ReadonlyMap<DomainName, number>;
+  readonly names: Pick<NameIndex, 'get'>;
   readonly slots: readonly (HostedDomain | undefined)[];
   readonly terms: ReadonlyMap<string, NextHopTerms>;
 }
