@@ -7,15 +7,22 @@
  */
 
 /** Longer texts are made anew each time. No local part with its domain is longer in practice, and few are half of it. */
-const MAX_KEPT = 128;
+export const MAX_KEPT = 128;
 
 /** In each byte of a word: the highest bit. */
 const HIGH_BITS = 0x80808080;
 
 export class RepeatedText {
-  readonly #kept = new DataView(new ArrayBuffer(MAX_KEPT));
+  readonly #kept: DataView;
+  readonly #keptAt: number;
   #keptLength = 0;
   #text = '';
+
+  /** Bytes are kept in {@link MAX_KEPT} of `kept` from `keptAt` on: with all that is kept of a connection in one place. */
+  constructor(kept: DataView, keptAt: number) {
+    this.#kept = kept;
+    this.#keptAt = keptAt;
+  }
 
   /**
    * [start, end) as a string of its own, UTF-8, invalid sequences as U+FFFD. `view` is a view of `bytes`, and `bits` has a
@@ -32,9 +39,10 @@ export class RepeatedText {
 
   #isKept(view: DataView, start: number, length: number): boolean {
     const kept = this.#kept;
+    const keptAt = this.#keptAt;
     let at = 0;
-    for (; at + 4 <= length; at += 4) if (view.getInt32(start + at) !== kept.getInt32(at)) return false;
-    for (; at < length; at += 1) if (view.getInt8(start + at) !== kept.getInt8(at)) return false;
+    for (; at + 4 <= length; at += 4) if (view.getInt32(start + at) !== kept.getInt32(keptAt + at)) return false;
+    for (; at < length; at += 1) if (view.getInt8(start + at) !== kept.getInt8(keptAt + at)) return false;
     return true;
   }
 
@@ -44,9 +52,10 @@ export class RepeatedText {
       return;
     }
     const kept = this.#kept;
+    const keptAt = this.#keptAt;
     this.#keptLength = length;
     let at = 0;
-    for (; at + 4 <= length; at += 4) kept.setInt32(at, view.getInt32(start + at));
-    for (; at < length; at += 1) kept.setInt8(at, view.getInt8(start + at));
+    for (; at + 4 <= length; at += 4) kept.setInt32(keptAt + at, view.getInt32(start + at));
+    for (; at < length; at += 1) kept.setInt8(keptAt + at, view.getInt8(start + at));
   }
 }

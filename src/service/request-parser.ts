@@ -17,7 +17,7 @@
 
 import type { PolicyRequest } from '../decision/request.ts';
 import { viewOf } from './read-buffer.ts';
-import { RepeatedText } from './repeated-text.ts';
+import { MAX_KEPT, RepeatedText } from './repeated-text.ts';
 import { MAX_REQUEST_ATTRIBUTES, MAX_REQUEST_BYTES, type RequestTrouble } from './trouble.ts';
 
 /** Who takes the requests that the parser finds, in order. */
@@ -153,10 +153,11 @@ export class RequestParser {
     policyContext: 'both',
   };
 
-  readonly #client = new RepeatedText();
-  readonly #sender = new RepeatedText();
-  readonly #recipient = new RepeatedText();
-  readonly #instance = new RepeatedText();
+  readonly #kept = new DataView(new ArrayBuffer(4 * MAX_KEPT));
+  readonly #client = new RepeatedText(this.#kept, 0);
+  readonly #sender = new RepeatedText(this.#kept, MAX_KEPT);
+  readonly #recipient = new RepeatedText(this.#kept, 2 * MAX_KEPT);
+  readonly #instance = new RepeatedText(this.#kept, 3 * MAX_KEPT);
 
   /** Of the unfinished request: where in the chunk it began, below 0 if that was in an earlier chunk. */
   #began = 0;
