@@ -16,6 +16,7 @@ import { checkTables, type TablesCheck, type TablesOptions } from '../tables/che
 import { tablePath } from '../tables/stamp.ts';
 import { RECEIPT_ACCESS } from '../tables/table.ts';
 import { TablesError } from '../tables/tables-error.ts';
+import { readDaemons } from './daemons.ts';
 import { readEntrances } from './entrance.ts';
 import { examineAliases } from './examine-aliases.ts';
 import { examineEntrances } from './examine-entrances.ts';
@@ -121,7 +122,7 @@ async function readHost(
       mainText: await readFile(main.path, 'utf8'),
       configDirectory: main.postfix.configDirectory,
       ...state,
-      hasSystemd: existsSync('/run/systemd/system'),
+      daemons: existsSync('/run/systemd/system') ? 'units' : await readDaemons(main.path),
     }),
   };
 }

@@ -40,8 +40,8 @@ export async function examineService(host: Host, sample: Sample): Promise<readon
           where,
           what: `The policy service ${error.message}.`,
           why: 'Every client is told 451 4.3.5: no mail comes in.',
-          mend: mending.restartService,
-          note: 'Its log says why it is not there; "tlswarden check" says whether the settings can be used.',
+          mend: mending.startService,
+          note: `Its log says why it is not there; "tlswarden check" says whether the settings can be used.${mending.restartNote}`,
         },
       ];
     }
@@ -55,8 +55,8 @@ export async function examineService(host: Host, sample: Sample): Promise<readon
           where,
           what: `Of ${about} the service says "${answer}"; by the settings as they stand it is "${expected}".`,
           why: 'The service goes by other settings, or by another main file, than those that doctor has read.',
-          mend: mending.restartService,
-          note: 'The main file is read at a start only, by the service and by "tlswarden maps --watch".',
+          mend: mending.restart,
+          note: `The main file is read at a start only, by the service and by "tlswarden maps --watch".${mending.restartNote}`,
         },
       ];
     }

@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import { withOptions } from '../apply/master-entry.ts';
 import { DEFAULT_PATH } from '../main-file/main-file.ts';
 import { KeyLocator } from '../toml/locate-key.ts';
+import type { Daemon } from './daemons.ts';
 import type { MasterService } from './postfix-configuration.ts';
 
 const DEFAULT_CONFIG_DIRECTORY = '/etc/postfix';
@@ -16,8 +17,8 @@ export interface MendingContext {
   readonly configDirectory: string;
   /** Whether Postfix runs, so that it has to be told. */
   readonly isRunning: boolean;
-  /** Whether systemd starts the daemons of this host. */
-  readonly hasSystemd: boolean;
+  /** What runs of tlswarden; `units`: what systemd runs. */
+  readonly daemons: 'units' | readonly Daemon[];
   /** Whether tables are to be written first: main.cf must not name what is not there. */
   readonly areTablesDue: boolean;
 }
@@ -123,11 +124,35 @@ export class Mending {
     return [shellWords('postfix', ...this.#directory, 'start')];
   }
 
-  /** Starts the policy service, or starts it anew so that it reads the main file; and the table writer, where it runs. */
-  get restartService(): readonly string[] {
-    return this.#context.hasSystemd
-      ? ['systemctl restart tlswarden.socket tlswarden.service', 'systemctl try-restart tlswarden-maps.service']
-      : [this.tlswarden('serve')];
+  /** Starts the policy service, whether or not one runs. */
+  get startService(): readonly string[] {
+    const { daemons } = this.#context;
+    const runs = daemons === 'units' || daemons.some(({ command }) => command.includes('serve'));
+    return runs ? this.restart : [this.#inBackground(['serve'])];
+  }
+
+  /** Has the policy service and the table writer, where they run, read the main file, which they do at a start only. */
+  get restart(): readonly string[] {
+    const { daemons } = this.#context;
+    if (daemons === 'units') {
+      return ['systemctl restart tlswarden.socket tlswarden.service', 'systemctl try-restart tlswarden-maps.service'];
+    }
+    return daemons.flatMap(({ pid, command }) => [
+      // The new one needs its addresses.
+      `kill ${pid} && tail --pid=${pid} -f /dev/null`,
+      this.#inBackground(command),
+    ]);
+  }
+
+  /** What {@link restart} cannot know. */
+  get restartNote(): string {
+    return this.#context.daemons === 'units'
+      ? ''
+      : ' Where a supervisor or a container keeps your daemons, have that start tlswarden anew instead.';
+  }
+
+  #inBackground(command: readonly string[]): string {
+    return `${this.tlswarden(...command)} &`;
   }
 
   /** Sets a string of the main file, and has the service read it. */
@@ -145,7 +170,7 @@ export class Mending {
         : around !== undefined
           ? shellWords('sed', '-i', `${around.line}a ${line.replaceAll('\\', '\\\\')}`, mainPath)
           : `printf '%s\\n' ${shellWords(`[${section}]`, line)} >> ${shellWords(mainPath)}`;
-    return [edit, ...this.restartService];
+    return [edit, ...this.restart];
   }
 
   get #directory(): readonly string[] {

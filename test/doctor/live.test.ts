@@ -89,7 +89,7 @@ describe('doctor on a running Postfix', () => {
     await gateway.kill();
     const told = await doctor();
     assert.deepEqual(idsOf(told), ['fault service-silent']);
-    assert.match(told.findings[0]?.mend[0] ?? '', /^systemctl restart |^tlswarden --config \S+ serve$/u);
+    assert.match(told.findings[0]?.mend[0] ?? '', /^systemctl restart |^tlswarden --config \S+ serve &$/u);
     assert.equal(told.status, 0);
     await gateway.serve();
     assert.deepEqual(idsOf(await doctor()), []);

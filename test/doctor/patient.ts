@@ -122,7 +122,7 @@ export class Patient {
 
   /** Runs commands as they are printed, one after the other. Nobody serves here, and systemd has nothing to restart. */
   async mend(commands: readonly string[]): Promise<void> {
-    const runnable = [...new Set(commands)].filter((command) => !/ serve$|^systemctl /u.test(command));
+    const runnable = [...new Set(commands)].filter((command) => !/ serve &$|^systemctl /u.test(command));
     await runLines(this.directory, runnable);
   }
 }

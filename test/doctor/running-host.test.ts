@@ -1,0 +1,175 @@
+// doctor on a host of the test's own with systemd as its init, where Postfix and the units run: what is found is what was done to
+// it, and the commands that doctor prints, typed there as they are printed, end it. Findings that are only about what stands in
+// files are doctor.test.ts's.
+
+import assert from 'node:assert/strict';
+import { after, before, suite, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type { Finding } from '../../src/doctor/finding.ts';
+import { SystemdHost } from '../harness/systemd-host.ts';
+import { waitFor } from '../harness/wait-for.ts';
+import { Workspace } from '../harness/workspace.ts';
+import { idsOf } from './patient.ts';
+
+const repository = fileURLToPath(new URL('../../../', import.meta.url));
+
+const MAIN_CF = `
+compatibility_level = 3.6
+myhostname = mx.test
+mydestination = $myhostname
+mynetworks = 127.0.0.0/8
+inet_interfaces = 127.0.0.1
+alias_maps =
+recipient_delimiter = +
+maillog_file = /var/log/mail.log
+relay_domains = example.com, by-mx.example, firm.example
+transport_maps = inline:{ { example.com = smtp:[mx.example.com]:25 } }
+`;
+
+const SETTINGS = `
+[domains."example.com"]
+nexthop = "[mx.example.com]:25"
+[domains."example.com".incoming.receipt]
+require_tls = "always"
+[domains."example.com".incoming.delivery]
+require_tls = "always"
+
+[domains."by-mx.example".incoming.delivery]
+require_tls = "always"
+level = "secure"
+
+[domains."firm.example".outgoing.delivery]
+require_tls = "always"
+`;
+
+const MAIN_FILE = '/etc/tlswarden/tlswarden.toml';
+/** What is typed on the host writes here: it has no terminal. */
+const SAID = '/tmp/said';
+
+const workspace = await Workspace.create();
+after(() => workspace.dispose());
+const booted = await SystemdHost.boot(workspace);
+
+suite('doctor on a running host', { skip: 'reason' in booted ? booted.reason : false }, () => {
+  const host = booted as SystemdHost;
+
+  /** Has doctor look; or have it look by a command, as at a host that is otherwise. */
+  async function doctor(by: readonly string[] = []): Promise<readonly Finding[]> {
+    const [program = '', ...args] = [...by, 'tlswarden', '--json', 'doctor'];
+    const { stdout, stderr } = await host.attempt(program, args);
+    assert.notEqual(stdout, '', stderr);
+    return (JSON.parse(stdout) as { readonly findings: readonly Finding[] }).findings;
+  }
+
+  /** Types commands as they are printed, each once, one after the other. */
+  async function type(commands: readonly string[]): Promise<void> {
+    const once = commands.filter((command, i) => commands.lastIndexOf(command) === i);
+    const { status } = await host.attempt('sh', ['-ec', `exec > ${SAID} 2>&1\n${once.join('\n')}`]);
+    if (status !== 0) assert.fail(`${once.join('\n')}\n${await host.sh(`cat ${SAID}`)}`);
+  }
+
+  /** Finds these and nothing else; all that is printed ends them. What is restarted needs a moment. */
+  async function cures(expected: readonly string[], by: readonly string[] = []): Promise<void> {
+    const findings = await doctor(by);
+    assert.deepEqual(idsOf(findings), [...expected].sort(), JSON.stringify(findings, undefined, 1));
+    await type(findings.flatMap(({ mend }) => mend));
+    let left = findings;
+    await waitFor(
+      async () => {
+        left = await doctor(by);
+        return left.length === 0;
+      },
+      () => `an end of ${JSON.stringify(left, undefined, 1)}`,
+    );
+  }
+
+  /** Has the main file exempt a network. */
+  async function exempt(network: string): Promise<void> {
+    const script = `s|^# *\\[receipt\\]|[receipt]|; s|^#* *exempt_clients.*|exempt_clients = ["${network}"]|`;
+    await host.sh(`sed -i '${script}' ${MAIN_FILE}`);
+  }
+
+  before(async () => {
+    const files = {
+      '/etc/postfix/main.cf': MAIN_CF,
+      '/etc/tlswarden/domains.d/all.toml': SETTINGS,
+      '/usr/bin/tlswarden': '#!/bin/sh\nexec /usr/bin/node /usr/lib/tlswarden/dist/src/main.js "$@"\n',
+    };
+    // A bind mount, since a unit sees nothing below /home or /tmp.
+    await host.sh(`
+      mkdir -p /usr/lib/tlswarden /etc/tlswarden/domains.d
+      mount --bind '${repository}' /usr/lib/tlswarden
+      cp /usr/lib/tlswarden/postfix/example/tlswarden.toml ${MAIN_FILE}
+      cp /usr/lib/tlswarden/systemd/* /etc/systemd/system/
+      ${Object.entries(files)
+        .map(([path, text]) => `cat > ${path} << 'END'\n${text}END`)
+        .join('\n')}
+      chmod 755 /usr/bin/tlswarden
+      systemctl daemon-reload`);
+  });
+
+  test('tells a host that has Postfix, the units and settings all that there is to do', async () => {
+    await cures([
+      'advice postfix-not-running',
+      'advice smtp-tls-off',
+      'breach service-not-asked',
+      'breach table-not-referenced',
+      'fault plaintext-reject-code',
+      'fault receipt-class',
+      'fault service-silent',
+      'fault smtpd-certificate',
+      'fault smtpd-tls-off',
+      'fault tables-stale',
+      'fault transport-missing',
+    ]);
+  });
+
+  test('starts what has stopped', async () => {
+    await host.sh('postfix stop; systemctl stop tlswarden.socket tlswarden.service');
+    await cures(['advice postfix-not-running', 'fault service-silent']);
+    await host.sh('systemctl start tlswarden-maps.service');
+    await waitFor(async () => (await host.journal()).includes('"watching"'), 'the table writer to work');
+  });
+
+  test('has everybody read what was edited', async () => {
+    // What is changed within a moment of a start cannot be told from what was there before.
+    await waitFor(async () => {
+      await host.sh("postconf -e 'smtpd_banner = hello'");
+      return (await doctor()).length > 0;
+    }, 'the change to be found');
+    await exempt('192.0.2.0/24');
+    await cures(['breach service-behind', 'breach tables-damaged', 'fault reload-due']);
+  });
+
+  test('writes into the main file what Postfix has, for service and table writer to go by', async () => {
+    await host.sh("postconf -e recipient_delimiter=- 'relayhost = [relay.example]:25'; postfix reload");
+    await cures(['breach next-hop-differs', 'breach recipient-delimiter', 'breach relayhost']);
+  });
+
+  test('has the running Postfix know whatever it changes', async () => {
+    await host.sh(`
+      postconf -e "smtpd_recipient_restrictions = permit_mynetworks, $(postconf -h smtpd_recipient_restrictions)" \
+        plaintext_reject_code=450 soft_bounce=yes default_filter_nexthop=[elsewhere.example]
+      postconf -MX tlswarden-encrypt/unix
+      postfix reload
+      : > /etc/postfix/tlswarden/current/transport`);
+    await cures([
+      'breach default-filter-nexthop',
+      'breach service-behind-permit',
+      'breach tables-damaged',
+      'fault plaintext-reject-code',
+      'fault soft-bounce',
+      'fault transport-missing',
+    ]);
+  });
+
+  test('starts the service, and starts it and the table writer anew, where no systemd does', async () => {
+    await host.sh('systemctl stop tlswarden.socket tlswarden.service tlswarden-maps.service');
+    const away = ['unshare', '--mount', 'sh', '-c', 'mount -t tmpfs tmpfs /run/systemd; exec "$@"', 'sh'];
+    await cures(['fault service-silent'], away);
+    await type(['tlswarden maps --watch &']);
+    await exempt('198.51.100.0/24');
+    await cures(['breach service-behind', 'breach tables-damaged'], away);
+    await waitFor(async () => (await host.sh(`cat ${SAID}`)).includes('"watching"'), 'the table writer to work');
+  });
+});
