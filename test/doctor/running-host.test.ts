@@ -165,11 +165,13 @@ suite('doctor on a running host', { skip: 'reason' in booted ? booted.reason : f
 
   test('starts the service, and starts it and the table writer anew, where no systemd does', async () => {
     await host.sh('systemctl stop tlswarden.socket tlswarden.service tlswarden-maps.service');
+    const saysThatItWatches = async (): Promise<boolean> => (await host.sh(`cat ${SAID}`)).includes('"watching"');
     const away = ['unshare', '--mount', 'sh', '-c', 'mount -t tmpfs tmpfs /run/systemd; exec "$@"', 'sh'];
     await cures(['fault service-silent'], away);
     await type(['tlswarden maps --watch &']);
+    await waitFor(saysThatItWatches, 'a table writer to work');
     await exempt('198.51.100.0/24');
     await cures(['breach service-behind', 'breach tables-damaged'], away);
-    await waitFor(async () => (await host.sh(`cat ${SAID}`)).includes('"watching"'), 'the table writer to work');
+    await waitFor(saysThatItWatches, 'the new table writer to work');
   });
 });
