@@ -34,7 +34,6 @@ import type { Host } from './host.ts';
 import { Mending, type MendingContext } from './mending.ts';
 import { readConfiguration } from './read-configuration.ts';
 import { namesOf, type Sample, sampleOf } from './sample.ts';
-import { normalAddress } from './service-call.ts';
 import { TableLookups } from './table-lookups.ts';
 
 /** How long one table may take to answer. */
@@ -106,7 +105,7 @@ async function readHost(
     present: postfix.present,
   };
   const names = {
-    addresses: new Set(main.server.listen.map((listen) => normalAddress(policyServiceAt(listen)))),
+    addresses: new Set(main.server.listen.map(policyServiceAt)),
     receiptAccess: tables === undefined ? undefined : tablePath(tables.directory, RECEIPT_ACCESS),
   };
   return {

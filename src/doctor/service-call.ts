@@ -5,6 +5,7 @@
 
 import type { PolicyContext } from '../decision/request.ts';
 import { DEFAULT_ACTION } from '../fragments/ours.ts';
+import { normalServiceAddress } from '../fragments/policy-service.ts';
 import { splitValue } from '../fragments/value-list.ts';
 import type { MasterService, PostfixConfiguration, RestrictionSeen } from './postfix-configuration.ts';
 
@@ -31,7 +32,7 @@ export function readCall(
   const context = attributes.get('policy_context') ?? postfix.value('smtpd_policy_service_policy_context', service);
   return {
     written: words[0] ?? '',
-    address: normalAddress(words[0] ?? '', postfix.value('queue_directory')),
+    address: normalServiceAddress(words[0] ?? '', postfix.value('queue_directory')),
     context: context === 'receipt' || context === 'delivery' ? context : 'both',
     defaultAction: attributes.get('default_action') ?? postfix.value('smtpd_policy_service_default_action', service),
   };
@@ -42,15 +43,6 @@ function readAttribute(text: string): readonly [string, string] {
   const bare = text.startsWith('{') ? text.slice(1, -1).trim() : text;
   const equals = bare.indexOf('=');
   return [bare.slice(0, equals).trim(), bare.slice(equals + 1).trim()];
-}
-
-/** One spelling for one service: `inet:10040` and `inet:localhost:10040` are on 127.0.0.1. */
-export function normalAddress(address: string, queueDirectory = ''): string {
-  const [type = '', rest = ''] = [address.slice(0, address.indexOf(':')), address.slice(address.indexOf(':') + 1)];
-  if (type === 'unix') return `unix:${rest.startsWith('/') ? rest : `${queueDirectory}/${rest}`}`;
-  if (type !== 'inet') return address;
-  const host = rest.includes(':') ? rest.slice(0, rest.lastIndexOf(':')) : 'localhost';
-  return `inet:${host.toLowerCase() === 'localhost' ? '127.0.0.1' : host}:${rest.slice(rest.lastIndexOf(':') + 1)}`;
 }
 
 /** Whether a call at a foreign address was one of tlswarden. */

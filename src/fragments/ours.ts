@@ -7,6 +7,7 @@ import { type Transport, transportName } from '../decision/transport.ts';
 import { CIPHER_GRADES, LEVELS, TLS_VERSIONS } from '../settings/level.ts';
 import { tablePath } from '../tables/stamp.ts';
 import { RECEIPT_ACCESS, RECEIPT_CLIENTS } from '../tables/table.ts';
+import { normalServiceAddress } from './policy-service.ts';
 import { isTableAt, splitValue } from './value-list.ts';
 
 /** What {@link policyServiceCall} has Postfix answer in place of the service: nobody else says this. */
@@ -37,7 +38,8 @@ export function isOurCall(restriction: string, { policyService }: Ours): boolean
   const [name = '', argument = ''] = splitValue(restriction);
   if (name.toLowerCase() !== 'check_policy_service') return false;
   const words = argument.startsWith('{') ? splitValue(argument.slice(1, -1)) : [argument];
-  return words[0] === policyService || words.includes(DEFAULT_ACTION);
+  const isAtAddress = normalServiceAddress(words[0] ?? '') === normalServiceAddress(policyService);
+  return isAtAddress || words.includes(DEFAULT_ACTION);
 }
 
 /** The look-up in receipt_access. */

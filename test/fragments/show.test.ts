@@ -71,6 +71,22 @@ test('tlswarden comes before whatever may permit, and behind reject_unauth_desti
   assert.equal(recipients('$my_checks, reject_unauth_destination'), `${ours}, $my_checks, reject_unauth_destination`);
 });
 
+test('a call of the service that is spelled otherwise is not made a second one', () => {
+  for (const spelled of [
+    'inet:localhost:10040',
+    'inet:LocalHost:10040',
+    'inet:10040',
+    '{ inet:localhost:10040, timeout=3s }',
+  ]) {
+    assert.equal(
+      recipients(`check_policy_service ${spelled}, permit_mynetworks`),
+      `${access}, ${call}, permit_mynetworks`,
+    );
+  }
+  const other = 'check_policy_service inet:localhost:10023';
+  assert.equal(recipients(`${other}, permit_mynetworks`), `${access}, ${call}, ${other}, permit_mynetworks`);
+});
+
 test('what is there now is kept, ours stands first and once, and a second time changes nothing', () => {
   const parameters = {
     smtp_tls_policy_maps: 'hash:/etc/postfix/policy, cdb:/maps/current/tls_policy',
