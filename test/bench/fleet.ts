@@ -98,6 +98,8 @@ export class Fleet {
         `[server]\nlisten = ["127.0.0.1:${port}"]`,
         `[settings]\nsource = "${this.domains}"`,
         maps === undefined ? '' : `[maps]\ndirectory = "${maps}"\ntype = "${type}"`,
+        // As under systemd: what is decided is counted.
+        `[report]\nstate = "${this.#workspace.path(`fleet-${this.count}`, `report-${this.#files}`)}"`,
         '',
       ].join('\n'),
     );
