@@ -12,8 +12,8 @@ const [FACTOR, OTHER_FACTOR] = [0x01000193, 0x5bd1e995];
 const HIGH_BITS = 0x1fffff;
 
 /**
- * Equal for lines that differ in nothing but what varies, and else so good as never: then two kinds are counted as one. All
- * 53 bits of a safe integer.
+ * A safe integer: equal for lines that differ in nothing but what varies. Should two others have one, in spite of its 53 bits,
+ * they are counted as one kind.
  */
 export function kindOfLine(message: string, fields: Readonly<Record<string, unknown>>): number {
   const hash = new Hash();
