@@ -2,7 +2,7 @@
 // it. Never removes a package, and decides for nobody whether one is wanted.
 
 import { spawnSync } from 'node:child_process';
-import { accessSync, chmodSync, constants, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, chmodSync, constants, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /** Where programs are looked for. */
@@ -54,4 +54,11 @@ export function installPackages(names: readonly string[]): string | undefined {
       rmSync(policy);
     }
   }
+}
+
+/** Gets packages, and those that they need, into a folder, without installing them; gives what went wrong, if anything. */
+export function downloadPackages(names: readonly string[], directory: string): string | undefined {
+  mkdirSync(join(directory, 'partial'), { recursive: true });
+  const archives = `Dir::Cache::archives=${directory}`;
+  return aptGet('update') ?? aptGet('install', '--yes', '--download-only', '--option', archives, ...names);
 }

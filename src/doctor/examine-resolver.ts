@@ -11,7 +11,7 @@ const SIGNED = 'org';
 const PATIENCE_MS = 2_000;
 
 export async function examineResolver(
-  { settings }: Host,
+  { settings, mending }: Host,
   resolvers: readonly ResolverAddress[],
 ): Promise<readonly Finding[]> {
   if (!transportsInUse(settings).some(({ level }) => level === 'dane-only')) return [];
@@ -28,8 +28,13 @@ export async function examineResolver(
           ? `The resolver could not be asked: ${answer.message}.`
           : `The resolver ${names} does not say that it has validated the zone ${SIGNED}, which is signed.`,
       why: 'Level dane-only goes by what the resolver has validated; without, mail of such domains waits.',
-      mend: ['apt-get install unbound', "printf 'nameserver 127.0.0.1\\noptions trust-ad\\n' > /etc/resolv.conf"],
-      note: 'Any resolver on this host that validates DNSSEC will do; on other systems than Debian the package is installed otherwise.',
+      mend: [
+        'apt-get install unbound',
+        "printf 'nameserver 127.0.0.1\\noptions trust-ad\\n' > /etc/resolv.conf",
+        // Each of its programs reads that file once.
+        ...mending.reload,
+      ],
+      note: 'Any resolver on this host that validates DNSSEC will do; on other systems than Debian the package is installed otherwise. Whatever else writes /etc/resolv.conf (DHCP, systemd-resolved) has to be told.',
     },
   ];
 }

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Finding } from '../../src/doctor/finding.ts';
+import { downloadPackages, isDebian, isInstalled } from '../debian-packages.ts';
 import { SystemdHost } from '../harness/systemd-host.ts';
 import { waitFor } from '../harness/wait-for.ts';
 import { Workspace } from '../harness/workspace.ts';
@@ -46,9 +47,39 @@ const MAIN_FILE = '/etc/tlswarden/tlswarden.toml';
 /** What is typed on the host writes here: it has no terminal. */
 const SAID = '/tmp/said';
 
+/** What takes long is tried on demand. */
+const LONG = process.env['LONG'] === '1';
+
+/** A resolver that validates `org` without asking anybody: the zone is its own, signed by the key that it trusts. */
+const RESOLVER_CONF = `
+server:
+    trust-anchor-file: "/etc/unbound/org.key"
+auth-zone:
+    name: "org."
+    zonefile: "/etc/unbound/org.zone"
+    for-downstream: no
+    for-upstream: yes
+`;
+
+const ORG_ZONE = `
+org. 3600 IN SOA ns.org. root.org. 1 3600 600 86400 60
+org. 3600 IN NS ns.org.
+ns.org. 3600 IN A 192.0.2.53
+`;
+
 const workspace = await Workspace.create();
 after(() => workspace.dispose());
+
+/** Why no resolver can be installed on the host, which has no network: packages have to be there before it boots. */
+const noResolver = getResolver();
 const booted = await SystemdHost.boot(workspace);
+
+function getResolver(): string | false {
+  if (!LONG) return 'LONG=1 is not set';
+  if (!isDebian()) return 'this is no Debian system';
+  if (isInstalled('unbound')) return 'unbound is installed on this machine';
+  return downloadPackages(['unbound', 'ldnsutils'], workspace.path('archives')) ?? false;
+}
 
 suite('doctor on a running host', { skip: 'reason' in booted ? booted.reason : false }, () => {
   const host = booted as SystemdHost;
@@ -61,10 +92,10 @@ suite('doctor on a running host', { skip: 'reason' in booted ? booted.reason : f
     return (JSON.parse(stdout) as { readonly findings: readonly Finding[] }).findings;
   }
 
-  /** Types commands as they are printed, each once, one after the other. */
+  /** Types commands as they are printed, each once, one after the other; says yes to whatever asks. */
   async function type(commands: readonly string[]): Promise<void> {
     const once = commands.filter((command, i) => commands.lastIndexOf(command) === i);
-    const { status } = await host.attempt('sh', ['-ec', `exec > ${SAID} 2>&1\n${once.join('\n')}`]);
+    const { status } = await host.attempt('sh', ['-ec', `exec > ${SAID} 2>&1\n${once.join('\n')}`], 'y\n');
     if (status !== 0) assert.fail(`${once.join('\n')}\n${await host.sh(`cat ${SAID}`)}`);
   }
 
@@ -141,26 +172,48 @@ suite('doctor on a running host', { skip: 'reason' in booted ? booted.reason : f
     await cures(['breach service-behind', 'breach tables-damaged', 'fault reload-due']);
   });
 
-  test('writes into the main file what Postfix has, for service and table writer to go by', async () => {
-    await host.sh("postconf -e recipient_delimiter=- 'relayhost = [relay.example]:25'; postfix reload");
-    await cures(['breach next-hop-differs', 'breach recipient-delimiter', 'breach relayhost']);
-  });
-
-  test('has the running Postfix know whatever it changes', async () => {
+  test('has Postfix, the service and the table writer know whatever it changes', async () => {
     await host.sh(`
-      postconf -e "smtpd_recipient_restrictions = permit_mynetworks, $(postconf -h smtpd_recipient_restrictions)" \
-        plaintext_reject_code=450 soft_bounce=yes default_filter_nexthop=[elsewhere.example]
+      postconf -e "smtpd_recipient_restrictions = permit_mynetworks, $(postconf -h smtpd_recipient_restrictions)" \\
+        recipient_delimiter=- 'relayhost = [relay.example]:25' soft_bounce=yes default_filter_nexthop=[other.example]
       postconf -MX tlswarden-encrypt/unix
+      # Programs of Postfix wait for a file that has just been changed, lest it be half written.
+      touch --date='1 minute ago' /etc/postfix/main.cf /etc/postfix/master.cf
       postfix reload
       : > /etc/postfix/tlswarden/current/transport`);
     await cures([
       'breach default-filter-nexthop',
+      'breach next-hop-differs',
+      'breach recipient-delimiter',
+      'breach relayhost',
       'breach service-behind-permit',
       'breach tables-damaged',
-      'fault plaintext-reject-code',
       'fault soft-bounce',
       'fault transport-missing',
     ]);
+  });
+
+  test('gives a host a resolver that validates', { skip: noResolver }, async () => {
+    await host.sh(`
+      cp ${workspace.path('archives')}/*.deb /var/cache/apt/archives/
+      apt-get install --yes --no-install-recommends ldnsutils
+      mkdir -p /etc/unbound/unbound.conf.d
+      cd /etc/unbound
+      cat > unbound.conf.d/org.conf << 'END'
+${RESOLVER_CONF}END
+      cat > org << 'END'
+${ORG_ZONE}END
+      key=$(ldns-keygen -a ECDSAP256SHA256 -k org)
+      ldns-signzone -f org.zone org $key
+      mv $key.key org.key
+      cat > /etc/tlswarden/domains.d/dane.toml << 'END'
+[domains."dane.example"]
+nexthop = "[relay.example]:25"
+[domains."dane.example".incoming.delivery]
+require_tls = "always"
+level = "dane-only"
+END`);
+    await cures(['fault resolver-not-validating', 'fault transport-missing']);
   });
 
   test('starts the service, and starts it and the table writer anew, where no systemd does', async () => {
