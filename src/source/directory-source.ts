@@ -24,8 +24,10 @@ const POLL_MS = 1000;
 const MAX_TRIES = 5;
 /** The same for changes of several files, none of which is to be seen half. */
 const MAX_CHANGES = 100;
-/** Work between two looks at the event loop: requests go on being answered while a fleet is loaded. */
-const SLICE_MS = 8;
+/** Files that are read at once, and threads that do it; each may use much memory. To parse takes most of the time. */
+const FILES_AT_ONCE = 2;
+/** Work between two looks at the event loop, each: requests go on being answered while a fleet is loaded. */
+const SLICE_MS = 4;
 
 export interface DirectorySourceOptions {
   readonly path: string;
@@ -122,21 +124,31 @@ export class DirectorySource {
   }
 
   async #loadFiles(known: Map<string, LoadedFile>, complaints: Complaint[]): Promise<Map<string, LoadedFile>> {
-    const files = new Map<string, LoadedFile>();
+    const places = [...(await placesOfFiles(this.path))];
+    const loads = places.map(() => ({ file: undefined as LoadedFile | undefined, complaints: [] as Complaint[] }));
     const reader = new FileReader();
     this.#reader = reader;
-    try {
-      for (const [name, place] of await placesOfFiles(this.path)) {
-        const file = await this.#loadFile(reader, name, place, known.get(name), complaints);
-        if (file !== undefined) {
-          files.set(name, file);
-          known.set(name, file);
-        }
-        if (complaints.length > MAX_COMPLAINTS) break;
+    let next = 0;
+    let wrong = 0;
+    const loadSome = async (): Promise<void> => {
+      for (let load = loads[next]; load !== undefined && wrong <= MAX_COMPLAINTS; load = loads[next]) {
+        const [name, place] = places[next++] as [string, string];
+        load.file = await this.#loadFile(reader, name, place, known.get(name), load.complaints);
+        wrong += load.complaints.length;
+        if (load.file !== undefined) known.set(name, load.file);
       }
+    };
+    try {
+      const ends = await Promise.allSettled(Array.from({ length: FILES_AT_ONCE }, loadSome));
+      for (const end of ends) if (end.status === 'rejected') throw end.reason;
     } finally {
       reader.close();
       this.#reader = undefined;
+    }
+    const files = new Map<string, LoadedFile>();
+    for (const [i, load] of loads.entries()) {
+      complaints.push(...load.complaints);
+      if (load.file !== undefined) files.set(places[i]?.[0] ?? '', load.file);
     }
     return files;
   }

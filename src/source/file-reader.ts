@@ -1,7 +1,7 @@
 /**
  * Reads settings files for a process that has other things to do: small files at once, large ones in a thread of their
- * own, which has only so much memory. It gives domains some at a time, and says what is wrong with a file; what a
- * domain's table means it does not know.
+ * own, which has only so much memory; in as many threads as files are read at once. It gives domains some at a time, and
+ * says what is wrong with a file; what a domain's table means it does not know.
  */
 import { stat } from 'node:fs/promises';
 import { Worker } from 'node:worker_threads';
@@ -18,7 +18,8 @@ const THREAD_MEBIBYTES = 4096;
 /** One for each load; to be closed after it. */
 export class FileReader {
   readonly #mebibytes: number;
-  #thread: ReadingThread | undefined;
+  readonly #threads = new Set<ReadingThread>();
+  readonly #idle: ReadingThread[] = [];
 
   constructor(mebibytes = THREAD_MEBIBYTES) {
     this.#mebibytes = mebibytes;
@@ -40,18 +41,22 @@ export class FileReader {
       await take(Object.entries(domainTables(table, name, complaints)));
       return state;
     }
-    if (this.#thread === undefined || this.#thread.isOver) this.#thread = new ReadingThread(this.#mebibytes);
-    return await this.#thread.read(path, name, complaints, take);
+    const thread = this.#idle.pop() ?? new ReadingThread(this.#mebibytes);
+    this.#threads.add(thread);
+    try {
+      return await thread.read(path, name, complaints, take);
+    } finally {
+      if (!thread.isOver) this.#idle.push(thread);
+    }
   }
 
   close(): void {
-    this.#thread?.close();
-    this.#thread = undefined;
+    for (const thread of this.#threads) thread.close();
   }
 
   /** What is still being read keeps the process from its end no more. */
   abandon(): void {
-    this.#thread?.abandon();
+    for (const thread of this.#threads) thread.abandon();
   }
 }
 
