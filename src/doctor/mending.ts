@@ -137,11 +137,14 @@ export class Mending {
     if (daemons === 'units') {
       return ['systemctl restart tlswarden.socket tlswarden.service', 'systemctl try-restart tlswarden-maps.service'];
     }
-    return daemons.flatMap(({ pid, command }) => [
-      // The new one needs its addresses.
-      `kill ${pid} && tail --pid=${pid} -f /dev/null`,
-      this.#inBackground(command),
-    ]);
+    if (daemons.length === 0) return [];
+    const pids = daemons.map(({ pid }) => pid);
+    // The new ones need the addresses of those that end.
+    const ended = pids.map((pid) => `tail --pid=${pid} -f /dev/null`);
+    return [
+      [`kill ${pids.join(' ')}`, ...ended].join(' && '),
+      ...daemons.map(({ command }) => this.#inBackground(command)),
+    ];
   }
 
   /** What {@link restart} cannot know. */
