@@ -65,14 +65,18 @@ function leadsElsewhere({ settings }: Host, domain: HostedDomain, target: string
 }
 
 function finding(host: Host, table: string, key: string, target: string, domain: HostedDomain): Finding {
+  const mend = twoPasses(host);
   return {
     id: 'alias-elsewhere',
     severity: 'breach',
     where: `${table}: ${key}`,
     what: `It leads ${key.startsWith('@') ? `mail for ${key.slice(1)}` : key} to ${target}, and ${domain.name} asks for TLS on delivery.`,
     why: 'tlswarden decides by the address that the client named. Moved by FILTER, the message goes to a server that is none of the new address; by a table it goes without the TLS that was asked for.',
-    mend: twoPasses(host),
-    note: 'This has mail pass twice, so that delivery is asked about when addresses are rewritten (README, "Virtual aliases").',
+    mend,
+    note:
+      mend.length > 0
+        ? 'This has mail pass twice, so that delivery is asked about when addresses are rewritten (README, "Virtual aliases").'
+        : 'Mail passes a filter already: where that brings it back addresses are rewritten, and delivery should be asked about there.',
   };
 }
 

@@ -125,10 +125,12 @@ function nextHopFinding(
     note: isSettable
       ? `This takes over what Postfix does. If the settings are right: ${routedAsSet(host, name, route, domain.nexthop)}`
       : name === domain.name
-        ? 'The settings can name one next hop, and no list of them.'
-        : `It is an alias of ${domain.name}, and has its next hop.`,
+        ? ONE_NEXT_HOP
+        : `It is an alias of ${domain.name}, and has its next hop. If that is right: ${routedAsSet(host, name, route, domain.nexthop)}`,
   };
 }
+
+const ONE_NEXT_HOP = 'The settings can name one next hop, and no list of them.';
 
 /** What makes Postfix go by the settings. */
 function routedAsSet(host: Host, name: string, route: OwnRoute, nexthop: string): string {
@@ -136,7 +138,8 @@ function routedAsSet(host: Host, name: string, route: OwnRoute, nexthop: string)
   const isByTable = route.by.includes(':');
   const commands =
     isByTable || table === undefined ? [] : host.mending.withEntry(table, name, `${route.transport}:${nexthop}`);
-  return commands.length === 0 ? 'change its entry in transport_maps.' : commands.join(' && ');
+  if (commands.length > 0) return commands.join(' && ');
+  return isByTable ? `change its entry in ${route.by}.` : 'give it an entry in transport_maps.';
 }
 
 const PASSED_BY =
@@ -169,6 +172,7 @@ async function outgoingPassedBy(host: Host, lookups: TableLookups): Promise<read
       what: 'Postfix routes it itself, and it is not in the settings.',
       why: PASSED_BY,
       mend: isSettable ? [mending.tlswarden('domains', 'set', name, `nexthop=${nexthop}`)] : [],
+      ...(isSettable ? {} : { note: ONE_NEXT_HOP }),
     });
   }
   return limited(found);
@@ -208,13 +212,15 @@ async function senderRelayhosts(host: Host, lookups: TableLookups, { domains }: 
   for (const table of postfix.list('sender_dependent_relayhost_maps')) {
     for (const [sender, relayhost] of await lookups.find(table, senders)) {
       if (relayhost.toLowerCase() === settings.relayhost) continue;
+      const mend = mending.withoutEntry(table, sender);
       found.push({
         id: 'sender-relayhost',
         severity: 'breach',
         where: `${table}: ${sender}`,
         what: `Postfix sends mail from ${sender} to ${relayhost}, and it requires TLS of mail that it sends.`,
         why: `What tlswarden moves to a transport of its own goes ${settings.relayhost === '' ? 'by MX' : `to ${settings.relayhost}`} instead: there is one relayhost for it.`,
-        mend: mending.withoutEntry(table, sender),
+        mend,
+        ...(mend.length > 0 ? {} : { note: 'Take that entry out where the table is kept.' }),
       });
     }
   }

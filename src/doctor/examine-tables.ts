@@ -174,6 +174,7 @@ export function examineTroubles(
         : isIndexed
           ? [mending.postmap(bare)]
           : [],
+      ...(isOurs || isIndexed ? {} : { note: 'It is kept by somebody else: mend it there.' }),
     };
   });
 }

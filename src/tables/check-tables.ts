@@ -7,7 +7,7 @@ import type { Settings } from '../settings/settings.ts';
 import { MapsDirectory } from './maps-directory.ts';
 import { compiledSuffix } from './postmap.ts';
 import { render } from './render.ts';
-import { CURRENT_LINK, DOMAINS_FILE, type Stamp, type TableStamp } from './stamp.ts';
+import { CURRENT_LINK, DOMAINS_FILE, type Stamp } from './stamp.ts';
 import type { Table } from './table.ts';
 import { digestOfFile, stampOf } from './text-file.ts';
 
@@ -39,7 +39,7 @@ export async function checkTables(settings: Settings, options: TablesOptions): P
     const keep = await directory.policiesKept();
     const { tables, domains } = render(settings, { exemptClients: options.exemptClients, keep });
     reasons.push(...(await fileReasons(directory, tables, stamp, suffix)));
-    reasons.push(...(await textReasons(directory, DOMAINS_FILE, stampOf(domains()))));
+    reasons.push(...(await textReasons(directory, DOMAINS_FILE, stampOf(domains()).sha256)));
   }
   return { current: reasons.length === 0, reasons };
 }
@@ -63,8 +63,9 @@ async function fileReasons(
   if ((await directory.current()) === undefined) reasons.push('there is no current set');
   for (const table of tables) {
     const wanted = stampOf(table.text());
-    if (wanted.sha256 !== stamp.tables[table.name]?.sha256) reasons.push(`${table.name} would have another content`);
-    reasons.push(...(await textReasons(directory, table.name, wanted)));
+    const written = stamp.tables[table.name]?.sha256;
+    if (wanted.sha256 !== written) reasons.push(`${table.name} would have another content`);
+    reasons.push(...(await textReasons(directory, table.name, written)));
     if (table.kind === 'indexed' && suffix !== undefined && (await isStale(directory, table.name, suffix))) {
       reasons.push(`${table.name}${suffix} is missing or older than its text`);
     }
@@ -72,10 +73,15 @@ async function fileReasons(
   return reasons;
 }
 
-async function textReasons(directory: MapsDirectory, name: string, wanted: TableStamp): Promise<readonly string[]> {
+/** `written`: the digest of what was written there. */
+async function textReasons(
+  directory: MapsDirectory,
+  name: string,
+  written: string | undefined,
+): Promise<readonly string[]> {
   const found = await digestOfFile(directory.file(CURRENT_LINK, name)).catch(() => undefined);
   if (found === undefined) return [`${name} cannot be read`];
-  return found === wanted.sha256 ? [] : [`${name} was changed by somebody else`];
+  return found === written ? [] : [`${name} was changed by somebody else`];
 }
 
 async function isStale(directory: MapsDirectory, name: string, suffix: string): Promise<boolean> {

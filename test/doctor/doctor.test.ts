@@ -380,6 +380,35 @@ describe('doctor', { concurrency: 2 }, () => {
     assert.deepEqual(idsOf(await patient.findings(resolvers)), ['fault resolver-not-validating']);
   });
 
+  test('says in words what no command can mend', async () => {
+    const patient = await ill(async (patient) => {
+      await patient.set({
+        relay_domains: `${await patient.get('relay_domains')}, listed.example`,
+        transport_maps: `${(await patient.get('transport_maps')).replace(/inline:.*/u, '')} inline:{ ${[
+          '{ example.com = smtp:[mx.example.com]:25 }',
+          '{ firm.example = smtp:[mx.firm.example]:25, [mx2.firm.example]:25 }',
+          '{ alias.example = smtp:[other.example]:25 }',
+          '{ listed.example = smtp:[a.example], [b.example] }',
+        ].join(', ')} }`,
+        sender_dependent_relayhost_maps: 'inline:{ { @firm.example = [relay.example] } }',
+        virtual_alias_maps: 'inline:{ { office@example.com = office@elsewhere.example } }',
+        content_filter: 'smtp:[127.0.0.1]:10024',
+      });
+    });
+    const findings = await patient.findings();
+    assert.deepEqual(idsOf(findings), [
+      'breach alias-elsewhere',
+      'breach content-filter',
+      'breach next-hop-differs',
+      'breach outgoing-passed-by',
+      'breach sender-relayhost',
+    ]);
+    for (const finding of findings) {
+      assert.deepEqual(finding.mend, [], finding.where);
+      assert.match(finding.note ?? '', /\.$/u, finding.where);
+    }
+  });
+
   test('sees tables that are not what their stamp says', async () => {
     const patient = await ill(async (patient) => {
       await patient.edit('maps/current/transport', () => '');
