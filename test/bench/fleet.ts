@@ -86,11 +86,14 @@ export class Fleet {
     return join(this.domains, `fleet-${i - (i % DOMAINS_A_FILE)}.toml`);
   }
 
-  /** Writes a main file for these settings; gives its path. `maps`: the maps directory; `type`: its tables'. */
+  /**
+   * Writes a main file for these settings; gives its path. `maps`: the maps directory; `type`: its tables'; `counts`: for the
+   * report, as the service does under systemd.
+   */
   async mainFile(
-    options: { readonly port?: number; readonly maps?: string; readonly type?: string } = {},
+    options: { readonly port?: number; readonly maps?: string; readonly type?: string; readonly counts?: boolean } = {},
   ): Promise<string> {
-    const { port = 10_040, maps, type = 'lmdb' } = options;
+    const { port = 10_040, maps, type = 'lmdb', counts = false } = options;
     this.#files += 1;
     return await this.#workspace.write(
       `fleet-${this.count}/tlswarden-${this.#files}.toml`,
@@ -98,8 +101,7 @@ export class Fleet {
         `[server]\nlisten = ["127.0.0.1:${port}"]`,
         `[settings]\nsource = "${this.domains}"`,
         maps === undefined ? '' : `[maps]\ndirectory = "${maps}"\ntype = "${type}"`,
-        // As under systemd: what is decided is counted.
-        `[report]\nstate = "${this.#workspace.path(`fleet-${this.count}`, `report-${this.#files}`)}"`,
+        counts ? `[report]\nstate = "${this.#workspace.path(`fleet-${this.count}`, `report-${this.#files}`)}"` : '',
         '',
       ].join('\n'),
     );

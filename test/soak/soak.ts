@@ -223,11 +223,15 @@ async function soak(workspace: Workspace): Promise<boolean> {
   await Promise.all(traffics.map((traffic) => traffic.stop()));
   await mail.stop(30_000);
   if (isGivenUp) return false;
-  // It holds one connection to Redis or two, the second for what it counts; so the most is compared.
-  const most = (samples: readonly Sample[]): number => Math.max(...samples.map(({ descriptors }) => descriptors));
+  // It holds one connection to Redis or two, the second for what it counts, and now and then a file that it writes: so what is
+  // compared is near the most, and not a moment's.
+  const usualMost = (samples: readonly Sample[]): number => {
+    const sorted = samples.map(({ descriptors }) => descriptors).sort((a, b) => a - b);
+    return sorted[Math.floor(sorted.length * 0.95)] ?? 0;
+  };
   const samples = spared.lives[0]?.samples ?? [];
   const half = Math.floor(samples.length / 2);
-  const [busyFirst, busyLast] = [most(samples.slice(0, half)), most(samples.slice(half))];
+  const [busyFirst, busyLast] = [usualMost(samples.slice(0, half)), usualMost(samples.slice(half))];
   let left = spared.isUp ? spared.descriptors : Number.NaN;
   for (const end = performance.now() + 10_000; left > busyFirst - CONNECTIONS && performance.now() < end; ) {
     await pause(100);
@@ -261,7 +265,10 @@ async function soak(workspace: Workspace): Promise<boolean> {
 
   const flat = judgeMemory(spared.lives[0]);
   table.lives(killed.lives);
-  table.row('descriptors of the spared service, at most: first half, second half', `${busyFirst}, ${busyLast}`);
+  table.row(
+    'descriptors of the spared service, 95 times of 100 at most: first half, second half',
+    `${busyFirst}, ${busyLast}`,
+  );
   table.row(`  and without the ${CONNECTIONS} connections of the soak, at the end`, left);
   if (!(busyLast <= busyFirst && left <= busyFirst - CONNECTIONS)) {
     findings.add('the spared service holds more descriptors than before');
