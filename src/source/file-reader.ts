@@ -22,6 +22,7 @@ export class FileReader {
   readonly #mebibytes: number;
   readonly #threads = new Set<ReadingThread>();
   readonly #idle: ReadingThread[] = [];
+  #isAbandoned = false;
 
   constructor(mebibytes = THREAD_MEBIBYTES) {
     this.#mebibytes = mebibytes;
@@ -45,6 +46,7 @@ export class FileReader {
     }
     const thread = this.#idle.pop() ?? new ReadingThread(this.#mebibytes);
     this.#threads.add(thread);
+    if (this.#isAbandoned) thread.abandon();
     try {
       return await thread.read(path, name, complaints, take);
     } finally {
@@ -58,6 +60,7 @@ export class FileReader {
 
   /** What is still being read keeps the process from its end no more. */
   abandon(): void {
+    this.#isAbandoned = true;
     for (const thread of this.#threads) thread.abandon();
   }
 }
