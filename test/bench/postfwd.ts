@@ -8,7 +8,7 @@ import { startPostfwd, startService } from './contenders.ts';
 import { drive, type LoadResult } from './load.ts';
 import { installPostfwd } from './postfwd-package.ts';
 import { postfwdRules } from './postfwd-rules.ts';
-import { answersOf, Traffic } from './traffic.ts';
+import { assertAnswers, Traffic } from './traffic.ts';
 import { inTurns, ratios } from './turns.ts';
 import { writeAgedTables } from './write-tables.ts';
 
@@ -35,8 +35,7 @@ export async function benchPostfwd({ workspace, results, rounds, fleet: fleetOf 
     for (const side of ['service', 'service', 'postfwd'] as const) await measure(side);
     const measured = await inTurns(rounds, ['service', 'postfwd'] as const, async (side) => {
       const { answers, cpu } = await measure(side);
-      const [seen, wanted] = [JSON.stringify(answers), JSON.stringify(answersOf(DECKS[side]))];
-      if (seen !== wanted) throw new Error(`${side} answered ${seen}, and not ${wanted}`);
+      assertAnswers(side, answers, DECKS[side]);
       return cpu;
     });
     const what = `${fleet.name}: CPU`;

@@ -29,12 +29,8 @@ export function cpuMicroseconds(pids: readonly number[]): number {
 
 /** Resident memory of a process in MB. */
 export function residentMegabytes(pid: number): number {
-  return megabytes(pid, 'VmRSS');
-}
-
-/** The most resident memory that a process ever had, in MB. */
-export function peakMegabytes(pid: number): number {
-  return megabytes(pid, 'VmHWM');
+  const match = /^VmRSS:\s+(\d+) kB/mu.exec(readFileSync(`/proc/${pid}/status`, 'latin1'));
+  return (Number(match?.[1] ?? 0) * 1024) / 1_000_000;
 }
 
 /** Open file descriptors of a process. */
@@ -61,11 +57,6 @@ export function sessionOf(leader: number): readonly number[] {
 function statOf(pid: number): readonly string[] {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-}
-
-function megabytes(pid: number, key: string): number {
-  const match = new RegExp(`^${key}:\\s+(\\d+) kB`, 'mu').exec(readFileSync(`/proc/${pid}/status`, 'latin1'));
-  return (Number(match?.[1] ?? 0) * 1024) / 1_000_000;
 }
 
 function isGone(error: unknown): boolean {

@@ -92,8 +92,14 @@ export class Traffic {
   }
 }
 
+/** So many decks are to be answered so: a mix that is not what it says makes every number beside it worthless. */
+export function assertAnswers(whose: string, answers: Answers, decks: number): void {
+  const [seen, wanted] = [JSON.stringify(answers), JSON.stringify(answersOf(decks))];
+  if (seen !== wanted) throw new Error(`${whose} answered ${seen}, and not ${wanted}`);
+}
+
 /** What so many decks are answered. */
-export function answersOf(decks: number): Answers {
+function answersOf(decks: number): Answers {
   const sum = (fate: Sort['fate']): number =>
     DECK.filter((sort) => sort.fate === fate).reduce((all, sort) => all + sort.plaintext + sort.encrypted, 0);
   return { dunno: 2 * decks * sum('pass'), filter: 2 * decks * sum('filter'), refused: decks * sum('refused') };

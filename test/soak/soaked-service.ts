@@ -3,9 +3,8 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { residentMegabytes } from '../bench/processes.ts';
+import { descriptors, residentMegabytes } from '../bench/processes.ts';
 import { waitFor } from '../harness/wait-for.ts';
 import type { Workspace } from '../harness/workspace.ts';
 
@@ -119,7 +118,7 @@ export class SoakedService {
 
   /** How many descriptors it holds now. */
   get descriptors(): number {
-    return readdirSync(`/proc/${this.pid}/fd`).length;
+    return descriptors(this.pid);
   }
 
   async #end(signal: NodeJS.Signals): Promise<void> {
