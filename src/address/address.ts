@@ -2,7 +2,7 @@
  * Envelope addresses (RFC 5321 section 2.3.11) as the decision compares them: local parts and domains without case,
  * domains in A-label form, with and without the address extension. It never refuses an address: a stranger wrote it.
  */
-import { codeAt } from './code-at.ts';
+import { codeAt } from '../text/code-at.ts';
 import { type DomainName, foldDomain, isTableForm, NO_DOMAIN } from './domain-name.ts';
 
 declare const localPart: unique symbol;

@@ -7,11 +7,12 @@
  * dropped from it to stay within bounds. Postfix's `instance` tells when a message began, so such messages are known
  * for what they are.
  */
-import { codeAt } from '../address/code-at.ts';
+
 import { type DomainName, MAX_DOMAIN } from '../address/domain-name.ts';
 import { RecentMap } from '../recent/recent-map.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import type { Settings } from '../settings/settings.ts';
+import { codeAt } from '../text/code-at.ts';
 import type { Lane } from './delivery.ts';
 import type { Parties } from './parties.ts';
 

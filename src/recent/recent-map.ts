@@ -6,7 +6,7 @@
  * points to the next one, and once one of them is old all that follow count as used, with whatever was in them. Here an entry
  * that is deleted is garbage at once, and nothing is made for it but itself.
  */
-import { codeAt } from '../address/code-at.ts';
+import { hashOfText } from '../text/hash-of-text.ts';
 
 /** No place. */
 const NONE = -1;
@@ -85,7 +85,8 @@ export class RecentMap<Key extends string | number, Value> {
     // Who asks for a key mostly sets or deletes it next.
     if (key !== this.#lastKey) {
       this.#lastKey = key;
-      this.#lastHash = hashOf(key);
+      // A number is to be a hash already.
+      this.#lastHash = typeof key === 'number' ? key | 0 : hashOfText(key, 0);
     }
     return this.#lastHash & (this.#chains.length - 1);
   }
@@ -135,13 +136,4 @@ export class RecentMap<Key extends string | number, Value> {
     this.#values = this.#values.concat(none);
     for (let place = 0; place < this.#used; place++) this.#chain(place, this.#keys[place] as Key);
   }
-}
-
-/** 32 bits; of a number, which is to be a hash already, the low ones. Whoever chooses keys can choose those of one hash. */
-function hashOf(key: string | number): number {
-  if (typeof key === 'number') return key | 0;
-  let hash = key.length;
-  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ codeAt(key, i), 0x5bd1e995);
-  hash ^= hash >>> 15;
-  return Math.imul(hash, 0x27d4eb2f) ^ (hash >>> 13);
 }

@@ -2,7 +2,7 @@
  * Clients whose sessions are not asked for TLS on receipt (`receipt.exempt_clients`). Compiled once; it resolves no names.
  */
 import { BlockList, isIP } from 'node:net';
-import { codeAt } from '../address/code-at.ts';
+import { codeAt } from '../text/code-at.ts';
 
 const DOT = 0x2e;
 const COLON = 0x3a;

@@ -3,8 +3,8 @@
  * memory, and a name that is not hosted mostly one. A Map takes twice the memory, and with a million names, which no cache
  * holds, a look-up in it was a fifth of all that a request costs. It holds no name: the domains do.
  */
-import { codeAt } from '../address/code-at.ts';
 import type { DomainName } from '../address/domain-name.ts';
+import { hashOfText } from '../text/hash-of-text.ts';
 import type { HostedDomain } from './hosted-domain.ts';
 
 /** Numbers of one entry: the name's hash; the domain's slot, counted from 1; which of its names, 0 for its own. */
@@ -107,12 +107,6 @@ export class NameIndex {
   }
 
   #hashOf(name: DomainName): number {
-    let hash = this.#seed;
-    for (let i = 0; i < name.length; i++) {
-      hash = Math.imul(hash ^ codeAt(name, i), 0x5bd1e995);
-      hash ^= hash >>> 15;
-    }
-    hash = Math.imul(hash, 0x27d4eb2f);
-    return hash ^ (hash >>> 13);
+    return hashOfText(name, this.#seed);
   }
 }
