@@ -9,6 +9,7 @@ import { join } from 'node:path';
 const LICENSES: Readonly<Record<string, string | undefined>> = {
   MIT: undefined,
   ISC: undefined,
+  'BSD-3-Clause': undefined,
   'Apache-2.0': '/usr/share/common-licenses/Apache-2.0',
 };
 
@@ -27,7 +28,7 @@ function stanza(files: string, directory: string): string {
   if (!Object.hasOwn(LICENSES, license)) throw new Error(`${name} has the licence ${license}: may it be given away?`);
   const file = readdirSync(directory).find((entry) => /^licen[cs]e(?:\.md|\.txt)?$/iu.test(entry));
   const text = file === undefined ? '' : readFileSync(join(directory, file), 'utf8');
-  const holders = (text.match(/^ *Copyright .*\d{4}.*$/gmu) ?? []).map((line) =>
+  const holders = (text.match(/^ *Copyright (?:\(c\) .*|.*\d{4}.*)$/gmu) ?? []).map((line) =>
     line.replace(/^ *Copyright (?:\(c\) )?/iu, ''),
   );
   const authors = holders.length > 0 ? holders : [wordPerson(author, name)];
@@ -40,7 +41,7 @@ function stanza(files: string, directory: string): string {
 
 /** A licence without its heading and its holders, who are told before it. */
 function termsOf(text: string, name: string): string {
-  const from = text.search(/^Permission /mu);
+  const from = text.search(/^(?:Permission|Redistribution) /mu);
   if (from === -1) throw new Error(`${name} has no text of its licence`);
   return text.slice(from).trim();
 }

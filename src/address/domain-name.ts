@@ -3,6 +3,7 @@
  * It never asks the DNS.
  */
 import { domainToASCII, domainToUnicode } from 'node:url';
+import { codeAt } from '../text/code-at.ts';
 
 declare const domainName: unique symbol;
 
@@ -19,12 +20,14 @@ export const MAX_DOMAIN = 253;
  */
 const MAX_WRITTEN = 1024;
 
-const LDH_LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/;
+/** Characters of a label (RFC 1035 section 2.3.4). */
+const MAX_LABEL = 63;
+const [HYPHEN, DOT, UNDERSCORE] = [0x2d, 0x2e, 0x5f];
 /** ASCII that no domain name has: the URL parser behind domainToASCII would give it a meaning of its own. */
 const FOREIGN_ASCII = /[^a-z0-9._\u0080-\u{10ffff}-]/u;
 
 function isAscii(text: string): boolean {
-  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return false;
+  for (let i = 0; i < text.length; i++) if (codeAt(text, i) > 0x7f) return false;
   return true;
 }
 
@@ -44,9 +47,29 @@ export function foldDomain(text: string): DomainName {
 export function parseDomain(text: string): DomainName | undefined {
   const name = foldDomain(text);
   if (name.length === 0 || name.length > MAX_DOMAIN) return undefined;
-  for (const label of name.split('.')) if (!LDH_LABEL.test(label)) return undefined;
+  if (!hasPlainLabels(name)) return undefined;
   // A copy: a piece of a longer string keeps all of it in memory, here the file that it was read from.
   return Buffer.from(name, 'latin1').toString('latin1') as DomainName;
+}
+
+/** Labels of letters, digits, `_` and, within, `-`. A loop: a fleet has millions of names, and an expression takes three times as long. */
+function hasPlainLabels(name: string): boolean {
+  let start = 0;
+  for (let i = 0; i <= name.length; i++) {
+    const code = i === name.length ? DOT : codeAt(name, i);
+    if (code === DOT) {
+      if (i === start || i - start > MAX_LABEL || codeAt(name, i - 1) === HYPHEN) return false;
+      start = i + 1;
+    } else if (code === HYPHEN) {
+      if (i === start) return false;
+    } else if (!isLetterOrDigit(code) && code !== UNDERSCORE) return false;
+  }
+  return true;
+}
+
+/** Lower case, ASCII. */
+function isLetterOrDigit(code: number): boolean {
+  return (code >= 0x61 && code <= 0x7a) || (code >= 0x30 && code <= 0x39);
 }
 
 /**

@@ -7,8 +7,8 @@ import { type DomainName, parseDomain } from '../address/domain-name.ts';
 import { quoted } from '../log/printable.ts';
 import type { Complaint } from '../toml/complaint.ts';
 import { TableReader } from '../toml/table-reader.ts';
-import { type NextHop, parseNextHop } from './next-hop.ts';
-import { parseSetting, type SettingPool } from './parse-setting.ts';
+import type { NextHop } from './next-hop.ts';
+import { parseSetting, SETTING_KEYS, type SettingPool } from './parse-setting.ts';
 import {
   type DeliverySetting,
   FLOWS,
@@ -103,14 +103,14 @@ export function parseHostedDomain(
   }
   const reader = new TableReader(value, place, DOMAIN_KEYS, complaints);
   const aliases = parseAliases(reader, name);
-  const nexthop = parseNextHop(reader.string('nexthop') ?? '');
+  const nexthop = context.pool.nextHop(reader.string('nexthop') ?? '');
   if (nexthop === undefined)
     reader.complain('nexthop', `${quoted(reader.string('nexthop') ?? '')} is no next hop; write "[host]:port"`);
   const settings = parseSettings(reader, [name, ...aliases], context, complaints);
   if (complaints.length > before || nexthop === undefined) return undefined;
   const digest = tableDigest(name, aliases, nexthop, settings);
   // One literal: objects put together by spreading have a hidden class each, which a million domains cannot afford.
-  return { name, aliases, nexthop: context.pool.shareText(nexthop), settings, file, tableDigest: digest };
+  return { name, aliases, nexthop, settings, file, tableDigest: digest };
 }
 
 /** The object that stood for the domain before, if nothing about it changed: what was decided by it still holds. */
@@ -145,8 +145,7 @@ function parseSettings(
   complaints: Complaint[],
 ): DomainSettings {
   const flow = (which: Flow): FlowSettings => {
-    const own = parseFlow(reader.raw(which), which, names, reader.placeOf(which), context, complaints);
-    return shareFlow(own);
+    return shareFlow(parseFlow(reader, which, names, context, complaints));
   };
   const incoming = flow('incoming');
   const outgoing = flow('outgoing');
@@ -157,20 +156,20 @@ function shareFlow(flow: FlowSettings): FlowSettings {
   return share(sharedFlows, flow.receipt, flow.delivery, () => flow);
 }
 
+/** `parent` reads the table that the flow's own stands in. */
 function parseFlow(
-  value: unknown,
+  parent: TableReader,
   flow: Flow,
   names: readonly DomainName[] | undefined,
-  place: { readonly file?: string; readonly domain?: string; readonly key?: string },
   context: Pick<DomainContext, 'defaults' | 'hasRelayhost' | 'pool'>,
   complaints: Complaint[],
 ): FlowSettings {
-  if (value === undefined) return context.defaults[flow];
-  const reader = new TableReader(value, place, HOPS, complaints);
+  if (!parent.has(flow)) return context.defaults[flow];
+  const reader = parent.table(flow, HOPS);
   const read = (hop: Hop): Setting | undefined => {
     if (!reader.has(hop)) return context.defaults[flow][hop];
-    const settingContext = { flow, hop, names, hasRelayhost: context.hasRelayhost, place: reader.placeOf(hop) };
-    return parseSetting(reader.raw(hop), settingContext, context.pool, complaints);
+    const settingContext = { flow, hop, names, hasRelayhost: context.hasRelayhost };
+    return parseSetting(reader.table(hop, SETTING_KEYS[hop]), settingContext, context.pool, complaints);
   };
   return {
     receipt: read('receipt') as ReceiptSetting | undefined,
@@ -188,14 +187,7 @@ export function parseDefaults(
   if (value === undefined) return NO_DEFAULTS;
   const reader = new TableReader(value, { file, key: 'defaults' }, FLOWS, complaints);
   const flow = (which: Flow): FlowSettings =>
-    parseFlow(
-      reader.raw(which),
-      which,
-      undefined,
-      reader.placeOf(which),
-      { ...context, defaults: NO_DEFAULTS },
-      complaints,
-    );
+    parseFlow(reader, which, undefined, { ...context, defaults: NO_DEFAULTS }, complaints);
   return { incoming: flow('incoming'), outgoing: flow('outgoing') };
 }
 

@@ -6,8 +6,8 @@
 import { hash } from 'node:crypto';
 import type { DomainName } from '../address/domain-name.ts';
 import { quoted } from '../log/printable.ts';
-import { type Complaint, likelyMeant, type Place } from '../toml/complaint.ts';
-import { TableReader } from '../toml/table-reader.ts';
+import { type Complaint, likelyMeant } from '../toml/complaint.ts';
+import type { TableReader } from '../toml/table-reader.ts';
 import {
   CIPHER_GRADES,
   DEFAULT_GRADE,
@@ -18,6 +18,7 @@ import {
   type TlsVersion,
   versionRank,
 } from './level.ts';
+import { type NextHop, parseNextHop } from './next-hop.ts';
 import { ALL_TABLE_KEYS, indexTableKeys, NO_TABLE_KEYS, People, type TableKeys } from './people.ts';
 import {
   type Condition,
@@ -42,6 +43,20 @@ export const SETTING_KEYS: Readonly<Record<Hop, readonly string[]>> = {
 /** Entries of the own side of a list, times the names of the domain, at each of which they hold: what tables grow to. */
 const MAX_OWN_ADDRESSES = 1_000_000;
 
+const ALWAYS: Condition = { kind: 'always' };
+
+/** What both hops' settings say. */
+type CommonTerms = Pick<Setting, 'condition' | 'enforcement'>;
+
+/** What is written in a setting; all else of it follows from that. */
+type ReceiptTerms = CommonTerms & Pick<ReceiptSetting, 'hop' | 'minProtocol' | 'minCipherBits' | 'onFailure'>;
+type DeliveryTerms = CommonTerms &
+  Pick<
+    DeliverySetting,
+    'hop' | 'level' | 'certificateNames' | 'fingerprints' | 'minProtocol' | 'ciphers' | 'onFailure'
+  >;
+type Terms = ReceiptTerms | DeliveryTerms;
+
 export interface SettingContext {
   readonly flow: Flow;
   readonly hop: Hop;
@@ -49,7 +64,6 @@ export interface SettingContext {
   readonly names: readonly DomainName[] | undefined;
   /** Whether outgoing mail has one next hop of its own, which a certificate can be asked of. */
   readonly hasRelayhost: boolean;
-  readonly place: Place;
 }
 
 /** Keys that are longer are kept as their digest. */
@@ -57,7 +71,7 @@ const MAX_KEY = 256;
 /** How many settings it takes before those that are gone are looked for. */
 const FIRST_SWEEP = 1_000;
 /** Next hops are few; if they are not, they are shared among those that come after. */
-const MAX_TEXTS = 100_000;
+const MAX_NEXT_HOPS = 100_000;
 
 /**
  * Equal settings become one object, so that a fleet of domains with the same few settings holds them once. Settings that
@@ -65,25 +79,29 @@ const MAX_TEXTS = 100_000;
  */
 export class SettingPool {
   readonly #settings = new Map<string, WeakRef<Setting>>();
-  readonly #texts = new Map<string, string>();
+  readonly #nextHops = new Map<string, NextHop>();
   #sweepAt = FIRST_SWEEP;
 
-  share<T extends Setting>(text: string, setting: T): T {
+  /** The setting that was shared under this text, or a new one. */
+  share(text: string, make: () => Setting): Setting {
     const key = text.length > MAX_KEY ? hash('sha256', text, 'base64') : text;
     const known = this.#settings.get(key)?.deref();
-    if (known !== undefined) return known as T;
+    if (known !== undefined) return known;
     if (this.#settings.size >= this.#sweepAt) this.#sweep();
+    const setting = make();
     this.#settings.set(key, new WeakRef(setting));
     return setting;
   }
 
-  /** Equal texts become one, for those of which there are few (next hops). */
-  shareText<T extends string>(text: T): T {
-    const known = this.#texts.get(text);
-    if (known !== undefined) return known as T;
-    if (this.#texts.size >= MAX_TEXTS) this.#texts.clear();
-    this.#texts.set(text, text);
-    return text;
+  /** As {@link parseNextHop}; what is written alike is read once, and becomes one string. */
+  nextHop(text: string): NextHop | undefined {
+    const known = this.#nextHops.get(text);
+    if (known !== undefined) return known;
+    const nexthop = parseNextHop(text);
+    if (nexthop === undefined) return undefined;
+    if (this.#nextHops.size >= MAX_NEXT_HOPS) this.#nextHops.clear();
+    this.#nextHops.set(text, nexthop);
+    return nexthop;
   }
 
   #sweep(): void {
@@ -92,21 +110,20 @@ export class SettingPool {
   }
 }
 
-/** The setting, or undefined for `never` and for one with a complaint. */
+/** The setting that `reader` reads ({@link SETTING_KEYS}), or undefined for `never` and for one with a complaint. */
 export function parseSetting(
-  value: unknown,
+  reader: TableReader,
   context: SettingContext,
   pool: SettingPool,
-  complaints: Complaint[],
+  complaints: readonly Complaint[],
 ): Setting | undefined {
   const before = complaints.length;
-  const reader = new TableReader(value, context.place, SETTING_KEYS[context.hop], complaints);
   const condition = parseCondition(reader, context);
   const enforcement = reader.oneOf('enforcement', ENFORCEMENTS) ?? 'enforce';
   const parse = context.hop === 'receipt' ? parseReceipt : parseDelivery;
-  const setting = parse(reader, context, condition ?? { kind: 'always' }, enforcement);
+  const terms = parse(reader, context, condition ?? ALWAYS, enforcement);
   if (complaints.length > before || condition === undefined) return undefined;
-  return pool.share(canonicalText(context, setting), setting);
+  return pool.share(canonicalText(context, terms), () => compile(context.flow, terms));
 }
 
 function parseCondition(reader: TableReader, context: SettingContext): Condition | undefined {
@@ -119,7 +136,7 @@ function parseCondition(reader: TableReader, context: SettingContext): Condition
       if (reader.has(key))
         reader.complain(key, `has a meaning only with require_tls = "specific", not "${requireTls ?? 'never'}"`);
     }
-    return requireTls === 'always' ? { kind: 'always' } : undefined;
+    return requireTls === 'always' ? ALWAYS : undefined;
   }
   const compile = (side: 'own' | 'far'): { people: People; given: boolean } => {
     const key = listName(context.flow, side);
@@ -158,26 +175,17 @@ function tableKeysOf(condition: Condition): TableKeys {
 
 function parseReceipt(
   reader: TableReader,
-  context: SettingContext,
+  _context: SettingContext,
   condition: Condition,
   enforcement: Enforcement,
-): ReceiptSetting {
-  const minProtocol = reader.oneOf('min_protocol', TLS_VERSIONS) ?? DEFAULT_VERSION;
-  const onFailure = reader.oneOf('on_failure', ['reject', 'defer']) ?? 'reject';
-  // receipt_access knows recipients only, and answers with a reject.
-  const inTable = context.flow === 'incoming' && enforcement === 'enforce' && onFailure === 'reject';
-  const tableKeys = inTable ? tableKeysOf(condition) : NO_TABLE_KEYS;
+): ReceiptTerms {
   return {
     hop: 'receipt',
     condition,
     enforcement,
-    minProtocol,
-    minRank: versionRank(minProtocol),
+    minProtocol: reader.oneOf('min_protocol', TLS_VERSIONS) ?? DEFAULT_VERSION,
+    onFailure: reader.oneOf('on_failure', ['reject', 'defer']) ?? 'reject',
     minCipherBits: reader.integer('min_cipher_bits', 0, 4096) ?? 128,
-    onFailure,
-    tableKeys,
-    tableIndex: indexTableKeys(tableKeys),
-    tableText: inTable ? JSON.stringify(tableKeys) : '',
   };
 }
 
@@ -186,7 +194,7 @@ function parseDelivery(
   context: SettingContext,
   condition: Condition,
   enforcement: Enforcement,
-): DeliverySetting {
+): DeliveryTerms {
   const level = reader.oneOf('level', LEVELS) ?? 'encrypt';
   const certificateNames = parseCertificateNames(reader, level);
   const fingerprints = parseFingerprints(reader, level);
@@ -206,27 +214,67 @@ function parseDelivery(
       }
     }
   }
-  const tableKeys = enforcement === 'enforce' ? tableKeysOf(condition) : NO_TABLE_KEYS;
-  const terms = { level, certificateNames, fingerprints, minProtocol, ciphers, onFailure };
   return {
     hop: 'delivery',
     condition,
     enforcement,
-    ...terms,
+    level,
+    certificateNames,
+    fingerprints,
+    minProtocol,
+    ciphers,
+    onFailure,
+  };
+}
+
+function compile(flow: Flow, terms: Terms): Setting {
+  return terms.hop === 'receipt' ? compileReceipt(flow, terms) : compileDelivery(flow, terms);
+}
+
+function compileReceipt(
+  flow: Flow,
+  { hop, condition, enforcement, minProtocol, minCipherBits, onFailure }: ReceiptTerms,
+): ReceiptSetting {
+  // receipt_access knows recipients only, and answers with a reject.
+  const inTable = flow === 'incoming' && enforcement === 'enforce' && onFailure === 'reject';
+  const tableKeys = inTable ? tableKeysOf(condition) : NO_TABLE_KEYS;
+  return {
+    hop,
+    condition,
+    enforcement,
+    minProtocol,
+    minRank: versionRank(minProtocol),
+    minCipherBits,
+    onFailure,
     tableKeys,
     tableIndex: indexTableKeys(tableKeys),
-    tableText:
-      tableKeys === NO_TABLE_KEYS ? sharedText(context.flow, enforcement, terms) : JSON.stringify([tableKeys, terms]),
+    tableText: inTable ? JSON.stringify(tableKeys) : '',
+  };
+}
+
+function compileDelivery(flow: Flow, terms: DeliveryTerms): DeliverySetting {
+  const { hop, condition, enforcement, level, certificateNames, fingerprints, minProtocol, ciphers, onFailure } = terms;
+  const tableKeys = enforcement === 'enforce' ? tableKeysOf(condition) : NO_TABLE_KEYS;
+  const inTables = { level, certificateNames, fingerprints, minProtocol, ciphers, onFailure };
+  return {
+    hop,
+    condition,
+    enforcement,
+    level,
+    certificateNames,
+    fingerprints,
+    minProtocol,
+    ciphers,
+    onFailure,
+    tableKeys,
+    tableIndex: indexTableKeys(tableKeys),
+    tableText: tableKeys === NO_TABLE_KEYS ? sharedText(flow, terms) : JSON.stringify([tableKeys, inTables]),
   };
 }
 
 /** What a setting without table keys of its own still says of its next hop in the tables; '' if nothing but defaults. */
-function sharedText(
-  flow: Flow,
-  enforcement: Enforcement,
-  terms: Pick<DeliverySetting, 'minProtocol' | 'ciphers' | 'certificateNames' | 'fingerprints'>,
-): string {
-  const { minProtocol, ciphers, certificateNames, fingerprints } = terms;
+function sharedText(flow: Flow, terms: DeliveryTerms): string {
+  const { enforcement, minProtocol, ciphers, certificateNames, fingerprints } = terms;
   if (enforcement === 'monitor') return '';
   const strength = flow === 'incoming' ? [minProtocol, ciphers] : [DEFAULT_VERSION, DEFAULT_GRADE];
   const text = JSON.stringify([strength, certificateNames, fingerprints]);
@@ -280,13 +328,12 @@ function parseProtocols(reader: TableReader, context: SettingContext): TlsVersio
   return DEFAULT_VERSION;
 }
 
-function canonicalText(context: SettingContext, setting: Setting): string {
-  const { condition } = setting;
+/** The same for the same terms. Of all that stands in it only `who` has spaces or signs. */
+function canonicalText({ flow }: SettingContext, terms: Terms): string {
+  const { condition } = terms;
   const who =
     condition.kind === 'always' ? 'always' : `${condition.kind} ${condition.own.canonical} ${condition.far.canonical}`;
-  const terms =
-    setting.hop === 'receipt'
-      ? [setting.minProtocol, setting.minCipherBits]
-      : [setting.level, setting.certificateNames, setting.fingerprints, setting.minProtocol, setting.ciphers];
-  return JSON.stringify([context.flow, context.hop, who, setting.enforcement, setting.onFailure, terms]);
+  const common = `${flow} ${terms.hop} ${terms.enforcement} ${terms.onFailure} ${terms.minProtocol}`;
+  if (terms.hop === 'receipt') return `${common} ${terms.minCipherBits} ${who}`;
+  return `${common} ${terms.level} ${terms.ciphers} ${terms.certificateNames} ${terms.fingerprints} ${who}`;
 }

@@ -12,9 +12,9 @@ import type { FileOrder, FilePart, WrittenDomain } from './file-thread.ts';
 
 /** A larger file takes longer to parse than requests should wait. */
 const SMALL_BYTES = 32 * 1024;
-/** What the thread may use: four times what a file of the largest size takes that holds nothing but domains. */
+/** What a thread may use: some times what a file of the largest size takes that holds nothing but domains. */
 const THREAD_MEBIBYTES = 4096;
-/** For what the parser makes of a file and has no use for soon after: with less, an eighth more time goes into clearing it up. */
+/** For what the parser makes of a file and has no use for soon after. */
 const YOUNG_MEBIBYTES = 64;
 
 /** One for each load; to be closed after it. */

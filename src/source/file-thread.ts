@@ -22,7 +22,7 @@ export type FilePart =
   | { readonly state: undefined; readonly complaints: readonly Complaint[] };
 
 /** Strings and tables in one part: some milliseconds for whoever receives it. */
-const PART_WEIGHT = 5_000;
+const PART_WEIGHT = 10_000;
 /** More than any table of a domain may have, and characters more than any name. */
 const MAX_KEYS = 100;
 const MAX_NAME = 2_000;

@@ -6,7 +6,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
-import toml from 'toml';
+import { parse, TomlError } from 'smol-toml';
 import { type Complaint, ComplaintError } from './complaint.ts';
 import type { Table } from './table-reader.ts';
 
@@ -14,6 +14,8 @@ import type { Table } from './table-reader.ts';
 const MAX_FILE_BYTES = 32 * 1024 * 1024;
 /** The strictest nesting that any of our files needs is five; the parser's own limit is far higher. */
 const MAX_DEPTH = 32;
+/** What the parser's sentences begin with. */
+const PREFIX = 'Invalid TOML document: ';
 /** Tries to read a file that somebody is writing, and the time between them. */
 const MAX_TRIES = 5;
 const RETRY_MS = 50;
@@ -44,7 +46,7 @@ export async function readToml(path: string, name: string): Promise<TomlFile> {
 /** Parses TOML text; throws {@link ComplaintError} with the line where the parser knows it. */
 export function parseToml(text: string, name: string): Table {
   try {
-    return toml.parse(text, { maxDepth: MAX_DEPTH }) as Table;
+    return parse(text, { maxDepth: MAX_DEPTH }) as Table;
   } catch (error) {
     throw new ComplaintError([complaintOf(error, name)]);
   }
@@ -105,14 +107,8 @@ async function stateOf(file: FileHandle) {
 }
 
 function complaintOf(error: unknown, file: string): Complaint {
-  const { message, line, location } = error as {
-    message: string;
-    line?: number;
-    location?: { start: { line: number } };
-  };
-  const at = line ?? location?.start.line;
-  // The parser lists every token that it would have liked; the sentence's end says what it found.
-  const found = /but (.+ found)\.$/su.exec(message);
-  const short = found === null ? message : `not TOML: ${found[1]} where it cannot stand`;
-  return at === undefined ? { file, message: short } : { file, line: at, message: short };
+  if (!(error instanceof TomlError)) return { file, message: (error as Error).message };
+  // Below its sentence the parser shows the line, which may be long and hold anything.
+  const [sentence = ''] = error.message.split('\n', 1);
+  return { file, line: error.line, message: `not TOML: ${sentence.replace(PREFIX, '')}` };
 }

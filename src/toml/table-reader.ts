@@ -25,22 +25,25 @@ export function isTable(value: unknown): value is Table {
 
 export class TableReader {
   readonly #table: Table;
-  readonly #place: Place;
+  readonly #place: Place | (() => Place);
   readonly #complaints: Complaint[];
-  readonly #told = new Map<string, number>();
+  #told: Map<string, number> | undefined;
 
-  /** `place.key` is the dotted path of the table itself, '' or absent at the top. Unknown keys are complained of at once. */
-  constructor(value: unknown, place: Place, known: readonly string[], complaints: Complaint[]) {
+  /**
+   * `place.key` is the dotted path of the table itself, '' or absent at the top; asked for only when there is something to
+   * complain of. Unknown keys are complained of at once.
+   */
+  constructor(value: unknown, place: Place | (() => Place), known: readonly string[], complaints: Complaint[]) {
     this.#place = place;
     this.#complaints = complaints;
     this.#table = isTable(value) ? value : {};
-    if (!isTable(value)) complaints.push({ ...place, message: `must be a table, not ${nameOf(value)}` });
+    if (!isTable(value)) complaints.push({ ...this.#placeOfTable(), message: `must be a table, not ${nameOf(value)}` });
     let unknown = 0;
     for (const key of Object.keys(this.#table)) {
       if (known.includes(key)) continue;
       unknown += 1;
       if (unknown > MAX_ALIKE) {
-        complaints.push({ ...place, message: 'has more unknown keys' });
+        complaints.push({ ...this.#placeOfTable(), message: 'has more unknown keys' });
         break;
       }
       const meant = likelyMeant(key, known);
@@ -49,6 +52,7 @@ export class TableReader {
   }
 
   complain(key: string, message: string): void {
+    this.#told ??= new Map();
     const told = this.#told.get(key) ?? 0;
     this.#told.set(key, told + 1);
     if (told > MAX_ALIKE) return;
@@ -56,7 +60,17 @@ export class TableReader {
   }
 
   placeOf(key: string): Place {
-    return { ...this.#place, key: this.#place.key ? `${this.#place.key}.${key}` : key };
+    const place = this.#placeOfTable();
+    return { ...place, key: place.key ? `${place.key}.${key}` : key };
+  }
+
+  #placeOfTable(): Place {
+    return typeof this.#place === 'function' ? this.#place() : this.#place;
+  }
+
+  /** The table that stands under this key, and may have these keys of its own. */
+  table(key: string, known: readonly string[]): TableReader {
+    return new TableReader(this.raw(key), () => this.placeOf(key), known, this.#complaints);
   }
 
   has(key: string): boolean {

@@ -27,7 +27,7 @@ const attacks: readonly (readonly [put: (path: string) => void, said: RegExp])[]
     /is larger than 32 MiB/,
   ],
   [(path) => writeFileSync(path, Buffer.from([0xff, 0xfe])), /is not valid UTF-8/],
-  [(path) => writeFileSync(path, `a = ${'['.repeat(1_000_000)}`), /nesting/],
+  [(path) => writeFileSync(path, `a = ${'['.repeat(1_000_000)}`), /nested/],
   [(path) => writeFileSync(path, `a = "${'x'.repeat(5_000_000)}"`), /unknown key/],
   [(path) => writeFileSync(path, `${'#\n'.repeat(200_000)}x`), /not TOML/],
   [

@@ -216,7 +216,7 @@ describe('a file', () => {
 
   it('that takes too much memory is refused, and the next one is read', async (t) => {
     const directory = new SettingsDirectory(t, {
-      'a.toml': '#\n'.repeat(300_000),
+      'a.toml': people(100_000, (i) => `[domains.d${i}.incoming.receipt]\n`).join(''),
       'b.toml': `${ALWAYS}# ${'x'.repeat(40_000)}`,
     });
     const reader = new FileReader(32);
