@@ -46,7 +46,7 @@ const KEY_OF: Readonly<Record<Agreed, string>> = {
 
 export class SettingsOwner {
   readonly #slots: (HostedDomain | undefined)[] = [];
-  readonly #names = new NameIndex(this.#slots);
+  readonly #names = new NameIndex();
   readonly #freeSlots: number[] = [];
   readonly #terms = new Map<string, NextHopTerms>();
   /** What the terms of a next hop are made of, unless that is one setting of one domain. */
@@ -80,8 +80,7 @@ export class SettingsOwner {
 
   /** The domain as the data has it now. */
   find(name: DomainName): HostedDomain | undefined {
-    const slot = this.#names.get(name);
-    return slot === undefined ? undefined : this.#slots[slot];
+    return this.#names.get(name);
   }
 
   /**
@@ -120,7 +119,7 @@ export class SettingsOwner {
     const slot = this.#freeSlots.pop() ?? this.#slots.length;
     this.#keepNames(domain);
     this.#setSlot(slot, domain);
-    this.#names.add(slot);
+    this.#names.add(domain, slot);
     this.#count(domain, 1);
     for (const { key, terms } of shares) if (key !== domain.name || terms !== DEFAULT_TERMS) this.#share(key, terms, 1);
     this.#settleNames(domain);
@@ -128,11 +127,11 @@ export class SettingsOwner {
   }
 
   #takeOut(domain: HostedDomain): void {
-    const slot = this.#names.get(domain.name);
+    const slot = this.#names.slotOf(domain.name);
     if (slot === undefined) return;
     this.#begin();
     this.#keepNames(domain);
-    this.#names.remove(slot);
+    this.#names.remove(domain);
     this.#setSlot(slot, undefined);
     this.#freeSlots.push(slot);
     this.#count(domain, -1);

@@ -13,7 +13,7 @@ export { DEFAULT_TERMS, type NextHopTerms } from './next-hop-terms.ts';
 
 /** The data of the newest version, which its owner changes. */
 export interface SettingsData {
-  /** Names and aliases of the hosted domains, and which slot each leads to. */
+  /** By names and aliases. */
   readonly names: Pick<NameIndex, 'get'>;
   readonly slots: readonly (HostedDomain | undefined)[];
   readonly terms: ReadonlyMap<string, NextHopTerms>;
@@ -21,7 +21,7 @@ export interface SettingsData {
 
 /** What a version had otherwise than the version after it. */
 export interface Difference {
-  readonly names: Map<DomainName, number | undefined>;
+  readonly names: Map<DomainName, HostedDomain | undefined>;
   readonly slots: Map<number, HostedDomain | undefined>;
   readonly terms: Map<string, NextHopTerms | undefined>;
 }
@@ -65,14 +65,10 @@ export class Settings implements SettingsTotals {
 
   /** The hosted domain of this name or alias. */
   find(name: DomainName): HostedDomain | undefined {
-    const { names, slots } = this.#data;
-    if (this.#next === undefined) {
-      const slot = names.get(name);
-      return slot === undefined ? undefined : slots[slot];
-    }
+    const { names } = this.#data;
+    if (this.#next === undefined) return names.get(name);
     const before = this.#whatWasBefore();
-    const slot = before.names.has(name) ? before.names.get(name) : names.get(name);
-    return slot === undefined ? undefined : this.#domainAt(slot);
+    return before.names.has(name) ? before.names.get(name) : names.get(name);
   }
 
   /** Every hosted domain once. Settings may change meanwhile: these are the domains of this version all the same. */
@@ -129,7 +125,7 @@ export class Settings implements SettingsTotals {
     while (next !== undefined) {
       const later = next.#difference;
       if (later === undefined) break;
-      for (const [name, slot] of later.names) if (!mine.names.has(name)) mine.names.set(name, slot);
+      for (const [name, domain] of later.names) if (!mine.names.has(name)) mine.names.set(name, domain);
       for (const [slot, domain] of later.slots) if (!mine.slots.has(slot)) mine.slots.set(slot, domain);
       for (const [key, value] of later.terms) if (!mine.terms.has(key)) mine.terms.set(key, value);
       next = next.#next;
