@@ -24,8 +24,11 @@ export interface Parties {
 
 export type SettingOf<H extends Hop> = H extends 'receipt' ? ReceiptSetting : DeliverySetting;
 
-/** What was found for the request before. */
-interface Found {
+/**
+ * What was found for the request before. At DATA the parties are mostly those of the RCPT before; to find them again was a tenth
+ * of a decision.
+ */
+export interface FoundParties {
   parties: Parties;
   version: number;
   sender: string;
@@ -33,17 +36,11 @@ interface Found {
   delimiters: string;
 }
 
-/**
- * By the object that a connection's requests are read into. At DATA the parties are mostly those of the RCPT before; to find
- * them again was a tenth of a decision.
- */
-const foundBefore = new WeakMap<PolicyRequest, Found>();
-
 /** The parties of a request: {@link findParties}, or what that has just found on the same connection. */
 export function partiesOf(settings: Settings, request: PolicyRequest, delimiters: string): Parties {
   const { sender, recipient } = request;
   const { version } = settings;
-  const before = foundBefore.get(request);
+  const before = request.found;
   if (
     before?.version === version &&
     before.sender === sender &&
@@ -53,7 +50,7 @@ export function partiesOf(settings: Settings, request: PolicyRequest, delimiters
     return before.parties;
   }
   const parties = findParties(settings, sender, recipient, delimiters);
-  if (before === undefined) foundBefore.set(request, { parties, version, sender, recipient, delimiters });
+  if (before === undefined) request.found = { parties, version, sender, recipient, delimiters };
   else {
     before.parties = parties;
     before.version = version;

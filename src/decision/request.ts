@@ -3,6 +3,8 @@
  * (SMTPD_POLICY_README) that count here, as strings and numbers. It never holds bytes, sockets or settings.
  */
 
+import type { FoundParties } from './parties.ts';
+
 /** Which hop a request asks about: `policy_context` (contract section 5). */
 export type PolicyContext = 'receipt' | 'delivery' | 'both';
 
@@ -29,4 +31,6 @@ export interface PolicyRequest {
   /** The same for all requests of one message: `pid.seconds.microseconds.sequence` in hexadecimal. */
   instance: string;
   policyContext: PolicyContext;
+  /** The decision's own, from one request of a connection to the next: whoever fills the object leaves it alone. */
+  found?: FoundParties | undefined;
 }

@@ -2,7 +2,7 @@
  * The log: one JSON line an event on standard error, or readable lines if that is a terminal. Whatever a stranger sent
  * reaches it as a JSON string or not at all, so nobody writes a second line; a flood of lines of one kind is summed up.
  */
-import { type DestinationStream, type LogFn, type Logger, pino } from 'pino';
+import { type DestinationStream, type Logger, pino } from 'pino';
 import { Flood } from './flood.ts';
 import { kindOfLine } from './kind-of-line.ts';
 import { printable } from './printable.ts';
@@ -30,41 +30,41 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /** A line on its way. */
 interface Line {
+  /** pino's number of it. */
+  readonly level: number;
   readonly fields: Fields;
   readonly message: string;
-  readonly write: LogFn;
 }
 
 export function openLog(level: string): Log {
   const floods = [INFO_BURST, WARNING_BURST].map((burst) => {
     const options = { burst, windowMs: WINDOW_MS, capacity: KINDS, now: () => performance.now() };
-    return new Flood<number, Line>(options, (_, { fields, message, write }, more) =>
-      write(more === 0 ? fields : { ...fields, more }, message),
-    );
+    return new Flood<number, Line>(options, (_, line, more) => destination.write(formatLine(line, more)));
   });
   const [infos, warnings] = floods;
   const isTerminal = process.stderr.isTTY;
   const file = isTerminal
     ? undefined
     : new StandardError((lost) => logger.error({ lost }, 'lines of the log are lost: nobody took them in'));
+  const destination = file ?? readable(process.stderr);
   const options: pino.LoggerOptions = {
     level,
     base: null,
     hooks: {
       logMethod(given, method, number) {
+        if (number < INFO) {
+          method.apply(this, given);
+          return;
+        }
         const [first, second] = given as readonly unknown[];
-        const line: Line = {
-          fields: typeof first === 'string' ? {} : (first as Fields),
-          message: String(second ?? first),
-          write: method.bind(this),
-        };
+        const fields = typeof first === 'string' ? {} : (first as Fields);
+        const message = String(second ?? first);
         const flood = number < WARNING ? infos : warnings;
-        if (number < INFO) line.write(line.fields, line.message);
-        else flood?.tell(kindOfLine(line.message, line.fields), line, Number(line.fields['more'] ?? 0));
+        flood?.tell(kindOfLine(message, fields), { level: number, fields, message }, Number(fields['more'] ?? 0));
       },
     },
   };
-  const logger = pino(options, file ?? readable(process.stderr));
+  const logger = pino(options, destination);
   const timer = setInterval(() => {
     for (const flood of floods) flood.tick();
     file?.pass();
@@ -77,6 +77,16 @@ export function openLog(level: string): Log {
       file?.flush();
     },
   };
+}
+
+/**
+ * The line as pino writes it; `more`: how many besides it stands for. pino makes a line field by field, in half as much time again,
+ * and of a large fleet every seventh request gives one.
+ */
+function formatLine({ level, fields, message }: Line, more: number): string {
+  const json = JSON.stringify(more === 0 ? fields : { ...fields, more });
+  const inner = json === '{}' ? '' : `${json.slice(1, -1)},`;
+  return `{"level":${level},"time":${Date.now()},${inner}"msg":${JSON.stringify(message)}}\n`;
 }
 
 const LEVEL_NAMES: Readonly<Record<number, string>> = {

@@ -151,6 +151,7 @@ export class RequestParser {
     authenticated: false,
     instance: '',
     policyContext: 'both',
+    found: undefined,
   };
 
   readonly #kept = new DataView(new ArrayBuffer(4 * MAX_KEPT));

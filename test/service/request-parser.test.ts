@@ -17,7 +17,8 @@ class Parsed implements RequestSink {
   readonly parser = new RequestParser();
 
   requested(isAccessPolicy: boolean): boolean {
-    this.requests.push(isAccessPolicy ? { ...this.parser.request } : 'foreign');
+    const { found: _, ...attributes } = this.parser.request;
+    this.requests.push(isAccessPolicy ? attributes : 'foreign');
     return true;
   }
 
