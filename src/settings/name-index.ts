@@ -7,9 +7,12 @@ import type { DomainName } from '../address/domain-name.ts';
 import { hashOfText } from '../text/hash-of-text.ts';
 import type { HostedDomain } from './hosted-domain.ts';
 
-/** In the place of a tag, of which there are so many: eight bits of a hash that are none of these. */
+/** In the place of a tag. */
 const [EMPTY, DELETED] = [0, 1];
-const TAGS = 254;
+/** Tags are even numbers above those, made of a hash; of an alias, one more. */
+const FIRST_TAG = 2;
+const TAGS = 127;
+const ALIAS = 1;
 
 const FIRST_ROOM = 16;
 /** Of the room, deleted entries counted; with more, look-ups go by many others. */
@@ -20,7 +23,7 @@ export class NameIndex {
   readonly #seed = Math.floor(Math.random() * 2 ** 32);
   #tags = new Uint8Array(FIRST_ROOM);
   #domains: (HostedDomain | undefined)[] = new Array(FIRST_ROOM).fill(undefined);
-  /** Which of the domain's names: 0 for its own, then its aliases. */
+  /** Of an alias, which of the domain's. */
   #which = new Int32Array(FIRST_ROOM);
   #slots = new Int32Array(FIRST_ROOM);
   /** For growing alone: the names are all over the memory. */
@@ -44,8 +47,8 @@ export class NameIndex {
 
   /** Adds all names of the domain. None of them is there yet. `slot`: a number of the caller's. */
   add(domain: HostedDomain, slot: number): void {
-    this.#add(domain, 0, slot);
-    for (let i = 0; i < domain.aliases.length; i++) this.#add(domain, i + 1, slot);
+    this.#add(domain.name, domain, undefined, slot);
+    for (const [i, alias] of domain.aliases.entries()) this.#add(alias, domain, i, slot);
   }
 
   /** Takes them out. */
@@ -54,9 +57,10 @@ export class NameIndex {
     for (const alias of domain.aliases) this.#remove(alias);
   }
 
-  #add(domain: HostedDomain, which: number, slot: number): void {
+  #add(name: DomainName, domain: HostedDomain, alias: number | undefined, slot: number): void {
     if (this.#used >= (this.#mask + 1) * MAX_SHARE) this.#makeRoom();
-    this.#put(hashOfText(nameOf(domain, which), this.#seed), domain, which, slot);
+    const hash = hashOfText(name, this.#seed);
+    this.#put(hash, tagOf(hash) + (alias === undefined ? 0 : ALIAS), domain, alias ?? 0, slot);
     this.#size += 1;
     this.#used += 1;
   }
@@ -78,17 +82,20 @@ export class NameIndex {
     for (let place = hash & mask; ; place = (place + 1) & mask) {
       const tag = tags[place] as number;
       if (tag === EMPTY) return -1;
-      if (tag === wanted && nameOf(this.#domains[place] as HostedDomain, this.#which[place] as number) === name) {
-        return place;
-      }
+      if ((tag & ~ALIAS) === wanted && this.#nameAt(place, tag) === name) return place;
     }
   }
 
+  #nameAt(place: number, tag: number): DomainName | undefined {
+    const domain = this.#domains[place];
+    return (tag & ALIAS) === 0 ? domain?.name : domain?.aliases[this.#which[place] as number];
+  }
+
   /** Into the first empty place from where its hash leads. */
-  #put(hash: number, domain: HostedDomain, which: number, slot: number): void {
+  #put(hash: number, tag: number, domain: HostedDomain, which: number, slot: number): void {
     let place = hash & this.#mask;
     while (this.#tags[place] !== EMPTY) place = (place + 1) & this.#mask;
-    this.#tags[place] = tagOf(hash);
+    this.#tags[place] = tag;
     this.#domains[place] = domain;
     this.#which[place] = which;
     this.#slots[place] = slot;
@@ -97,7 +104,7 @@ export class NameIndex {
 
   /** Twice as much as there are entries, and no deleted ones. */
   #makeRoom(): void {
-    const [domains, which, slots, hashes] = [this.#domains, this.#which, this.#slots, this.#hashes];
+    const [tags, domains, which, slots, hashes] = [this.#tags, this.#domains, this.#which, this.#slots, this.#hashes];
     const room = 2 ** Math.ceil(Math.log2(Math.max(FIRST_ROOM, 2 * this.#size)));
     this.#tags = new Uint8Array(room);
     this.#domains = new Array(room).fill(undefined);
@@ -108,16 +115,13 @@ export class NameIndex {
     this.#used = this.#size;
     for (const [place, domain] of domains.entries()) {
       if (domain === undefined) continue;
-      this.#put(hashes[place] as number, domain, which[place] as number, slots[place] as number);
+      const [hash, tag] = [hashes[place] as number, tags[place] as number];
+      this.#put(hash, tag, domain, which[place] as number, slots[place] as number);
     }
   }
 }
 
-function nameOf(domain: HostedDomain, which: number): DomainName {
-  return which === 0 ? domain.name : (domain.aliases[which - 1] as DomainName);
-}
-
 /** Of the bits that do not choose the place first. */
 function tagOf(hash: number): number {
-  return DELETED + 1 + (((hash >>> 24) * TAGS) >>> 8);
+  return FIRST_TAG + 2 * (((hash >>> 25) * TAGS) >>> 7);
 }

@@ -28,6 +28,8 @@ export interface Observation {
 
 /** What a set of tables holds, by domain; 0: nothing of it. */
 interface Digests {
+  /** What they were written from, if that is known. */
+  readonly settings?: Settings;
   of(name: DomainName): number;
   all(): Iterable<readonly [DomainName, number]>;
 }
@@ -104,7 +106,9 @@ export class HeldDomains {
       if (after !== undefined && this.#isPast(after, now)) return true;
       if (set.changed !== undefined) {
         if (set.changed.has(name)) return false;
-      } else if (set.digests?.of(name) !== tableDigest || set.relayhost !== this.#settings.relayhost) return false;
+      } else if (set.digests?.settings !== this.#settings) {
+        if (set.digests?.of(name) !== tableDigest || set.relayhost !== this.#settings.relayhost) return false;
+      }
       after = set;
     }
     return after !== undefined;
@@ -199,6 +203,7 @@ function unknownSet(generation: string | undefined): TableSet {
 
 function digestsOf(settings: Settings): Digests {
   return {
+    settings,
     of(name) {
       const domain = settings.find(name);
       return domain?.name === name ? domain.tableDigest : 0;
