@@ -78,7 +78,7 @@ export class Address {
    * A source route (RFC 5321 appendix C) is dropped, as Postfix drops it.
    */
   static read(given: string, delimiters: string): Address {
-    const text = given.charCodeAt(0) === AT ? given.slice(given.indexOf(':') + 1) : given;
+    const text = codeAt(given, 0) === AT ? given.slice(given.indexOf(':') + 1) : given;
     // Backwards in one go: where the domain begins, and whether anything has to be folded at all.
     let at = text.length - 1;
     let traits = ASCII_DOMAIN | FOLDED_DOMAIN;
@@ -90,7 +90,7 @@ export class Address {
     }
     if (at < 0) return Address.#readBare(text, delimiters);
     if (at === text.length - 1) return Address.#readBare(text.slice(0, at), delimiters);
-    if (text.charCodeAt(text.length - 1) === DOT) traits &= ~FOLDED_DOMAIN;
+    if (codeAt(text, text.length - 1) === DOT) traits &= ~FOLDED_DOMAIN;
     const written = text.slice(at + 1);
     const domain = (traits & FOLDED_DOMAIN) !== 0 ? (written as DomainName) : foldDomain(written);
     return new Address(text, at, domain, delimiters, traits | localTraits(text, at));

@@ -13,6 +13,7 @@ import { RecentMap } from '../recent/recent-map.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import type { Settings } from '../settings/settings.ts';
 import { codeAt } from '../text/code-at.ts';
+import { hashOfText } from '../text/hash-of-text.ts';
 import type { Lane } from './delivery.ts';
 import type { Parties } from './parties.ts';
 
@@ -26,10 +27,10 @@ const DOMAINS_BYTES = 32_000_000;
 /** What one of them takes besides its name. */
 const DOMAIN_OVERHEAD = 100;
 /**
- * Processes of smtpd(8) of whose last message is remembered that it came to DATA: at least so many, and at most twice as
- * many. A process goes on with a message, or begins another and never comes back to it.
+ * Processes of smtpd(8) of whose last message is remembered that it came to DATA. A process goes on with a message, or begins
+ * another and never comes back to it.
  */
-const ENDED_CAPACITY = 10_000;
+const ENDED_CAPACITY = 20_000;
 /** How long a message is remembered after its last recipient; more than smtpd_timeout allows between commands. */
 export const LANES_LIFETIME_MS = 3_600_000;
 /** Recipients' domains remembered of one message besides the first; with more, any change of settings concerns it. */
@@ -68,9 +69,8 @@ interface Looked {
 
 export class Lanes {
   readonly #messages = new RecentMap<string, Message>();
-  /** The last message of each smtpd process that came to DATA: those of late, and those before them. */
-  #ended = new Map<string, string>();
-  #endedBefore: ReadonlyMap<string, string> = new Map<string, string>();
+  /** The last message of each smtpd process that came to DATA. */
+  readonly #ended = new RecentMap<number, string>();
   readonly #capacity: number;
   readonly #lifetimeMs: number;
   /** {@link Message.bytes} of all together. */
@@ -142,17 +142,14 @@ export class Lanes {
    */
   end(instance: string, message: Message): void {
     this.#forget(instance, message);
-    // Two maps that take turns: to take the oldest out of one, one by one, costs more than all the rest here.
-    if (this.#ended.size >= ENDED_CAPACITY) {
-      this.#endedBefore = this.#ended;
-      this.#ended = new Map();
-    }
     this.#ended.set(processOf(instance), instance);
+    if (this.#ended.size <= ENDED_CAPACITY) return;
+    const { oldest } = this.#ended;
+    if (oldest !== undefined) this.#ended.delete(oldest[0]);
   }
 
   #hasEnded(instance: string): boolean {
-    const process = processOf(instance);
-    return (this.#ended.get(process) ?? this.#endedBefore.get(process)) === instance;
+    return this.#ended.get(processOf(instance)) === instance;
   }
 
   /** Whether the recipients that were let in may be judged otherwise now; `sender` is what the settings have for theirs. */
@@ -191,10 +188,9 @@ function canRemember(instance: string): boolean {
   return instance !== '' && instance.length <= MAX_INSTANCE;
 }
 
-/** What tells the smtpd process of an instance: the number before its first dot. */
-function processOf(instance: string): string {
-  const dot = instance.indexOf('.');
-  return dot < 0 ? instance : instance.slice(0, dot);
+/** What tells the smtpd process of an instance: the number before its first dot. Of what Postfix would not send, a hash. */
+function processOf(instance: string): number {
+  return hexadecimal(instance, 0, instance.indexOf('.')) ?? hashOfText(instance, 0);
 }
 
 /** Takes note of the recipient's domain; gives what the message's domains count for more than before. */
@@ -253,5 +249,5 @@ function hexadecimal(text: string, start: number, end: number): number | undefin
     if (digit < 0 || digit > 15 || (code > NINE && digit < 10)) return undefined;
     number = number * 16 + digit;
   }
-  return start === end ? undefined : number;
+  return start >= end ? undefined : number;
 }

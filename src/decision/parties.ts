@@ -99,7 +99,11 @@ function findRouted(
 /** The setting of this flow and hop if it asks for TLS between the two: a requirement. */
 export function requirement<H extends Hop>(parties: Parties, flow: Flow, hop: H): SettingOf<H> | undefined {
   const incoming = flow === 'incoming';
-  const setting = (incoming ? parties.recipientDomain : parties.senderDomain)?.settings[flow][hop];
+  const settings = (incoming ? parties.recipientDomain : parties.senderDomain)?.settings;
+  if (settings === undefined) return undefined;
+  // Not by [flow][hop]: V8 looks such names up anew each time.
+  const { receipt, delivery } = incoming ? settings.incoming : settings.outgoing;
+  const setting = hop === 'receipt' ? receipt : delivery;
   if (setting === undefined) return undefined;
   const own = incoming ? parties.recipient : parties.sender;
   const far = incoming ? parties.sender : parties.recipient;

@@ -13,6 +13,8 @@ const NONE = -1;
 const FIRST_ROOM = 16;
 
 export class RecentMap<Key extends string | number, Value> {
+  /** Each entry's hash; a key is compared only where that is the same. */
+  #hashes = new Int32Array(FIRST_ROOM);
   #keys: (Key | undefined)[] = new Array(FIRST_ROOM).fill(undefined);
   #values: (Value | undefined)[] = new Array(FIRST_ROOM).fill(undefined);
   /** By hash: the first place of a chain, which {@link #next} goes on with. As long as there are places. */
@@ -34,14 +36,15 @@ export class RecentMap<Key extends string | number, Value> {
   }
 
   get(key: Key): Value | undefined {
-    const place = this.#find(key);
+    const place = this.#find(key, this.#hashNew(key));
     return place === NONE ? undefined : this.#values[place];
   }
 
   /** The entry is the newest from now on. */
   set(key: Key, value: Value): void {
-    let place = this.#find(key);
-    if (place === NONE) place = this.#add(key);
+    const hash = this.#hashOf(key);
+    let place = this.#find(key, hash);
+    if (place === NONE) place = this.#add(key, hash);
     else this.#unlink(place);
     this.#values[place] = value;
     this.#older[place] = this.#newest;
@@ -52,9 +55,10 @@ export class RecentMap<Key extends string | number, Value> {
   }
 
   delete(key: Key): void {
-    const place = this.#find(key);
+    const hash = this.#hashOf(key);
+    const place = this.#find(key, hash);
     if (place === NONE) return;
-    const chain = this.#chainOf(key);
+    const chain = this.#chainOf(hash);
     let before = this.#chains[chain] as number;
     if (before === place) this.#chains[chain] = this.#next[place] as number;
     else {
@@ -75,23 +79,31 @@ export class RecentMap<Key extends string | number, Value> {
     return place === NONE ? undefined : [this.#keys[place] as Key, this.#values[place] as Value];
   }
 
-  #find(key: Key): number {
-    let place = this.#chains[this.#chainOf(key)] as number;
-    while (place !== NONE && this.#keys[place] !== key) place = this.#next[place] as number;
+  #find(key: Key, hash: number): number {
+    let place = this.#chains[this.#chainOf(hash)] as number;
+    while (place !== NONE && (this.#hashes[place] !== hash || this.#keys[place] !== key)) {
+      place = this.#next[place] as number;
+    }
     return place;
   }
 
-  #chainOf(key: Key): number {
-    // Who asks for a key mostly sets or deletes it next.
-    if (key !== this.#lastKey) {
-      this.#lastKey = key;
-      // A number is to be a hash already.
-      this.#lastHash = typeof key === 'number' ? key | 0 : hashOfText(key, 0);
-    }
-    return this.#lastHash & (this.#chains.length - 1);
+  /** Who asks for a key mostly sets or deletes it next. */
+  #hashOf(key: Key): number {
+    return key === this.#lastKey ? this.#lastHash : this.#hashNew(key);
   }
 
-  #add(key: Key): number {
+  #hashNew(key: Key): number {
+    this.#lastKey = key;
+    // A number is to be a hash already.
+    this.#lastHash = typeof key === 'number' ? key | 0 : hashOfText(key, 0);
+    return this.#lastHash;
+  }
+
+  #chainOf(hash: number): number {
+    return hash & (this.#chains.length - 1);
+  }
+
+  #add(key: Key, hash: number): number {
     let place = this.#free;
     if (place !== NONE) this.#free = this.#next[place] as number;
     else {
@@ -100,12 +112,13 @@ export class RecentMap<Key extends string | number, Value> {
     }
     this.#size += 1;
     this.#keys[place] = key;
-    this.#chain(place, key);
+    this.#hashes[place] = hash;
+    this.#chain(place);
     return place;
   }
 
-  #chain(place: number, key: Key): void {
-    const chain = this.#chainOf(key);
+  #chain(place: number): void {
+    const chain = this.#chainOf(this.#hashes[place] as number);
     this.#next[place] = this.#chains[chain] as number;
     this.#chains[chain] = place;
   }
@@ -127,6 +140,7 @@ export class RecentMap<Key extends string | number, Value> {
       all.set(places);
       return all;
     };
+    this.#hashes = longer(this.#hashes);
     this.#older = longer(this.#older);
     this.#newer = longer(this.#newer);
     this.#next = new Int32Array(room);
@@ -134,6 +148,6 @@ export class RecentMap<Key extends string | number, Value> {
     const none = new Array<undefined>(room / 2).fill(undefined);
     this.#keys = this.#keys.concat(none);
     this.#values = this.#values.concat(none);
-    for (let place = 0; place < this.#used; place++) this.#chain(place, this.#keys[place] as Key);
+    for (let place = 0; place < this.#used; place++) this.#chain(place);
   }
 }

@@ -26,11 +26,13 @@ export class ActionLines {
   /** The whole reply for an action, all ASCII; undefined if the text is not one well-formed action. */
   lineOf(action: string): Buffer | undefined {
     if (action === 'DUNNO') return DUNNO_LINE;
-    const remembered = this.#filters.get(action);
+    // Only these: to look others up, which are never there, V8 would go through all of their text.
+    const isFilter = action.startsWith('FILTER ');
+    const remembered = isFilter ? this.#filters.get(action) : undefined;
     if (remembered !== undefined) return remembered;
     if (action.length > MAX_ACTION_BYTES || !PRINTABLE_ASCII.test(action) || !ACTION.test(action)) return undefined;
     const line = Buffer.from(`action=${action}\n\n`, 'latin1');
-    if (action.startsWith('FILTER ')) {
+    if (isFilter) {
       // Next hops change with the settings; forgetting all of them now and then is cheaper than keeping their order.
       if (this.#filters.size >= MAX_REMEMBERED) this.#filters.clear();
       this.#filters.set(action, line);
