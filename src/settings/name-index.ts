@@ -7,12 +7,9 @@ import type { DomainName } from '../address/domain-name.ts';
 import { hashOfText } from '../text/hash-of-text.ts';
 import type { HostedDomain } from './hosted-domain.ts';
 
-/** In the place of a tag. */
+/** In the place of a tag, of which there are so many: eight bits of a hash that are none of these. */
 const [EMPTY, DELETED] = [0, 1];
-/** Tags are even numbers above those, made of a hash; of an alias, one more. */
-const FIRST_TAG = 2;
-const TAGS = 127;
-const ALIAS = 1;
+const TAGS = 254;
 
 const FIRST_ROOM = 16;
 /** Of the room, deleted entries counted; with more, look-ups go by many others. */
@@ -22,9 +19,9 @@ export class NameIndex {
   /** Another one each time: whoever chooses names cannot choose those of one hash. */
   readonly #seed = Math.floor(Math.random() * 2 ** 32);
   #tags = new Uint8Array(FIRST_ROOM);
+  /** Beside the domains, which have them too: so memory is asked for both at once. */
+  #names: (DomainName | undefined)[] = new Array(FIRST_ROOM).fill(undefined);
   #domains: (HostedDomain | undefined)[] = new Array(FIRST_ROOM).fill(undefined);
-  /** Of an alias, which of the domain's. */
-  #which = new Int32Array(FIRST_ROOM);
   #slots = new Int32Array(FIRST_ROOM);
   /** For growing alone: the names are all over the memory. */
   #hashes = new Int32Array(FIRST_ROOM);
@@ -47,8 +44,8 @@ export class NameIndex {
 
   /** Adds all names of the domain. None of them is there yet. `slot`: a number of the caller's. */
   add(domain: HostedDomain, slot: number): void {
-    this.#add(domain.name, domain, undefined, slot);
-    for (const [i, alias] of domain.aliases.entries()) this.#add(alias, domain, i, slot);
+    this.#add(domain.name, domain, slot);
+    for (const alias of domain.aliases) this.#add(alias, domain, slot);
   }
 
   /** Takes them out. */
@@ -57,10 +54,9 @@ export class NameIndex {
     for (const alias of domain.aliases) this.#remove(alias);
   }
 
-  #add(name: DomainName, domain: HostedDomain, alias: number | undefined, slot: number): void {
+  #add(name: DomainName, domain: HostedDomain, slot: number): void {
     if (this.#used >= (this.#mask + 1) * MAX_SHARE) this.#makeRoom();
-    const hash = hashOfText(name, this.#seed);
-    this.#put(hash, tagOf(hash) + (alias === undefined ? 0 : ALIAS), domain, alias ?? 0, slot);
+    this.#put(hashOfText(name, this.#seed), name, domain, slot);
     this.#size += 1;
     this.#used += 1;
   }
@@ -69,6 +65,7 @@ export class NameIndex {
     const place = this.#find(name);
     if (place < 0) return;
     this.#tags[place] = DELETED;
+    this.#names[place] = undefined;
     this.#domains[place] = undefined;
     this.#size -= 1;
   }
@@ -82,46 +79,40 @@ export class NameIndex {
     for (let place = hash & mask; ; place = (place + 1) & mask) {
       const tag = tags[place] as number;
       if (tag === EMPTY) return -1;
-      if ((tag & ~ALIAS) === wanted && this.#nameAt(place, tag) === name) return place;
+      if (tag === wanted && this.#names[place] === name) return place;
     }
   }
 
-  #nameAt(place: number, tag: number): DomainName | undefined {
-    const domain = this.#domains[place];
-    return (tag & ALIAS) === 0 ? domain?.name : domain?.aliases[this.#which[place] as number];
-  }
-
   /** Into the first empty place from where its hash leads. */
-  #put(hash: number, tag: number, domain: HostedDomain, which: number, slot: number): void {
+  #put(hash: number, name: DomainName, domain: HostedDomain, slot: number): void {
     let place = hash & this.#mask;
     while (this.#tags[place] !== EMPTY) place = (place + 1) & this.#mask;
-    this.#tags[place] = tag;
+    this.#tags[place] = tagOf(hash);
+    this.#names[place] = name;
     this.#domains[place] = domain;
-    this.#which[place] = which;
     this.#slots[place] = slot;
     this.#hashes[place] = hash;
   }
 
   /** Twice as much as there are entries, and no deleted ones. */
   #makeRoom(): void {
-    const [tags, domains, which, slots, hashes] = [this.#tags, this.#domains, this.#which, this.#slots, this.#hashes];
+    const [names, domains, slots, hashes] = [this.#names, this.#domains, this.#slots, this.#hashes];
     const room = 2 ** Math.ceil(Math.log2(Math.max(FIRST_ROOM, 2 * this.#size)));
     this.#tags = new Uint8Array(room);
+    this.#names = new Array(room).fill(undefined);
     this.#domains = new Array(room).fill(undefined);
-    this.#which = new Int32Array(room);
     this.#slots = new Int32Array(room);
     this.#hashes = new Int32Array(room);
     this.#mask = room - 1;
     this.#used = this.#size;
     for (const [place, domain] of domains.entries()) {
       if (domain === undefined) continue;
-      const [hash, tag] = [hashes[place] as number, tags[place] as number];
-      this.#put(hash, tag, domain, which[place] as number, slots[place] as number);
+      this.#put(hashes[place] as number, names[place] as DomainName, domain, slots[place] as number);
     }
   }
 }
 
 /** Of the bits that do not choose the place first. */
 function tagOf(hash: number): number {
-  return FIRST_TAG + 2 * (((hash >>> 25) * TAGS) >>> 7);
+  return DELETED + 1 + (((hash >>> 24) * TAGS) >>> 8);
 }
