@@ -9,7 +9,7 @@ import type { DomainName } from '../address/domain-name.ts';
 import { type DomainContext, type HostedDomain, parseHostedDomain, reuseDomain } from '../settings/hosted-domain.ts';
 import type { NextHop } from '../settings/next-hop.ts';
 import type { Settings } from '../settings/settings.ts';
-import { SettingsBuilder } from '../settings/settings-builder.ts';
+import { type DomainChange, SettingsOwner } from '../settings/settings-owner.ts';
 import { type Complaint, ComplaintError, MAX_COMPLAINTS } from '../toml/complaint.ts';
 import { type FileState, sameState } from '../toml/read-toml.ts';
 import { ChangeJournal } from './change-journal.ts';
@@ -28,6 +28,9 @@ const MAX_CHANGES = 100;
 const FILES_AT_ONCE = 2;
 /** Work between two looks at the event loop, each: requests go on being answered while a fleet is loaded. */
 const SLICE_MS = 4;
+/** Of domains in files that have changed, as many are looked through in one go, and changed: a few milliseconds of work. */
+const MAX_LOOKED_AT = 20_000;
+const MAX_CHANGED = 500;
 
 export interface DirectorySourceOptions {
   readonly path: string;
@@ -43,8 +46,9 @@ interface LoadedFile {
 export class DirectorySource {
   readonly path: string;
   readonly #options: DirectorySourceOptions;
-  #files = new Map<string, LoadedFile>();
-  #settings: Settings | undefined;
+  /** What the settings in force were read from, and who owns them: what changes next is changed in them. */
+  #files: ReadonlyMap<string, LoadedFile> = new Map();
+  #owner: SettingsOwner | undefined;
   /** While a load goes on. */
   #reader: FileReader | undefined;
 
@@ -54,7 +58,7 @@ export class DirectorySource {
   }
 
   /**
-   * The settings as they stand on disk now: the same object as before if no file has changed. Throws
+   * The settings as they stand on disk now: the same object as before if no domain has changed. Throws
    * {@link ComplaintError} with all that is wrong in any file.
    */
   async load(): Promise<Settings> {
@@ -66,12 +70,31 @@ export class DirectorySource {
   async #load(known: Map<string, LoadedFile>): Promise<Settings> {
     const complaints: Complaint[] = [];
     const files = await this.#loadFiles(known, complaints);
-    if (this.#settings !== undefined && complaints.length === 0 && this.#isUnchanged(files)) return this.#settings;
-    const builder = new SettingsBuilder(this.#options.relayhost, complaints);
+    const owner =
+      (complaints.length === 0 ? this.#changeFew(files) : undefined) ?? (await this.#compile(files, complaints));
+    this.#files = files;
+    this.#owner = owner;
+    return owner.settings;
+  }
+
+  /** Changes in the settings in force what is otherwise now, if that is little and nothing is wrong with it. */
+  #changeFew(files: ReadonlyMap<string, LoadedFile>): SettingsOwner | undefined {
+    const owner = this.#owner;
+    if (owner === undefined) return undefined;
+    const changes = fewChanges(this.#files, files, owner);
+    if (changes === undefined) return undefined;
+    if (changes.length === 0 || owner.apply(changes).length === 0) return owner;
+    // Some of it is done. The version in force stands, but the next one is compiled anew.
+    this.#owner = undefined;
+    return undefined;
+  }
+
+  async #compile(files: ReadonlyMap<string, LoadedFile>, complaints: Complaint[]): Promise<SettingsOwner> {
+    const owner = new SettingsOwner(this.#options.relayhost);
     let sliceEnd = performance.now() + SLICE_MS;
     for (const file of files.values()) {
       for (const domain of file.domains) {
-        builder.add(domain);
+        complaints.push(...owner.add(domain));
         if (performance.now() > sliceEnd) {
           await new Promise(setImmediate);
           sliceEnd = performance.now() + SLICE_MS;
@@ -79,17 +102,8 @@ export class DirectorySource {
       }
       if (complaints.length > MAX_COMPLAINTS) break;
     }
-    const settings = builder.finish();
-    if (settings === undefined) throw new ComplaintError(complaints);
-    this.#files = files;
-    this.#settings = settings;
-    return settings;
-  }
-
-  #isUnchanged(files: ReadonlyMap<string, LoadedFile>): boolean {
-    if (files.size !== this.#files.size) return false;
-    for (const [name, file] of files) if (this.#files.get(name) !== file) return false;
-    return true;
+    if (complaints.length > 0) throw new ComplaintError(complaints);
+    return owner;
   }
 
   /** Calls back, once for a burst, when a file may have changed. Returns what ends it. */
@@ -193,6 +207,38 @@ export class DirectorySource {
       }
     }
   }
+}
+
+/**
+ * What is otherwise than before, of which `owner` has the domains; undefined if that is much, or if a domain stands there twice,
+ * which is for a load of everything to complain of.
+ */
+function fewChanges(
+  before: ReadonlyMap<string, LoadedFile>,
+  now: ReadonlyMap<string, LoadedFile>,
+  owner: SettingsOwner,
+): readonly DomainChange[] | undefined {
+  const old = new Map<DomainName, HostedDomain>();
+  const next = new Map<DomainName, HostedDomain>();
+  for (const [name, file] of before) {
+    if (now.get(name) === file) continue;
+    if (old.size + file.domains.length > MAX_LOOKED_AT) return undefined;
+    for (const domain of file.domains) old.set(domain.name, domain);
+  }
+  const changes: DomainChange[] = [];
+  for (const [file, { domains }] of now) {
+    if (before.get(file)?.domains === domains) continue;
+    if (next.size + domains.length > MAX_LOOKED_AT) return undefined;
+    for (const domain of domains) {
+      const { name } = domain;
+      const present = old.get(name);
+      if (next.has(name) || (present === undefined && owner.find(name)?.name === name)) return undefined;
+      next.set(name, domain);
+      if (domain !== present) changes.push({ name, domain });
+    }
+  }
+  for (const name of old.keys()) if (!next.has(name)) changes.push({ name, domain: undefined });
+  return changes.length > MAX_CHANGED ? undefined : changes;
 }
 
 /** The names of the settings files, sorted, so that a load depends on nothing but their content. */

@@ -4,7 +4,9 @@ import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { DomainName } from '../../src/address/domain-name.ts';
-import { SettingsDirectory } from './settings-directory.ts';
+import type { Settings } from '../../src/settings/settings.ts';
+import { Random, seedOfThisRun } from '../oracle/prng.ts';
+import { complaintOf, SettingsDirectory } from './settings-directory.ts';
 
 const ALWAYS = (domain: string) => `[domains."${domain}".incoming.receipt]\nrequire_tls = "always"\n`;
 
@@ -138,4 +140,56 @@ describe('a second load', () => {
     rmSync(join(directory.path, 'b.toml'));
     assert.equal((await directory.source.load()).find('a.example' as DomainName), before);
   });
+
+  it('gives what a first load would give, whatever has changed, and touches nothing that was loaded before', async (t) => {
+    const seed = seedOfThisRun();
+    const random = new Random(seed);
+    const names = Array.from({ length: 8 }, (_, i) => `d${i}.example`);
+    const files = ['a.toml', 'b.toml', 'c.toml'];
+    const directory = new SettingsDirectory(t);
+    const first = new SettingsDirectory(t);
+    let before: { readonly settings: Settings; readonly said: string } | undefined;
+    let usable = 0;
+    for (let step = 0; step < 150; step++) {
+      const file = random.pick(files);
+      const text = random.percent(5)
+        ? ']['
+        : names
+            .filter(() => random.percent(25))
+            .map((name) => {
+              const alias = random.percent(15) ? `aliases = ["${random.pick(['x.example', ...names])}"]\n` : '';
+              const nexthop = random.percent(30) ? `nexthop = "${random.pick(names)}"\n` : '';
+              const level = random.pick(['encrypt', 'verify']);
+              const certificate =
+                level === 'verify' && random.percent(50) ? 'certificate_names = ["mx.example"]\n' : '';
+              const setting = `require_tls = "always"\nlevel = "${level}"\n${certificate}`;
+              return `[domains."${name}"]\n${alias}${nexthop}[domains."${name}".incoming.delivery]\n${setting}`;
+            })
+            .join('');
+      for (const each of [directory, first]) {
+        if (text === '') each.remove(file);
+        else each.write(file, text);
+      }
+      const wanted = await complaintOf(() => first.another().load());
+      assert.equal(await directory.complaint(), wanted, `SEED=${seed} step ${step}`);
+      if (before !== undefined) assert.equal(say(before.settings, names), before.said, `SEED=${seed} step ${step}`);
+      if (wanted !== '') continue;
+      usable += 1;
+      const settings = await directory.source.load();
+      const said = say(settings, names);
+      assert.equal(said, say(await first.another().load(), names), `SEED=${seed} step ${step}`);
+      before = { settings, said };
+    }
+    assert.ok(usable > 10, `SEED=${seed} ${usable} usable`);
+  });
 });
+
+/** All that settings say of these names and of each domain, in one form. */
+function say(settings: Settings, names: readonly string[]): string {
+  const found = names.map((name) => `${name} ${settings.find(name as DomainName)?.name}`);
+  const domains = [...settings.domains()].map(
+    ({ name, aliases, nexthop, file, tableDigest }) => `${name} ${aliases} ${nexthop} ${file} ${tableDigest}`,
+  );
+  const terms = settings.nextHopsWithTerms().map((entry) => JSON.stringify(entry));
+  return [settings.size, settings.tableDigest, ...found, ...domains.sort(), ...terms].join('\n');
+}

@@ -8,7 +8,7 @@ import type { TestContext } from 'node:test';
 import { NO_DEFAULTS } from '../../src/settings/hosted-domain.ts';
 import { BY_MX } from '../../src/settings/next-hop.ts';
 import { SettingPool } from '../../src/settings/parse-setting.ts';
-import { DirectorySource } from '../../src/source/directory-source.ts';
+import { DirectorySource, type DirectorySourceOptions } from '../../src/source/directory-source.ts';
 import { DirectoryStore } from '../../src/source/directory-store.ts';
 import { ComplaintError } from '../../src/toml/complaint.ts';
 
@@ -16,19 +16,29 @@ export class SettingsDirectory {
   readonly path: string;
   readonly source: DirectorySource;
   readonly store: DirectoryStore;
+  readonly #options: DirectorySourceOptions;
 
   constructor(test: Pick<TestContext, 'after'>, files: Readonly<Record<string, string>> = {}) {
     this.path = mkdtempSync(join(tmpdir(), 'tlswarden-settings-'));
     test.after(() => rmSync(this.path, { recursive: true, force: true }));
     for (const [name, text] of Object.entries(files)) this.write(name, text);
     const context = { defaults: NO_DEFAULTS, hasRelayhost: false, pool: new SettingPool() };
-    const options = { path: this.path, relayhost: BY_MX, context };
-    this.source = new DirectorySource(options);
-    this.store = new DirectoryStore(options);
+    this.#options = { path: this.path, relayhost: BY_MX, context };
+    this.source = new DirectorySource(this.#options);
+    this.store = new DirectoryStore(this.#options);
+  }
+
+  /** A source that has loaded nothing yet. */
+  another(): DirectorySource {
+    return new DirectorySource(this.#options);
   }
 
   write(name: string, text: string): void {
     writeFileSync(join(this.path, name), text);
+  }
+
+  remove(name: string): void {
+    rmSync(join(this.path, name), { force: true });
   }
 
   read(name: string): string {
