@@ -1,6 +1,6 @@
 /**
  * What the decision knows of one policy request: the attributes of Postfix's policy delegation protocol
- * (SMTPD_POLICY_README) that count here, as strings and numbers. It never holds bytes, sockets or settings.
+ * (SMTPD_POLICY_README) that count here, as strings and numbers. It never holds bytes or sockets.
  */
 
 import type { FoundParties } from './parties.ts';
