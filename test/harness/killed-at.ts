@@ -6,7 +6,7 @@
 // is not counted.
 
 import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { openSync, readdirSync, readFileSync } from 'node:fs';
 import { access } from 'node:fs/promises';
 
 /** System calls that change what is on the disk, or bring it there. */
@@ -25,6 +25,7 @@ async function attach(callsFile: string, killAt: string): Promise<void> {
   // Starts the thread, if the loading of modules has not.
   await access('/');
   const threads = readdirSync('/proc/self/task').filter((thread) => thread !== String(process.pid));
+  const errorsFile = `${callsFile}.errors`;
   const strace = spawn(
     'strace',
     [
@@ -32,7 +33,9 @@ async function attach(callsFile: string, killAt: string): Promise<void> {
       ...(killAt === '' ? [] : ['-e', `inject=${killAt.replace(':', ':signal=SIGKILL:when=')}`]),
       ...threads.flatMap((thread) => ['-p', thread]),
     ],
-    { stdio: ['ignore', 'ignore', 'pipe'], detached: true },
+    // It keeps standard output open: whoever waits for the end of that finds the list complete. What it says goes to a file: with a
+    // pipe that nobody reads any more it would end before the program does.
+    { stdio: ['ignore', 'inherit', openSync(errorsFile, 'w')], detached: true },
   );
   // It says nothing with -qq, but for errors: /proc knows whom it traces.
   const { pid } = strace;
@@ -41,15 +44,10 @@ async function attach(callsFile: string, killAt: string): Promise<void> {
     const status = readFileSync(`/proc/self/task/${thread}/status`, 'utf8');
     return /^TracerPid:\t(\d+)$/m.exec(status)?.[1] !== '0';
   };
-  let said = '';
-  strace.stderr.setEncoding('utf8').on('data', (text: string) => {
-    said += text;
-  });
   while (!threads.every(isTraced)) {
-    if (strace.exitCode !== null) throw new Error(`strace ended: ${said}`);
+    if (strace.exitCode !== null) throw new Error(`strace ended: ${readFileSync(errorsFile, 'utf8')}`);
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
-  strace.stderr.destroy();
   strace.unref();
 }
 
