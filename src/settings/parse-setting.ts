@@ -28,7 +28,6 @@ import {
   type Flow,
   type Hop,
   listName,
-  type ReceiptSetting,
   type Setting,
 } from './setting.ts';
 
@@ -45,17 +44,12 @@ const MAX_OWN_ADDRESSES = 1_000_000;
 
 const ALWAYS: Condition = { kind: 'always' };
 
-/** What both hops' settings say. */
-type CommonTerms = Pick<Setting, 'condition' | 'enforcement'>;
-
-/** What is written in a setting; all else of it follows from that. */
-type ReceiptTerms = CommonTerms & Pick<ReceiptSetting, 'hop' | 'minProtocol' | 'minCipherBits' | 'onFailure'>;
-type DeliveryTerms = CommonTerms &
-  Pick<
-    DeliverySetting,
-    'hop' | 'level' | 'certificateNames' | 'fingerprints' | 'minProtocol' | 'ciphers' | 'onFailure'
-  >;
-type Terms = ReceiptTerms | DeliveryTerms;
+/** A setting that was read, and that is compiled only if it is a new one. */
+interface Draft {
+  /** The same for the same setting, beside what settings of both hops have. */
+  readonly text: string;
+  readonly compile: () => Setting;
+}
 
 export interface SettingContext {
   readonly flow: Flow;
@@ -121,9 +115,16 @@ export function parseSetting(
   const condition = parseCondition(reader, context);
   const enforcement = reader.oneOf('enforcement', ENFORCEMENTS) ?? 'enforce';
   const parse = context.hop === 'receipt' ? parseReceipt : parseDelivery;
-  const terms = parse(reader, context, condition ?? ALWAYS, enforcement);
+  const draft = parse(reader, context, condition ?? ALWAYS, enforcement);
   if (complaints.length > before || condition === undefined) return undefined;
-  return pool.share(canonicalText(context, terms), () => compile(context.flow, terms));
+  // Of all that stands in this text only who is meant has spaces or signs.
+  const text = `${context.flow} ${context.hop} ${enforcement} ${draft.text} ${wordCondition(condition)}`;
+  return pool.share(text, draft.compile);
+}
+
+function wordCondition(condition: Condition): string {
+  if (condition.kind === 'always') return 'always';
+  return `${condition.kind} ${condition.own.canonical} ${condition.far.canonical}`;
 }
 
 function parseCondition(reader: TableReader, context: SettingContext): Condition | undefined {
@@ -175,17 +176,32 @@ function tableKeysOf(condition: Condition): TableKeys {
 
 function parseReceipt(
   reader: TableReader,
-  _context: SettingContext,
+  { flow }: SettingContext,
   condition: Condition,
   enforcement: Enforcement,
-): ReceiptTerms {
+): Draft {
+  const minProtocol = reader.oneOf('min_protocol', TLS_VERSIONS) ?? DEFAULT_VERSION;
+  const onFailure = reader.oneOf('on_failure', ['reject', 'defer']) ?? 'reject';
+  const minCipherBits = reader.integer('min_cipher_bits', 0, 4096) ?? 128;
   return {
-    hop: 'receipt',
-    condition,
-    enforcement,
-    minProtocol: reader.oneOf('min_protocol', TLS_VERSIONS) ?? DEFAULT_VERSION,
-    onFailure: reader.oneOf('on_failure', ['reject', 'defer']) ?? 'reject',
-    minCipherBits: reader.integer('min_cipher_bits', 0, 4096) ?? 128,
+    text: `${onFailure} ${minProtocol} ${minCipherBits}`,
+    compile: () => {
+      // receipt_access knows recipients only, and answers with a reject.
+      const inTable = flow === 'incoming' && enforcement === 'enforce' && onFailure === 'reject';
+      const tableKeys = inTable ? tableKeysOf(condition) : NO_TABLE_KEYS;
+      return {
+        hop: 'receipt',
+        condition,
+        enforcement,
+        minProtocol,
+        minRank: versionRank(minProtocol),
+        minCipherBits,
+        onFailure,
+        tableKeys,
+        tableIndex: indexTableKeys(tableKeys),
+        tableText: inTable ? JSON.stringify(tableKeys) : '',
+      };
+    },
   };
 }
 
@@ -194,7 +210,7 @@ function parseDelivery(
   context: SettingContext,
   condition: Condition,
   enforcement: Enforcement,
-): DeliveryTerms {
+): Draft {
   const level = reader.oneOf('level', LEVELS) ?? 'encrypt';
   const certificateNames = parseCertificateNames(reader, level);
   const fingerprints = parseFingerprints(reader, level);
@@ -214,67 +230,34 @@ function parseDelivery(
       }
     }
   }
+  const terms = { level, certificateNames, fingerprints, minProtocol, ciphers, onFailure };
   return {
-    hop: 'delivery',
-    condition,
-    enforcement,
-    level,
-    certificateNames,
-    fingerprints,
-    minProtocol,
-    ciphers,
-    onFailure,
-  };
-}
-
-function compile(flow: Flow, terms: Terms): Setting {
-  return terms.hop === 'receipt' ? compileReceipt(flow, terms) : compileDelivery(flow, terms);
-}
-
-function compileReceipt(
-  flow: Flow,
-  { hop, condition, enforcement, minProtocol, minCipherBits, onFailure }: ReceiptTerms,
-): ReceiptSetting {
-  // receipt_access knows recipients only, and answers with a reject.
-  const inTable = flow === 'incoming' && enforcement === 'enforce' && onFailure === 'reject';
-  const tableKeys = inTable ? tableKeysOf(condition) : NO_TABLE_KEYS;
-  return {
-    hop,
-    condition,
-    enforcement,
-    minProtocol,
-    minRank: versionRank(minProtocol),
-    minCipherBits,
-    onFailure,
-    tableKeys,
-    tableIndex: indexTableKeys(tableKeys),
-    tableText: inTable ? JSON.stringify(tableKeys) : '',
-  };
-}
-
-function compileDelivery(flow: Flow, terms: DeliveryTerms): DeliverySetting {
-  const { hop, condition, enforcement, level, certificateNames, fingerprints, minProtocol, ciphers, onFailure } = terms;
-  const tableKeys = enforcement === 'enforce' ? tableKeysOf(condition) : NO_TABLE_KEYS;
-  const inTables = { level, certificateNames, fingerprints, minProtocol, ciphers, onFailure };
-  return {
-    hop,
-    condition,
-    enforcement,
-    level,
-    certificateNames,
-    fingerprints,
-    minProtocol,
-    ciphers,
-    onFailure,
-    tableKeys,
-    tableIndex: indexTableKeys(tableKeys),
-    tableText: tableKeys === NO_TABLE_KEYS ? sharedText(flow, terms) : JSON.stringify([tableKeys, inTables]),
+    text: `${onFailure} ${minProtocol} ${level} ${ciphers} ${certificateNames} ${fingerprints}`,
+    compile: () => {
+      const tableKeys = enforcement === 'enforce' ? tableKeysOf(condition) : NO_TABLE_KEYS;
+      return {
+        hop: 'delivery',
+        condition,
+        enforcement,
+        ...terms,
+        tableKeys,
+        tableIndex: indexTableKeys(tableKeys),
+        tableText:
+          tableKeys === NO_TABLE_KEYS
+            ? sharedText(context.flow, enforcement, terms)
+            : JSON.stringify([tableKeys, terms]),
+      };
+    },
   };
 }
 
 /** What a setting without table keys of its own still says of its next hop in the tables; '' if nothing but defaults. */
-function sharedText(flow: Flow, terms: DeliveryTerms): string {
-  const { enforcement, minProtocol, ciphers, certificateNames, fingerprints } = terms;
+function sharedText(
+  flow: Flow,
+  enforcement: Enforcement,
+  terms: Pick<DeliverySetting, 'minProtocol' | 'ciphers' | 'certificateNames' | 'fingerprints'>,
+): string {
+  const { minProtocol, ciphers, certificateNames, fingerprints } = terms;
   if (enforcement === 'monitor') return '';
   const strength = flow === 'incoming' ? [minProtocol, ciphers] : [DEFAULT_VERSION, DEFAULT_GRADE];
   const text = JSON.stringify([strength, certificateNames, fingerprints]);
@@ -326,14 +309,4 @@ function parseProtocols(reader: TableReader, context: SettingContext): TlsVersio
   const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
   reader.complain('protocols', `${quoted(text)} is none of ${words.map((word) => `"${word}"`).join(', ')}${hint}`);
   return DEFAULT_VERSION;
-}
-
-/** The same for the same terms. Of all that stands in it only `who` has spaces or signs. */
-function canonicalText({ flow }: SettingContext, terms: Terms): string {
-  const { condition } = terms;
-  const who =
-    condition.kind === 'always' ? 'always' : `${condition.kind} ${condition.own.canonical} ${condition.far.canonical}`;
-  const common = `${flow} ${terms.hop} ${terms.enforcement} ${terms.onFailure} ${terms.minProtocol}`;
-  if (terms.hop === 'receipt') return `${common} ${terms.minCipherBits} ${who}`;
-  return `${common} ${terms.level} ${terms.ciphers} ${terms.certificateNames} ${terms.fingerprints} ${who}`;
 }
