@@ -58,7 +58,7 @@ export class DirectorySource {
   }
 
   /**
-   * The settings as they stand on disk now: the same object as before if no domain has changed. Throws
+   * The settings as they stand on disk now: the same object as before if no file has changed. Throws
    * {@link ComplaintError} with all that is wrong in any file.
    */
   async load(): Promise<Settings> {
@@ -70,6 +70,7 @@ export class DirectorySource {
   async #load(known: Map<string, LoadedFile>): Promise<Settings> {
     const complaints: Complaint[] = [];
     const files = await this.#loadFiles(known, complaints);
+    if (this.#owner !== undefined && complaints.length === 0 && this.#isUnchanged(files)) return this.#owner.settings;
     const owner =
       (complaints.length === 0 ? this.#changeFew(files) : undefined) ?? (await this.#compile(files, complaints));
     this.#files = files;
@@ -82,11 +83,18 @@ export class DirectorySource {
     const owner = this.#owner;
     if (owner === undefined) return undefined;
     const changes = fewChanges(this.#files, files, owner);
-    if (changes === undefined) return undefined;
-    if (changes.length === 0 || owner.apply(changes).length === 0) return owner;
+    // Files that were written again and say the same are new settings too: who has written them waits to be told.
+    if (changes === undefined || changes.length === 0) return undefined;
+    if (owner.apply(changes).length === 0) return owner;
     // Some of it is done. The version in force stands, but the next one is compiled anew.
     this.#owner = undefined;
     return undefined;
+  }
+
+  #isUnchanged(files: ReadonlyMap<string, LoadedFile>): boolean {
+    if (files.size !== this.#files.size) return false;
+    for (const [name, file] of files) if (this.#files.get(name) !== file) return false;
+    return true;
   }
 
   async #compile(files: ReadonlyMap<string, LoadedFile>, complaints: Complaint[]): Promise<SettingsOwner> {

@@ -121,6 +121,14 @@ describe('a second load', () => {
     assert.equal((await find('b.example'))?.settings.incoming.receipt, undefined);
   });
 
+  it('gives new settings where a file was written again, even if it says the same', async (t) => {
+    const directory = new SettingsDirectory(t, { 'a.toml': ALWAYS('a.example') });
+    const before = await directory.source.load();
+    assert.equal(await directory.source.load(), before);
+    directory.write('a.toml', ALWAYS('a.example'));
+    assert.notEqual(await directory.source.load(), before);
+  });
+
   it('sees a file that was renamed into place', async (t) => {
     const directory = new SettingsDirectory(t, { 'a.toml': ALWAYS('a.example') });
     await directory.source.load();
