@@ -182,9 +182,13 @@ export class CampaignWorld {
     }
     const shared = entries ? sharedAtNexthop(settings, recipient).minimum : terms.minimum;
     const minimum = [terms.minimum, shared].includes('TLSv1.3') ? 'TLSv1.3' : 'TLSv1.2';
-    return this.#satisfies(settings, recipient, server, terms.level, minimum, entries)
-      ? { kind: 'required TLS', minimum }
-      : { kind: terms.bounce ? 'bounces' : 'waits' };
+    if (this.#satisfies(settings, recipient, server, terms.level, minimum, entries)) {
+      return { kind: 'required TLS', minimum };
+    }
+    // In a lane that it has joined a next hop may have no fingerprint to go by. That smtp(8) calls a trouble of its own, and
+    // what is trouble of this host waits.
+    const isTrouble = terms.level === 'fingerprint' && saidOf(settings, recipient).fingerprints.length === 0;
+    return { kind: terms.bounce && !isTrouble ? 'bounces' : 'waits' };
   }
 
   #satisfies(
@@ -199,7 +203,7 @@ export class CampaignWorld {
       return false;
     }
     const nexthop = nexthopOf(settings, recipient);
-    const said = saidOfNexthop(settings, nexthop === '' ? (recipient?.domain ?? '') : nexthop);
+    const said = saidOf(settings, recipient);
     const isTrusted = ['best', 'old', 'wrong name', 'wrongly pinned in DNS'].includes(server.kind);
     switch (level) {
       case 'encrypt':
@@ -245,11 +249,12 @@ function namesInForce(said: readonly string[], ofLevel: readonly string[], entri
 
 const authorityFingerprint = Array.from({ length: 32 }, () => '00').join(':');
 
-/** What the settings say of the certificate at a next hop. */
-function saidOfNexthop(
+/** What the settings say of the certificate at this recipient's next hop. */
+function saidOf(
   settings: RawSettings,
-  nexthop: string,
+  recipient: Address,
 ): { readonly certificateNames: readonly string[]; readonly fingerprints: readonly string[] } {
+  const nexthop = nexthopOf(settings, recipient) || (recipient?.domain ?? '');
   const sharers = Object.entries(settings.domains).filter(([key, domain]) =>
     domain.nexthop === undefined
       ? [key, ...(domain.aliases ?? [])].map(normalDomain).includes(nexthop)
