@@ -7,23 +7,21 @@ import { hashOfText } from '../text/hash-of-text.ts';
 /** What differs from one line to the next without making it one of another kind. */
 const VARYING_FIELDS: ReadonlySet<string> = new Set(['instance', 'more', 'generation', 'domains', 'ms']);
 
-/** Of a second hash, so that 53 bits come out. */
-const HIGH_BITS = 0x1fffff;
+/** Another one in each process: a stranger cannot choose an address whose lines are counted with those of another. */
+const SEED = Math.floor(Math.random() * 2 ** 32);
 
 /**
- * A safe integer: equal for lines that differ in nothing but what varies. Should two others have one, in spite of its 53 bits,
- * they are counted as one kind.
+ * 32 bits: equal for lines that differ in nothing but what varies. Two others that have one by chance, of a few thousand kinds
+ * one in a million, are counted as one kind.
  */
 export function kindOfLine(message: string, fields: Readonly<Record<string, unknown>>): number {
-  let low = hashOfText(message, 0);
-  let high = hashOfText(message, 1);
+  let hash = hashOfText(message, SEED);
   // Not Object.entries: that makes an array of each field.
   for (const name in fields) {
     if (VARYING_FIELDS.has(name)) continue;
     const value = fields[name];
     const text = typeof value === 'string' ? value : typeof value === 'object' ? JSON.stringify(value) : String(value);
-    low = hashOfText(text, low);
-    high = hashOfText(text, high);
+    hash = hashOfText(text, hash);
   }
-  return (high & HIGH_BITS) * 2 ** 32 + (low >>> 0);
+  return hash;
 }

@@ -19,9 +19,8 @@ export class NameIndex {
   /** Another one each time: whoever chooses names cannot choose those of one hash. */
   readonly #seed = Math.floor(Math.random() * 2 ** 32);
   #tags = new Uint8Array(FIRST_ROOM);
-  /** Beside the domains, which have them too: so memory is asked for both at once. */
-  #names: (DomainName | undefined)[] = new Array(FIRST_ROOM).fill(undefined);
-  #domains: (HostedDomain | undefined)[] = new Array(FIRST_ROOM).fill(undefined);
+  /** Of each place the name, and behind it its domain: one line of a cache holds both. */
+  #entries: (DomainName | HostedDomain | undefined)[] = new Array(2 * FIRST_ROOM).fill(undefined);
   #slots = new Int32Array(FIRST_ROOM);
   /** For growing alone: the names are all over the memory. */
   #hashes = new Int32Array(FIRST_ROOM);
@@ -33,7 +32,7 @@ export class NameIndex {
   /** The domain of this name or alias. */
   get(name: DomainName): HostedDomain | undefined {
     const place = this.#find(name);
-    return place < 0 ? undefined : this.#domains[place];
+    return place < 0 ? undefined : (this.#entries[2 * place + 1] as HostedDomain);
   }
 
   /** What was given with the domain of this name or alias when it was added. */
@@ -65,8 +64,8 @@ export class NameIndex {
     const place = this.#find(name);
     if (place < 0) return;
     this.#tags[place] = DELETED;
-    this.#names[place] = undefined;
-    this.#domains[place] = undefined;
+    this.#entries[2 * place] = undefined;
+    this.#entries[2 * place + 1] = undefined;
     this.#size -= 1;
   }
 
@@ -79,7 +78,7 @@ export class NameIndex {
     for (let place = hash & mask; ; place = (place + 1) & mask) {
       const tag = tags[place] as number;
       if (tag === EMPTY) return -1;
-      if (tag === wanted && this.#names[place] === name) return place;
+      if (tag === wanted && this.#entries[2 * place] === name) return place;
     }
   }
 
@@ -88,26 +87,27 @@ export class NameIndex {
     let place = hash & this.#mask;
     while (this.#tags[place] !== EMPTY) place = (place + 1) & this.#mask;
     this.#tags[place] = tagOf(hash);
-    this.#names[place] = name;
-    this.#domains[place] = domain;
+    this.#entries[2 * place] = name;
+    this.#entries[2 * place + 1] = domain;
     this.#slots[place] = slot;
     this.#hashes[place] = hash;
   }
 
   /** Twice as much as there are entries, and no deleted ones. */
   #makeRoom(): void {
-    const [names, domains, slots, hashes] = [this.#names, this.#domains, this.#slots, this.#hashes];
+    const [tags, entries, slots, hashes] = [this.#tags, this.#entries, this.#slots, this.#hashes];
     const room = 2 ** Math.ceil(Math.log2(Math.max(FIRST_ROOM, 2 * this.#size)));
     this.#tags = new Uint8Array(room);
-    this.#names = new Array(room).fill(undefined);
-    this.#domains = new Array(room).fill(undefined);
+    this.#entries = new Array(2 * room).fill(undefined);
     this.#slots = new Int32Array(room);
     this.#hashes = new Int32Array(room);
     this.#mask = room - 1;
     this.#used = this.#size;
-    for (const [place, domain] of domains.entries()) {
-      if (domain === undefined) continue;
-      this.#put(hashes[place] as number, names[place] as DomainName, domain, slots[place] as number);
+    for (const [place, tag] of tags.entries()) {
+      if (tag === EMPTY || tag === DELETED) continue;
+      const name = entries[2 * place] as DomainName;
+      const domain = entries[2 * place + 1] as HostedDomain;
+      this.#put(hashes[place] as number, name, domain, slots[place] as number);
     }
   }
 }
