@@ -5,7 +5,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { Command } from 'commander';
-import { type DecisionContext, decide } from '../decision/decide.ts';
+import { type DecisionContext, decide, isWithheld } from '../decision/decide.ts';
 import { NO_TABLES } from '../decision/delivery.ts';
 import { Lanes } from '../decision/lanes.ts';
 import { DecisionLog } from '../log/decision-log.ts';
@@ -143,7 +143,7 @@ export async function serve(
     replyTimes: metrics?.replyTimes,
     maxConnections,
     handler(request) {
-      if (context === undefined) return undefined;
+      if (context === undefined || isWithheld(context, request)) return undefined;
       const decision = decide(context, request, Date.now());
       metrics?.decisions.count(request.protocolState, decision);
       decisionLog.write(context, request, decision);

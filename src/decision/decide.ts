@@ -54,10 +54,19 @@ const UNSURE: Decision = {
   reply: '451 4.3.0 the delivery path of this message is not certain any more; try again',
 };
 
-/** `now`: milliseconds since the epoch. */
+/** `now`: milliseconds since the epoch. Only of requests that are not {@link isWithheld}. */
 export function decide(context: DecisionContext, request: PolicyRequest, now: number): Decision {
   if (request.protocolState === 'RCPT') return decideRecipient(context, request, now);
   return request.protocolState === 'DATA' ? decideData(context, request, now) : PASS;
+}
+
+/** Whether nobody knows what is asked of this mail, since the settings of its domain cannot be used: it must get no reply. */
+export function isWithheld({ settings, delimiters }: DecisionContext, request: PolicyRequest): boolean {
+  const { withheld } = settings;
+  if (withheld.size === 0 || request.protocolState === 'other') return false;
+  const { sender, senderDomain, recipient, recipientDomain } = partiesOf(settings, request, delimiters);
+  if (recipientDomain === undefined && withheld.has(recipient.domain)) return true;
+  return senderDomain === undefined && withheld.has(sender.domain);
 }
 
 function decideRecipient(context: DecisionContext, request: PolicyRequest, now: number): Decision {

@@ -163,7 +163,7 @@ function redisFamilies(redis: Following | undefined): readonly Family[] {
     ),
     gauge(
       'tlswarden_redis_refused_records',
-      'Records in Redis that cannot be used; the last good settings of these domains stay',
+      'Records in Redis that cannot be used; the last good settings of these domains stay, and what concerns a domain without any gets no reply',
       redis?.refusedRecords ?? 0,
     ),
     gauge(

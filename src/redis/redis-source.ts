@@ -3,22 +3,21 @@
  * as the process lives. Redis may go and come back as it likes: what is in force stays in force until something newer is
  * here whole. It never writes to Redis.
  */
-import { setImmediate } from 'node:timers/promises';
 import type { Settings } from '../settings/settings.ts';
+import { Slice } from '../slice/slice.ts';
 import type { Following, SettingsSource } from '../source/settings-in-force.ts';
 import { ComplaintError, complaintFields } from '../toml/complaint.ts';
 import { Backoff } from './backoff.ts';
-import { type ChangeEntry, MAX_NAMES, type Position } from './layout.ts';
+import type { ChangeEntry } from './layout.ts';
+import { BrokenStream, beginReplica, takeAllRecords, takeEntry, takeWhatCameMeanwhile } from './load-replica.ts';
 import type { RedisAddress } from './redis-address.ts';
 import { RedisLink, RedisTrouble } from './redis-link.ts';
-import { adoptedEpoch, allRecords, entriesAfter, lastEntry, recordCount, recordsOf } from './redis-reading.ts';
+import { adoptedEpoch, entriesAfter, lastEntry, recordCount } from './redis-reading.ts';
 import { type ReplicaOptions, SettingsReplica } from './settings-replica.ts';
 import { SnapshotKeeper } from './snapshot-keeper.ts';
 
 /** How long Redis is asked to wait for a change before it says that there is none. */
 const WAIT_MS = 2_000;
-/** How long the event loop is kept at once. */
-const SLICE_MS = 5;
 /** How long a start waits for Redis before it goes by the snapshot, or by nothing. */
 const START_MS = 10_000;
 
@@ -38,9 +37,6 @@ export interface RedisSourceOptions extends ReplicaOptions {
   /** How long it must be quiet before changes are told: many in a burst become one. */
   readonly quietMs?: number;
 }
-
-/** The stream does not go on where these settings stand: they have to be loaded again. */
-class BrokenStream extends Error {}
 
 export class RedisSource implements SettingsSource {
   readonly #options: RedisSourceOptions;
@@ -197,36 +193,21 @@ export class RedisSource implements SettingsSource {
   /** Loads everything and swaps at the end, when all of it is of one moment. */
   async #load(link: RedisLink, last: ChangeEntry): Promise<void> {
     const began = performance.now();
-    const replica = new SettingsReplica(this.#options, positionOf(last), this.#replica?.settings);
+    const replica = beginReplica(this.#options, last, this.#replica?.settings);
     const spool = await this.#snapshot?.begin();
     try {
-      let sliceEnd = performance.now() + SLICE_MS;
-      for await (const records of allRecords(link)) {
-        for (const [name, record] of records) {
-          replica.put(name, record);
-          if (performance.now() < sliceEnd) continue;
-          await setImmediate();
-          sliceEnd = performance.now() + SLICE_MS;
-        }
+      for await (const records of takeAllRecords(link, replica)) {
         if (spool !== undefined) {
-          for (const [name, record] of records) if (!replica.isRefused(name)) await spool.add(name, record);
+          for (const [name, record] of records) if (!replica.isKept(name)) await spool.add(name, record);
         }
         if (this.#isStopping) throw new RedisTrouble('stopping');
       }
-      await spool?.finish(replica.position);
+      await spool?.finish(replica.position, replica.keptNames);
     } catch (error) {
       await spool?.abandon();
       throw error;
     }
-    // What changed meanwhile makes of the many moments of the scan one.
-    for (;;) {
-      const entries = await entriesAfter(link, replica.position.id, 0);
-      await this.#applyAll(link, replica, entries);
-      if (entries.length > 0) continue;
-      const count = await recordCount(link, replica.position);
-      if (count === replica.recordCount) break;
-      if (count !== undefined) throw new RedisTrouble(`${count} records, of which ${replica.recordCount} were found`);
-    }
+    await takeWhatCameMeanwhile(link, replica, (entries) => this.#takeAll(link, replica, entries));
     replica.loaded();
     this.#replica = replica;
     this.#isFollowing = true;
@@ -260,33 +241,22 @@ export class RedisSource implements SettingsSource {
       }
       return;
     }
-    await this.#applyAll(link, replica, entries);
+    await this.#takeAll(link, replica, entries);
     this.#isFollowing = true;
     this.#notify();
   }
 
-  async #applyAll(link: RedisLink, replica: SettingsReplica, entries: readonly ChangeEntry[]): Promise<void> {
-    let sliceEnd = performance.now() + SLICE_MS;
+  async #takeAll(link: RedisLink, replica: SettingsReplica, entries: readonly ChangeEntry[]): Promise<void> {
+    const slice = new Slice();
     for (const entry of entries) {
-      const { epoch, seq } = replica.position;
-      if (entry.epoch !== epoch || entry.seq !== seq + 1) throw new BrokenStream(`entry ${seq + 1} is missing`);
-      if (entry.records === undefined && entry.names.length > MAX_NAMES) {
-        throw new BrokenStream(`an entry names ${entry.names.length} domains`);
-      }
-      const records = entry.records ?? (await recordsOf(link, entry.names));
-      const changes = entry.names.map((name, i) => [name, records[i] ?? null] as const);
-      replica.apply(changes);
-      replica.position = positionOf(entry);
-      if (replica === this.#replica || this.#snapshot !== undefined) {
-        this.#snapshot?.changed(
-          changes.filter(([name]) => !replica.isRefused(name)),
-          replica.position,
-        );
-      }
-      if (performance.now() < sliceEnd) continue;
+      const changes = await takeEntry(link, replica, entry);
+      this.#snapshot?.changed(
+        changes.filter(([name]) => !replica.isKept(name)),
+        replica.position,
+      );
+      if (!slice.isOver) continue;
       if (replica === this.#replica) this.#notify();
-      await setImmediate();
-      sliceEnd = performance.now() + SLICE_MS;
+      await slice.next();
     }
     if (replica === this.#replica) this.#complain(replica);
   }
@@ -296,12 +266,12 @@ export class RedisSource implements SettingsSource {
     if (complaints.length === 0) return;
     this.#options.log.error(
       { ...complaintFields(new ComplaintError(complaints)), refused: replica.refusedCount },
-      'records in Redis cannot be used; the last good settings of these domains stay',
+      'records in Redis cannot be used; the last good settings of these domains stay, and where there are none, what concerns them gets no reply',
     );
   }
 
   #fail(error: Error): void {
-    if (!(error instanceof RedisTrouble || error instanceof BrokenStream)) {
+    if (!(error instanceof RedisTrouble)) {
       this.#tell('error', { error: error.stack }, 'following Redis failed: a bug in tlswarden');
       return;
     }
@@ -335,10 +305,6 @@ export class RedisSource implements SettingsSource {
   }
 }
 
-function positionOf({ epoch, id, seq }: Position): Position {
-  return { epoch, id, seq };
-}
-
 /** Waits, unless told to stop. */
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
@@ -354,30 +320,4 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
     const timer = setTimeout(end, ms);
     signal.addEventListener('abort', end);
   });
-}
-
-/** All settings as they stand in Redis now, for a command that reads them once. Throws {@link RedisTrouble}. */
-export async function loadOnce(address: RedisAddress, options: ReplicaOptions): Promise<SettingsReplica> {
-  const link = await RedisLink.open(address);
-  try {
-    const last = await lastEntry(link);
-    if (last === undefined) {
-      throw new RedisTrouble(
-        `${address.name} holds no settings yet; begin with "tlswarden domains import" or "tlswarden domains set"`,
-      );
-    }
-    const replica = new SettingsReplica(options, positionOf(last));
-    for await (const records of allRecords(link)) for (const [name, record] of records) replica.put(name, record);
-    for (;;) {
-      const entries = await entriesAfter(link, replica.position.id, 0);
-      for (const entry of entries) {
-        const records = entry.records ?? (await recordsOf(link, entry.names));
-        replica.apply(entry.names.map((name, i) => [name, records[i] ?? null]));
-        replica.position = positionOf(entry);
-      }
-      if (entries.length === 0) return replica;
-    }
-  } finally {
-    link.close();
-  }
 }

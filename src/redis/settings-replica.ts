@@ -8,6 +8,7 @@ import type { NextHop } from '../settings/next-hop.ts';
 import type { Settings } from '../settings/settings.ts';
 import { type DomainChange, SettingsOwner } from '../settings/settings-owner.ts';
 import type { Complaint } from '../toml/complaint.ts';
+import type { Table } from '../toml/table-reader.ts';
 import { type Position, parseRecordJson } from './layout.ts';
 
 export interface ReplicaOptions {
@@ -24,6 +25,8 @@ const MAX_TOLD = 100;
 interface Refused {
   /** Read, but it cannot be beside other domains; undefined: it cannot be read. */
   readonly domain: HostedDomain | undefined;
+  /** The names of which it is, as far as can be told. */
+  readonly names: readonly DomainName[];
   readonly complaints: readonly Complaint[];
 }
 
@@ -33,6 +36,8 @@ export class SettingsReplica {
   #previous: Settings | undefined;
   readonly #refused = new Map<string, Refused>();
   #untold: Complaint[] = [];
+  /** Whether other records than before are not in force. */
+  #isOtherwise = false;
   position: Position;
 
   /** `previous`: the settings that these will replace; of a domain without a usable record they are kept. */
@@ -45,13 +50,15 @@ export class SettingsReplica {
 
   /** The newest version. */
   get settings(): Settings {
+    if (this.#isOtherwise) this.#owner.withhold(new Set(this.#namesWithheld()));
+    this.#isOtherwise = false;
     return this.#owner.settings;
   }
 
   /** How many records Redis holds, as far as is known here. */
   get recordCount(): number {
     let count = this.#owner.size;
-    for (const name of this.#refused.keys()) if (this.#owner.find(name as DomainName)?.name !== name) count += 1;
+    for (const name of this.#refused.keys()) if (!this.#isHeld(name)) count += 1;
     return count;
   }
 
@@ -71,9 +78,23 @@ export class SettingsReplica {
     return this.#refused.size;
   }
 
-  /** Whether this record is not in force. */
-  isRefused(name: string): boolean {
-    return this.#refused.has(name);
+  /** Whether not this record of the domain is in force, but the last one before that could be used. */
+  isKept(name: string): boolean {
+    return this.#refused.has(name) && this.#isHeld(name);
+  }
+
+  /** The domains of which that is so. */
+  get keptNames(): ReadonlySet<string> {
+    return new Set([...this.#refused.keys()].filter((name) => this.#isHeld(name)));
+  }
+
+  /** Names of which nothing can be used, now or before: what is asked of their mail is not known. */
+  *#namesWithheld(): IterableIterator<DomainName> {
+    for (const [name, { names }] of this.#refused) if (!this.#isHeld(name)) yield* names;
+  }
+
+  #isHeld(name: string): boolean {
+    return this.#owner.find(name as DomainName)?.name === name;
   }
 
   /** The load is over: what these settings replaced is not held on to any more. */
@@ -91,7 +112,7 @@ export class SettingsReplica {
     const present = this.#owner.find(parsed.domain.name);
     if (present === undefined) {
       const complaints = this.#owner.add(parsed.domain);
-      if (complaints.length > 0) this.#refuse(name, { domain: parsed.domain, complaints });
+      if (complaints.length > 0) this.#refuse(name, { ...parsed, complaints });
       return;
     }
     this.#applyAll([[name, parsed]]);
@@ -106,13 +127,13 @@ export class SettingsReplica {
   #applyAll(changes: readonly (readonly [name: string, parsed: Refused | null])[]): void {
     const possible: DomainChange[] = [];
     for (const [name, parsed] of changes) {
-      this.#refused.delete(name);
+      if (this.#refused.delete(name)) this.#isOtherwise = true;
       if (parsed === null) possible.push({ name: name as DomainName, domain: undefined });
       else if (parsed.domain === undefined) this.#refuse(name, parsed);
       else possible.push({ name: parsed.domain.name, domain: parsed.domain });
     }
     for (const { change, complaints } of this.#owner.apply(possible)) {
-      this.#refuse(change.name, { domain: change.domain, complaints });
+      if (change.domain !== undefined) this.#refuse(change.name, refusedDomain(change.domain, complaints));
     }
   }
 
@@ -121,35 +142,51 @@ export class SettingsReplica {
     for (const [name, { domain }] of this.#refused) {
       if (domain === undefined) continue;
       const [refused] = this.#owner.apply([{ name: domain.name, domain }]);
-      if (refused === undefined) this.#refused.delete(name);
-      else this.#refused.set(name, { domain, complaints: refused.complaints });
+      if (refused !== undefined) this.#refused.set(name, refusedDomain(domain, refused.complaints));
+      else {
+        this.#refused.delete(name);
+        this.#isOtherwise = true;
+      }
     }
   }
 
-  /** The last settings of the domain that could be used go on. */
+  /** The last settings of the domain that could be used go on. What cannot be beside them is refused too. */
   #refuse(name: string, refused: Refused): void {
     this.#refused.set(name, refused);
+    this.#isOtherwise = true;
     if (this.#untold.length < MAX_TOLD) this.#untold.push(...refused.complaints.slice(0, MAX_TOLD));
     const kept = this.#previous?.find(name as DomainName);
-    if (kept?.name === name && this.#owner.find(kept.name) === undefined) this.#owner.add(kept);
+    if (kept?.name !== name || this.#isHeld(name)) return;
+    for (let rival = this.#owner.rivalOf(kept); rival !== undefined; rival = this.#owner.rivalOf(kept)) {
+      this.#owner.apply([{ name: rival.name, domain: undefined }]);
+      const message = `cannot be in force beside the last good settings of ${name}, whose record cannot be used`;
+      this.#refuse(rival.name, refusedDomain(rival, [{ file: rival.file, domain: rival.name, message }]));
+    }
+    this.#owner.add(kept);
   }
 
   #parse(name: string, record: string): Refused {
     const { place, context } = this.#options;
     const table = parseRecordJson(name, record);
-    if (typeof table === 'string') {
-      return { domain: undefined, complaints: [{ file: place, domain: name, message: table }] };
-    }
+    if (typeof table === 'string') return unreadable(name, {}, [{ file: place, domain: name, message: table }]);
     const complaints: Complaint[] = [];
     const parsed = parseHostedDomain(name, table, place, context, complaints);
     if (parsed !== undefined && parsed.name !== name) {
       const message = `the key of its record must be ${parseDomain(name)}`;
-      return { domain: undefined, complaints: [{ file: place, domain: name, message }] };
+      return unreadable(name, table, [{ file: place, domain: name, message }]);
     }
-    if (parsed === undefined) return { domain: undefined, complaints };
-    return {
-      domain: reuseDomain(this.#owner.find(parsed.name) ?? this.#previous?.find(parsed.name), parsed),
-      complaints,
-    };
+    if (parsed === undefined) return unreadable(name, table, complaints);
+    const before = this.#owner.find(parsed.name) ?? this.#previous?.find(parsed.name);
+    return refusedDomain(reuseDomain(before, parsed), complaints);
   }
+}
+
+function refusedDomain(domain: HostedDomain, complaints: readonly Complaint[]): Refused {
+  return { domain, names: [domain.name, ...domain.aliases], complaints };
+}
+
+function unreadable(name: string, { aliases }: Table, complaints: readonly Complaint[]): Refused {
+  const texts: readonly unknown[] = [name, ...(Array.isArray(aliases) ? aliases : [])];
+  const names = texts.map((text) => (typeof text === 'string' ? parseDomain(text) : undefined));
+  return { domain: undefined, names: names.filter((one) => one !== undefined), complaints };
 }

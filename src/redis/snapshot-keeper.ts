@@ -21,7 +21,8 @@ const RETRY_MS = 60_000;
 /** A full load on its way to disk. */
 export interface Spool {
   add(name: string, record: string): Promise<void>;
-  finish(position: Position): Promise<void>;
+  /** `kept`: of which domains not these records are in force, but those that the snapshot before has. */
+  finish(position: Position, kept: ReadonlySet<string>): Promise<void>;
   abandon(): Promise<void>;
 }
 
@@ -92,12 +93,13 @@ export class SnapshotKeeper {
   /** Begins a snapshot of a full load. undefined: none is kept, or it cannot be written now. */
   async begin(): Promise<Spool | undefined> {
     if (!this.#isKept) return undefined;
-    this.#failedAt = undefined;
     this.#isOnDisk = false;
+    await this.#writing;
+    // What a write that failed gave back is older than what is loaded now.
     this.#changes.clear();
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    await this.#writing;
+    this.#failedAt = undefined;
     let writer: SnapshotWriter;
     try {
       writer = await SnapshotWriter.begin(this.#path);
@@ -118,9 +120,11 @@ export class SnapshotKeeper {
     };
     return {
       add: (name, record) => attempt(async () => (nameInRecord(record) === name ? writer.add(record) : undefined)),
-      finish: (position) =>
+      finish: (position, kept) =>
         attempt(async () => {
+          const before = kept.size === 0 ? undefined : await recordsInSnapshot(this.#path, kept);
           await writer.finish(position);
+          if (before !== undefined) await renewSnapshot(this.#path, before, position);
           this.#isOnDisk = true;
           this.#writtenAt = Date.now();
         }),
@@ -182,4 +186,20 @@ export class SnapshotKeeper {
   #fail(error: Error): void {
     this.#log.error({ snapshot: this.#path, reason: error.message }, 'the snapshot cannot be written');
   }
+}
+
+/** What the snapshot has under these names; null: nothing, or it cannot be used. */
+async function recordsInSnapshot(path: string, names: ReadonlySet<string>): Promise<Map<string, string | null>> {
+  const none = [...names].map((name) => [name, null] as const);
+  const found = new Map<string, string | null>(none);
+  try {
+    const position = await readSnapshot(path, (record) => {
+      const name = nameInRecord(record);
+      if (name !== undefined && names.has(name)) found.set(name, record);
+    });
+    if (position !== undefined) return found;
+  } catch (error) {
+    if (!(error instanceof SnapshotDamaged)) throw error;
+  }
+  return new Map(none);
 }

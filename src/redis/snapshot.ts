@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
+import { Slice } from '../slice/slice.ts';
 import { isTable } from '../toml/table-reader.ts';
 import { nameInRecord, type Position } from './layout.ts';
 
@@ -15,8 +15,6 @@ const FORMAT = 1;
 const HEAD = `${JSON.stringify({ tlswarden: 'snapshot', format: FORMAT })}\n`;
 /** Text that is written at once. */
 const CHUNK = 256 * 1024;
-/** How long the event loop is kept at once. */
-const SLICE_MS = 5;
 
 /** The file is there, and is not what was written. */
 export class SnapshotDamaged extends Error {}
@@ -141,16 +139,14 @@ interface Line {
 
 async function* linesOf(path: string): AsyncIterable<Line> {
   let rest: Buffer = Buffer.alloc(0);
-  let sliceEnd = performance.now() + SLICE_MS;
+  const slice = new Slice();
   for await (const part of createReadStream(path, { highWaterMark: CHUNK })) {
     const bytes = rest.length === 0 ? (part as Buffer) : Buffer.concat([rest, part as Buffer]);
     let from = 0;
     for (let newline = bytes.indexOf(10); newline >= 0; newline = bytes.indexOf(10, from)) {
       yield { line: bytes.toString('utf8', from, newline), bytes: bytes.subarray(from, newline + 1) };
       from = newline + 1;
-      if (performance.now() < sliceEnd) continue;
-      await setImmediate();
-      sliceEnd = performance.now() + SLICE_MS;
+      if (slice.isOver) await slice.next();
     }
     rest = bytes.subarray(from);
   }

@@ -2,7 +2,8 @@
  * Brings what the service counts to where it is kept, some seconds after it was counted and once more at the end. Nobody
  * waits for it: where counts cannot be kept just now they stay in the tally, which is bounded, and that is told once.
  */
-import { setTimeout as pause, setImmediate } from 'node:timers/promises';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Slice } from '../slice/slice.ts';
 import type { ReportStore } from './report-store.ts';
 import type { Row } from './row.ts';
 import { Tally, type TallyOptions } from './tally.ts';
@@ -19,8 +20,6 @@ const LOOK_MS = 1_000;
 const MOST_MS = 60_000;
 /** How long the end of the process waits. */
 const STOP_MS = 1_500;
-/** How long the event loop is kept at once. */
-const SLICE_MS = 5;
 /** Remotes that were not seen for so long make room in the tally of what is still to be kept. */
 const FORGET_MS = 3_600_000;
 
@@ -104,12 +103,10 @@ export class ReportKeeper {
 
   async #take(): Promise<readonly Row[]> {
     const rows: Row[] = [];
-    let sliceEnd = performance.now() + SLICE_MS;
+    const slice = new Slice();
     for (const row of this.tally.take()) {
       rows.push(row);
-      if (performance.now() < sliceEnd) continue;
-      await setImmediate();
-      sliceEnd = performance.now() + SLICE_MS;
+      if (slice.isOver) await slice.next();
     }
     this.tally.sweep(Date.now() - FORGET_MS);
     return rows;

@@ -6,7 +6,7 @@
 import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
+import { Slice } from '../slice/slice.ts';
 import { isTemporary, writeFilesAtomically } from '../source/atomic-files.ts';
 import { ComplaintError } from '../toml/complaint.ts';
 import { type FileState, readRegularFile, sameState } from '../toml/read-toml.ts';
@@ -20,8 +20,6 @@ const FORMAT = 1;
 /** The shortest time between two writes; a file of this many rows is written half as often. */
 const INTERVAL_MS = 10_000;
 const INTERVAL_ROWS = 10_000;
-/** How long the event loop is kept at once. */
-const SLICE_MS = 5;
 /** As long as one string can be. */
 const MAX_BYTES = 512 * 1024 * 1024;
 
@@ -75,7 +73,7 @@ export class StateFile implements ReportStore {
       const slice = new Slice();
       for (const row of this.#owed) {
         tally.absorb(row);
-        await slice.end();
+        if (slice.isOver) await slice.next();
       }
       tally.sweep(now - IDLE_MS);
       const hosts = head.hosts.includes(hostname()) ? head.hosts : [...head.hosts, hostname()];
@@ -116,7 +114,7 @@ export class StateFile implements ReportStore {
       const slice = new Slice();
       for (const row of rows) {
         tally.absorb(this.#bounds.localParts ? row : { ...row, remote: remoteDomain(row.remote) });
-        await slice.end();
+        if (slice.isOver) await slice.next();
       }
       return { head, tally };
     } catch (error) {
@@ -137,7 +135,7 @@ export class StateFile implements ReportStore {
     const slice = new Slice();
     for (const row of tally.rows()) {
       lines.push(formatRow(row));
-      await slice.end();
+      if (slice.isOver) await slice.next();
     }
     lines.push(JSON.stringify({ end: { rows: lines.length - 1 } }), '');
     await writeFilesAtomically([{ path: this.#path, text: lines.join('\n'), mode: 0o640 }], undefined);
@@ -152,17 +150,6 @@ export class StateFile implements ReportStore {
     for (const name of await readdir(directory)) {
       if (isTemporary(name) && !isAlive(Number(name.split('-')[1]))) await rm(join(directory, name), { force: true });
     }
-  }
-}
-
-/** Gives the event loop its turns in a long piece of work. */
-class Slice {
-  #end = performance.now() + SLICE_MS;
-
-  async end(): Promise<void> {
-    if (performance.now() < this.#end) return;
-    await setImmediate();
-    this.#end = performance.now() + SLICE_MS;
   }
 }
 
@@ -188,7 +175,7 @@ async function readState(path: string): Promise<{ readonly head: Head; readonly 
     const row = parseRowLine(lines[i] ?? '');
     if (row === undefined) throw new StateDamaged(`line ${i + 1} is no row`);
     rows.push(row);
-    await slice.end();
+    if (slice.isOver) await slice.next();
   }
   return { head, rows };
 }

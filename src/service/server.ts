@@ -19,7 +19,7 @@ import { describeTrouble, type Trouble, zeroByTrouble } from './trouble.ts';
 
 /**
  * Decides one request: the text of the action (`DUNNO`, `FILTER transport:nexthop`, `WARN text`, `550 5.7.10 text`), or
- * undefined for no reply and the connection closed, while no settings are loaded. Called for requests of type
+ * undefined for no reply and the connection closed, while there are no settings to go by. Called for requests of type
  * smtpd_access_policy only, with an object that is filled anew for each of them.
  */
 export type PolicyHandler = (request: PolicyRequest) => string | undefined;

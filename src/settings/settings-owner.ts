@@ -19,7 +19,7 @@ import {
   type Share,
   sharesOf,
 } from './next-hop-terms.ts';
-import { type Difference, noDifference, Settings } from './settings.ts';
+import { type Difference, noDifference, Settings, type SettingsTotals } from './settings.ts';
 
 /** One domain as it is to be; undefined: it goes. */
 export interface DomainChange {
@@ -53,6 +53,7 @@ export class SettingsOwner {
   readonly #mixed = new Map<string, Counted[]>();
   readonly #relayhost: NextHop;
   #size = 0;
+  #withheld: ReadonlySet<DomainName> = new Set();
   #digestHigh = 0;
   #digestLow = 0;
   #newest: Settings | undefined;
@@ -85,29 +86,68 @@ export class SettingsOwner {
 
   /**
    * Makes all these changes, as one step: an alias may go from one of the domains to another. Those that cannot be are
-   * given back, and their domains stay as they were.
+   * given back, and their domains stay as they were; so do those that cannot be beside one that stays.
    */
   apply(changes: readonly DomainChange[]): readonly RefusedChange[] {
     const refused: RefusedChange[] = [];
-    const before = new Map<DomainName, HostedDomain | undefined>();
-    for (const { name } of changes) {
-      const domain = this.find(name);
-      const isOwn = domain?.name === name;
-      before.set(name, isOwn ? domain : undefined);
-      if (isOwn) this.#takeOut(domain);
-    }
-    for (const change of changes) {
-      if (change.domain === undefined) continue;
-      const complaints = this.add(change.domain);
-      if (complaints.length > 0) refused.push({ change, complaints });
-    }
-    for (const { change } of refused) {
-      const domain = before.get(change.name);
-      if (domain !== undefined) this.add(domain);
+    const possible = new Map(changes.map((change) => [change.name, change]));
+    for (;;) {
+      const failed = this.#make([...possible.values()]);
+      if (failed.length === 0) break;
+      refused.push(...failed);
+      for (const { change } of failed) possible.delete(change.name);
     }
     // Seals the step: the version before keeps what it had.
     if (this.#newest !== undefined) void this.settings;
     return refused;
+  }
+
+  /** Makes all these changes, each of another domain, or none: then those that cannot be are given back. */
+  #make(changes: readonly DomainChange[]): readonly RefusedChange[] {
+    const before = changes.map(({ name }) => this.#owned(name)).filter((domain) => domain !== undefined);
+    for (const domain of before) this.#takeOut(domain);
+    const made: HostedDomain[] = [];
+    const failed: RefusedChange[] = [];
+    for (const change of changes) {
+      const { domain } = change;
+      if (domain === undefined) continue;
+      const complaints = this.add(domain);
+      if (complaints.length === 0) made.push(domain);
+      else failed.push({ change, complaints });
+    }
+    if (failed.length > 0) {
+      for (const domain of made) this.#takeOut(domain);
+      for (const domain of before) this.add(domain);
+    }
+    return failed;
+  }
+
+  /** The domain of this name, not of an alias. */
+  #owned(name: DomainName): HostedDomain | undefined {
+    const domain = this.find(name);
+    return domain?.name === name ? domain : undefined;
+  }
+
+  /** A domain that is there and beside which this one cannot be, if there is one. */
+  rivalOf(domain: HostedDomain): HostedDomain | undefined {
+    for (const name of [domain.name, ...domain.aliases]) {
+      const other = this.find(name);
+      if (other !== undefined) return other;
+    }
+    for (const { key, terms } of sharesOf(domain, this.#relayhost)) {
+      const present = this.#terms.get(key);
+      for (const what of AGREED) {
+        if (present !== undefined && disagree(present, terms, what)) return this.#otherAt(key, terms, what);
+      }
+    }
+    return undefined;
+  }
+
+  /** From the next version on these names are hosted, but nobody knows with which settings. */
+  withhold(names: ReadonlySet<DomainName>): void {
+    if (names.size === 0 && this.#withheld.size === 0) return;
+    this.#begin();
+    this.#withheld = names;
   }
 
   /** Adds a domain that is not there yet. What is given back says why it cannot be; then it was not added. */
@@ -234,10 +274,10 @@ export class SettingsOwner {
     this.#digestLow = add(this.#digestLow, tableDigest % 0x1000000);
   }
 
-  #totals(): { readonly size: number; readonly relayhost: NextHop; readonly tableDigest: string } {
+  #totals(): SettingsTotals {
     const hex = (part: number): string => part.toString(16).padStart(6, '0');
     const digest = `${hex(this.#digestHigh)}${hex(this.#digestLow)}-${this.#size}-${this.#relayhost}`;
-    return { size: this.#size, relayhost: this.#relayhost, tableDigest: digest };
+    return { size: this.#size, withheld: this.#withheld, relayhost: this.#relayhost, tableDigest: digest };
   }
 
   #begin(): void {

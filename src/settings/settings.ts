@@ -34,6 +34,8 @@ export function noDifference(): Difference {
 export interface SettingsTotals {
   /** Hosted domains, aliases not counted. */
   readonly size: number;
+  /** Names that are hosted, but nobody knows with which settings: they are not among the domains. */
+  readonly withheld: ReadonlySet<DomainName>;
   /** Where outgoing mail goes; '' is by MX. */
   readonly relayhost: NextHop;
   /** Twelve hexadecimal digits and a count: equal for equal table contents. */
@@ -50,15 +52,17 @@ export class Settings implements SettingsTotals {
   #next: Settings | undefined;
   #difference: Difference | undefined;
   readonly size: number;
+  readonly withheld: ReadonlySet<DomainName>;
   readonly relayhost: NextHop;
   readonly tableDigest: string;
 
-  constructor(data: SettingsData, { size, relayhost, tableDigest }: SettingsTotals) {
+  constructor(data: SettingsData, { size, withheld, relayhost, tableDigest }: SettingsTotals) {
     versions += 1;
     this.version = versions;
     this.#data = data;
     this.#slotCount = data.slots.length;
     this.size = size;
+    this.withheld = withheld;
     this.relayhost = relayhost;
     this.tableDigest = tableDigest;
   }

@@ -10,6 +10,7 @@ import { type DomainContext, type HostedDomain, parseHostedDomain, reuseDomain }
 import type { NextHop } from '../settings/next-hop.ts';
 import type { Settings } from '../settings/settings.ts';
 import { type DomainChange, SettingsOwner } from '../settings/settings-owner.ts';
+import { Slice } from '../slice/slice.ts';
 import { type Complaint, ComplaintError, MAX_COMPLAINTS } from '../toml/complaint.ts';
 import { type FileState, sameState } from '../toml/read-toml.ts';
 import { ChangeJournal } from './change-journal.ts';
@@ -26,8 +27,6 @@ const MAX_TRIES = 5;
 const MAX_CHANGES = 100;
 /** Files that are read at once, and threads that do it; each may use much memory. To parse takes most of the time. */
 const FILES_AT_ONCE = 2;
-/** Work between two looks at the event loop, each: requests go on being answered while a fleet is loaded. */
-const SLICE_MS = 4;
 /** Of domains in files that have changed, as many are looked through in one go, and changed: a few milliseconds of work. */
 const MAX_LOOKED_AT = 20_000;
 const MAX_CHANGED = 500;
@@ -99,14 +98,11 @@ export class DirectorySource {
 
   async #compile(files: ReadonlyMap<string, LoadedFile>, complaints: Complaint[]): Promise<SettingsOwner> {
     const owner = new SettingsOwner(this.#options.relayhost);
-    let sliceEnd = performance.now() + SLICE_MS;
+    const slice = new Slice();
     for (const file of files.values()) {
       for (const domain of file.domains) {
         complaints.push(...owner.add(domain));
-        if (performance.now() > sliceEnd) {
-          await new Promise(setImmediate);
-          sliceEnd = performance.now() + SLICE_MS;
-        }
+        if (slice.isOver) await slice.next();
       }
       if (complaints.length > MAX_COMPLAINTS) break;
     }
@@ -117,27 +113,39 @@ export class DirectorySource {
   /** Calls back, once for a burst, when a file may have changed. Returns what ends it. */
   watch(changed: () => void): () => void {
     let timer: NodeJS.Timeout | undefined;
+    let isStopped = false;
     const soon = (): void => {
+      if (isStopped) return;
       timer ??= setTimeout(() => {
         timer = undefined;
         changed();
       }, DEBOUNCE_MS);
     };
-    let watcher = watchDirectory(this.path, soon);
+    let watcher: FSWatcher | undefined;
+    const open = (): void => {
+      watcher?.close();
+      const opened = isStopped ? undefined : watchDirectory(this.path, soon);
+      opened?.on('error', () => {
+        opened.close();
+        if (watcher === opened) watcher = undefined;
+      });
+      watcher = opened;
+    };
+    open();
     let last = '';
     const poll = setInterval(async () => {
       if (watcher === undefined) soon();
       const now = await directoryState(this.path);
       if (last !== '' && now !== last) {
         // The directory may be another one under the same name: watch that.
-        watcher?.close();
-        watcher = watchDirectory(this.path, soon);
+        open();
         soon();
       }
       last = now;
     }, POLL_MS);
     poll.unref();
     return () => {
+      isStopped = true;
       watcher?.close();
       clearInterval(poll);
       clearTimeout(timer);
@@ -204,15 +212,12 @@ export class DirectorySource {
     domains: HostedDomain[],
     complaints: Complaint[],
   ): Promise<void> {
-    let sliceEnd = performance.now() + SLICE_MS;
+    const slice = new Slice();
     for (const [domainName, value] of written) {
       if (complaints.length > MAX_COMPLAINTS) return;
       const domain = parseHostedDomain(domainName, value, name, this.#options.context, complaints);
       if (domain !== undefined) domains.push(reuseDomain(before.get(domain.name), domain));
-      if (performance.now() > sliceEnd) {
-        await new Promise(setImmediate);
-        sliceEnd = performance.now() + SLICE_MS;
-      }
+      if (slice.isOver) await slice.next();
     }
   }
 }
@@ -303,9 +308,7 @@ async function directoryState(path: string): Promise<string> {
 
 function watchDirectory(path: string, changed: () => void): FSWatcher | undefined {
   try {
-    const watcher = watch(path, { persistent: false }, changed);
-    watcher.on('error', () => watcher.close());
-    return watcher;
+    return watch(path, { persistent: false }, changed);
   } catch {
     // Out of inotify watches, or no such directory just now: the poll goes on looking.
     return undefined;

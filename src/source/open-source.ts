@@ -2,7 +2,8 @@
  * From `settings.source` of the main file to the thing that loads and watches the settings.
  */
 import type { MainFile } from '../main-file/main-file.ts';
-import { loadOnce, RedisSource, type SourceLog } from '../redis/redis-source.ts';
+import { loadOnce } from '../redis/load-replica.ts';
+import { RedisSource, type SourceLog } from '../redis/redis-source.ts';
 import type { ReplicaOptions } from '../redis/settings-replica.ts';
 import { BY_MX } from '../settings/next-hop.ts';
 import type { Settings } from '../settings/settings.ts';

@@ -4,11 +4,11 @@
  */
 import { createReadStream, type FSWatcher, watch } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { setImmediate } from 'node:timers/promises';
 import type { DomainName } from '../address/domain-name.ts';
 import type { TablesInForce } from '../decision/delivery.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import type { Settings } from '../settings/settings.ts';
+import { Slice } from '../slice/slice.ts';
 import { readDigest } from './domains-file.ts';
 import { HeldDomains, type Observation, SETTLE_MS } from './held-domains.ts';
 import { contentOf, MapsDirectory } from './maps-directory.ts';
@@ -16,8 +16,6 @@ import { DOMAINS_FILE, parseStamp, stampFile } from './stamp.ts';
 
 /** Between two looks, where nothing tells of a change. */
 const LOOK_MS = 1000;
-/** How long the event loop is kept at once. */
-const SLICE_MS = 5;
 
 /** How far the tables are, for the metrics. */
 export interface TablesReading {
@@ -90,12 +88,10 @@ export class DeployedTables implements TablesInForce {
   async #countNotHeld(): Promise<number> {
     if (this.#held.holdsAll(this.#now())) return 0;
     let count = 0;
-    let isOver = sliceEnd();
+    const slice = new Slice();
     for (const domain of this.#settings.domains()) {
       if (domain.tableDigest !== 0 && !this.holds(domain)) count += 1;
-      if (!isOver()) continue;
-      await setImmediate();
-      isOver = sliceEnd();
+      if (slice.isOver) await slice.next();
     }
     return count;
   }
@@ -116,7 +112,8 @@ export class DeployedTables implements TablesInForce {
       this.#held.observe(await this.#observe(), this.#now());
       const { unread } = this.#held;
       if (unread !== undefined) await this.#readDomains(unread);
-      while (!this.#stopped && this.#held.compare(sliceEnd())) await setImmediate();
+      const slice = new Slice();
+      while (!this.#stopped && this.#held.compare(() => slice.isOver)) await slice.next();
     }
   }
 
@@ -173,9 +170,4 @@ export class DeployedTables implements TablesInForce {
       // Not there yet, or no watches left.
     }
   }
-}
-
-function sliceEnd(): () => boolean {
-  const end = performance.now() + SLICE_MS;
-  return () => performance.now() >= end;
 }

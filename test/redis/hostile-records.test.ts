@@ -2,12 +2,14 @@
 // that name everything. A host says so, briefly, keeps the last good settings, and follows what comes after.
 
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { RedisLink } from '../../src/redis/redis-link.ts';
 import { RejectedChange } from '../../src/source/settings-store.ts';
 import { RedisServer } from '../harness/redis.ts';
+import { waitFor } from '../harness/wait-for.ts';
 import { Workspace } from '../harness/workspace.ts';
-import { ALWAYS, addressOf, Host, NEVER, Panel } from './host.ts';
+import { ALWAYS, addressOf, Host, NEVER, Panel, Service } from './host.ts';
 
 const DOMAINS = '{tlswarden}:domains';
 const CHANGES = '{tlswarden}:changes';
@@ -80,6 +82,56 @@ test('records that cannot be used leave the last good settings, are told briefly
   await host.untilLogged('an entry names 150000 domains');
   await panel.set({ 'a.example': ALWAYS });
   await host.until(() => host.requires('a.example') === 'always', 'what comes after is in force');
+});
+
+test('the last good settings outlive a load of everything and a start without Redis', async (t) => {
+  const workspace = await Workspace.of(t);
+  const redis = await RedisServer.start(workspace);
+  const panel = new Panel(redis.url);
+  await panel.set({ 'a.example': ALWAYS, 'b.example': NEVER });
+  const snapshot = workspace.path('snapshot');
+  const host = await Host.start(workspace, redis.url, { snapshot });
+  const intruder = await Intruder.enter(workspace, redis.url);
+  await intruder.set('a.example', '{"domain":"a.example","incoming":{"receipt":{"require_tls":"maybe"}}}');
+  await host.untilLogged('records in Redis cannot be used');
+  const loads = (): number => host.log.filter((line) => line.includes('loading all of them again')).length;
+  await intruder.entry(JSON.stringify(Array.from({ length: 150_000 }, (_, i) => `d${i}.example`)));
+  await host.until(() => loads() === 1, 'a load of everything');
+  await panel.set({ 'b.example': ALWAYS });
+  await host.until(() => host.requires('b.example') === 'always', 'what comes after is in force');
+  assert.equal(host.requires('a.example'), 'always');
+  await waitFor(async () => /"b\.example".*always/u.test(await readFile(snapshot, 'utf8')), 'it in the snapshot');
+  host.stop();
+  await redis.kill();
+
+  const again = await Host.start(workspace, redis.url, { snapshot });
+  assert.equal(again.requires('a.example'), 'always');
+  assert.equal(again.requires('b.example'), 'always');
+});
+
+test('of a domain that never had settings that can be used nothing is answered, also after a start without Redis', async (t) => {
+  const workspace = await Workspace.of(t);
+  const redis = await RedisServer.start(workspace);
+  const panel = new Panel(redis.url);
+  await panel.set({ 'a.example': ALWAYS, 'b.example': NEVER });
+  const intruder = await Intruder.enter(workspace, redis.url);
+  await intruder.set('a.example', '{"domain":"a.example","aliases":["alias.example"],"newer":1}');
+  const snapshot = workspace.path('snapshot');
+  const settings = [`source = "${redis.url}"`, `snapshot = "${snapshot}"`];
+  const answers = async (service: Service): Promise<unknown> =>
+    await Promise.all(['a.example', 'alias.example', 'b.example'].map((domain) => service.ask(domain)));
+  const first = await Service.start(workspace, 'first', settings);
+  await first.untilLogged('records in Redis cannot be used');
+  assert.deepEqual(await answers(first), [undefined, undefined, 'DUNNO']);
+  await first.stop();
+  await redis.kill();
+
+  const second = await Service.start(workspace, 'second', settings);
+  assert.deepEqual(await answers(second), [undefined, undefined, 'DUNNO']);
+  await redis.start();
+  await panel.set({ 'a.example': ALWAYS });
+  await second.untilDecides('a.example', 'always');
+  assert.deepEqual(await second.ask('alias.example'), 'DUNNO');
 });
 
 test('a hash full of records that are none is told in one line, and the one that is one counts', async (t) => {

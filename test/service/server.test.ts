@@ -108,7 +108,9 @@ test('while there is no answer to give, connections are closed without a reply',
   const one = await client();
   one.send(request('x'));
   assert.equal(await one.untilClosed(), '');
-  assert.deepEqual(log.reasons, ['no answer to give, are the settings loaded?']);
+  assert.deepEqual(log.reasons, [
+    'no settings to answer by: none are loaded, or those of a domain that is concerned cannot be used',
+  ]);
 });
 
 test('a decision that throws costs its connection, and says where it threw, not what it was asked', async (t) => {

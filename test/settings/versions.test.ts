@@ -88,6 +88,12 @@ describe('versions of the settings', () => {
         let present = new Map<DomainName, HostedDomain>();
         for (const step of steps) {
           const refused = owner.apply(step as DomainChange[]);
+          const refusedNames = new Set(refused.map(({ change }) => change.name));
+          for (const { name, domain } of new Map(step.map((change) => [change.name, change])).values()) {
+            const wanted = refusedNames.has(name) ? present.get(name) : domain;
+            const found = owner.settings.find(name);
+            assert.equal(found?.name === name ? found : undefined, wanted, 'what is refused stays as it was');
+          }
           if (step.length === 1) {
             // One change alone is refused exactly if settings with it could not be compiled.
             const [{ name, domain }] = step as [DomainChange];
