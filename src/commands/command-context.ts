@@ -57,10 +57,15 @@ export class CommandContext {
   readonly json: boolean;
   /** Known once the main file is read: complaints name its files relative to it. */
   #settingsDirectory: string | undefined;
+  #isUnread = false;
 
   constructor(options: { readonly config?: string; readonly json?: boolean }) {
     this.configPath = options.config || DEFAULT_PATH;
     this.json = options.json === true;
+    // The stream itself forgets it: Node keeps standard output from being destroyed.
+    process.stdout.once('error', () => {
+      this.#isUnread = true;
+    });
   }
 
   /** Reads the main file; throws {@link ComplaintError}. */
@@ -73,7 +78,7 @@ export class CommandContext {
 
   /** Whether nobody reads the result any more (`| head`): what streams may stop. */
   get isUnread(): boolean {
-    return process.stdout.destroyed || process.stdout.errored !== null;
+    return this.#isUnread;
   }
 
   /** Says that this process waits for another one that changes the settings. */
@@ -86,9 +91,7 @@ export class CommandContext {
 
   /** Resolves when whoever reads the result has taken in what was printed: for results longer than memory. */
   async written(): Promise<void> {
-    while (process.stdout.writableNeedDrain && !this.isUnread) {
-      await Promise.race([once(process.stdout, 'drain'), once(process.stdout, 'close')]).catch(() => {});
-    }
+    while (process.stdout.writableNeedDrain && !this.isUnread) await once(process.stdout, 'drain').catch(() => {});
   }
 
   /** The result as one JSON document. */

@@ -69,6 +69,8 @@ _tlswarden() {
   case $cur in *[=:]*) prefix=\${cur%"\${cur##*[=:]}"} ;; esac
   COMPREPLY=()
   while IFS= read -r candidate; do
+    # Unescaped it would lead the output into a file.
+    candidate=\${candidate//>/\\\\>}
     case $candidate in "$cur"*) COMPREPLY+=("\${candidate#"$prefix"}") ;; esac
   done < <(_tlswarden_candidates "$cur" "\${words[@]}")
   if [[ \${#COMPREPLY[@]} -eq 1 && \${COMPREPLY[0]} == *= ]]; then compopt -o nospace 2>/dev/null; fi
@@ -147,7 +149,8 @@ ${paths
   .filter(({ commands }) => commands.length > 0)
   .map(({ path, commands }) => `    '${path}') ${print(commands)} ;;\n`)
   .join('')}    'completion ') ${print(['bash', 'zsh'])} ;;
-    'domains show'|'domains export'|'probe '|'report ') _tlswarden_names ;;
+    'help ') [ "$count" -eq 0 ] && ${print(program.commands.map((command) => command.name()))} ;;
+    'domains show'|'domains export'|'domains log'|'probe '|'report ') _tlswarden_names ;;
     'domains unset')
       case $count in 0) _tlswarden_names ;; 1) ${print(HOP_NAMES)} ;; esac ;;
     'domains set')

@@ -3,8 +3,7 @@
  * tables are made stands in src/tables.
  */
 import type { Command } from 'commander';
-import type { Logger } from 'pino';
-import { defaultDatabaseType } from '../fragments/postconf.ts';
+import { defaultDatabaseType, PostconfError } from '../fragments/postconf.ts';
 import { openLog } from '../log/logger.ts';
 import type { MainFile } from '../main-file/main-file.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -13,6 +12,7 @@ import { SettingsInForce } from '../source/settings-in-force.ts';
 import { checkTables, type TablesOptions } from '../tables/check-tables.ts';
 import { diffTables } from '../tables/diff-tables.ts';
 import { TablesError } from '../tables/tables-error.ts';
+import { TablesWriter } from '../tables/tables-writer.ts';
 import { type TablesProgress, type TablesWritten, writeTables } from '../tables/write-tables.ts';
 import { ComplaintError, complaintFields } from '../toml/complaint.ts';
 import {
@@ -25,9 +25,6 @@ import {
   WELL,
 } from './command-context.ts';
 import { untilStopped } from './until-stopped.ts';
-
-/** How long `--watch` waits before it tries again what failed: a full disk, a broken postmap. */
-const RETRY_MS = 10_000;
 
 /** Changes that follow one another so closely become one set of tables. */
 const QUIET_MS = 200;
@@ -52,7 +49,7 @@ export function addMaps(program: Command): void {
     .addHelpText(
       'after',
       '\nExamples:\n  tlswarden maps\n  tlswarden maps --diff\n  tlswarden maps --watch          under whatever starts your daemons\n\n' +
-        'Exit status: 0 well; 1 writing failed, and the old tables are in force, or --check says no; 2 settings that cannot be used.',
+        'Exit status: 0 well; 1 it failed, or --check says no; 2 settings that cannot be used. Where writing failed the old tables are in force.',
     )
     .action(action((context, flags: MapsFlags) => maps(context, flags)));
 }
@@ -62,15 +59,15 @@ async function maps(context: CommandContext, flags: MapsFlags): Promise<ExitStat
     throw new UsageError('--check, --diff and --watch go each by itself');
   }
   const main = await context.readMain();
-  const options = await tablesOptions(main);
-  if (flags.watch === true) return watch(main, options);
-  const settings = await loadSettings(main);
   try {
+    const options = await tablesOptions(main);
+    if (flags.watch === true) return await watch(main, options);
+    const settings = await loadSettings(main);
     if (flags.check === true) return await check(context, settings, options);
     if (flags.diff === true) return await diff(context, settings, options);
     return await write(context, settings, options);
   } catch (error) {
-    if (error instanceof TablesError) throw new CommandFailure(error.message);
+    if (error instanceof TablesError || error instanceof PostconfError) throw new CommandFailure(error.message);
     throw error;
   }
 }
@@ -106,6 +103,8 @@ async function check(context: CommandContext, settings: Settings, options: Table
 async function diff(context: CommandContext, settings: Settings, options: TablesOptions): Promise<ExitStatus> {
   for await (const { table, sign, line } of diffTables(settings, options)) {
     context.print(context.json ? JSON.stringify({ table, sign, line }) : `${table}: ${sign}${line}`);
+    await context.written();
+    if (context.isUnread) break;
   }
   return WELL;
 }
@@ -156,48 +155,5 @@ async function watch(main: MainFile, options: TablesOptions): Promise<ExitStatus
     inForce.stop();
     await writer.stop();
     log.flush();
-  }
-}
-
-/** Writes the newest settings that are wanted, one write at a time: many changes in a burst give one compile. */
-class TablesWriter {
-  readonly #logger: Logger;
-  readonly #options: TablesOptions;
-  #wanted: Settings | undefined;
-  #working: Promise<void> | undefined;
-  #retry: NodeJS.Timeout | undefined;
-  #stopped = false;
-
-  constructor(logger: Logger, options: TablesOptions) {
-    this.#logger = logger;
-    this.#options = options;
-  }
-
-  want(settings: Settings): void {
-    this.#wanted = settings;
-    clearTimeout(this.#retry);
-    this.#working ??= this.#work().finally(() => {
-      this.#working = undefined;
-    });
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    clearTimeout(this.#retry);
-    await this.#working;
-  }
-
-  async #work(): Promise<void> {
-    while (this.#wanted !== undefined && !this.#stopped) {
-      const settings = this.#wanted;
-      this.#wanted = undefined;
-      try {
-        const { changed, tables } = await writeTables(settings, this.#options);
-        if (changed) this.#logger.info({ tables }, 'tables written');
-      } catch (error) {
-        this.#logger.error({ error: (error as Error).message }, 'tables cannot be written; the old ones are in force');
-        if (this.#wanted === undefined && !this.#stopped) this.#retry = setTimeout(() => this.want(settings), RETRY_MS);
-      }
-    }
   }
 }

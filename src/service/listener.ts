@@ -3,6 +3,7 @@
  * nobody answers any more, never of one that is alive or of any other file, and removes only a socket of its own.
  */
 
+import type { Stats } from 'node:fs';
 import { chmod, link, lstat, stat, unlink } from 'node:fs/promises';
 import { type AddressInfo, connect, type ListenOptions, type Server } from 'node:net';
 import { basename, dirname, join } from 'node:path';
@@ -87,9 +88,11 @@ async function openUnix(server: Server, path: string): Promise<Listener> {
   // mode in force, and of two that start at once only one gets the name. It also keeps libuv, which removes on close
   // whatever bears the name that it has bound, from removing the socket of another process.
   const temporary = temporaryPath(path);
+  let own: Stats;
   try {
     await listen(server, { path: temporary });
     await chmod(temporary, SOCKET_MODE);
+    own = await lstat(temporary);
     await placeSocket(temporary, path);
   } catch (error) {
     await close(server);
@@ -98,12 +101,11 @@ async function openUnix(server: Server, path: string): Promise<Listener> {
   } finally {
     await unlink(temporary).catch(() => {});
   }
-  const { dev, ino } = await lstat(path);
   return {
     name,
     async close() {
       const now = await lstat(path).catch(() => undefined);
-      if (now?.dev === dev && now.ino === ino) await unlink(path).catch(() => {});
+      if (now?.dev === own.dev && now.ino === own.ino) await unlink(path).catch(() => {});
       await close(server);
     },
   };

@@ -100,14 +100,20 @@ function statusOf(status: string): string {
 /** Runs the command; what went wrong, if anything. */
 function run(assignments: readonly string[], socket: string): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const child = spawn(COMMAND, assignments, {
-      env: { PATH: process.env['PATH'], NOTIFY_SOCKET: socket },
-      stdio: 'ignore',
-      timeout: SEND_TIMEOUT_MS,
-    });
-    child.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.name));
-    child.on('exit', (status, signal) => {
-      resolve(status === 0 ? undefined : `${signal ?? `exit status ${status}`}`);
-    });
+    const fail = (error: NodeJS.ErrnoException): void => resolve(error.code ?? error.name);
+    try {
+      const child = spawn(COMMAND, assignments, {
+        env: { PATH: process.env['PATH'], NOTIFY_SOCKET: socket },
+        stdio: 'ignore',
+        timeout: SEND_TIMEOUT_MS,
+      });
+      child.on('error', fail);
+      child.on('exit', (status, signal) => {
+        resolve(status === 0 ? undefined : `${signal ?? `exit status ${status}`}`);
+      });
+    } catch (error) {
+      // Thrown at once where the host lacks memory for another process.
+      fail(error as NodeJS.ErrnoException);
+    }
   });
 }

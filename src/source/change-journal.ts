@@ -23,16 +23,21 @@ export class ChangeJournal {
     this.#directory = directory;
   }
 
-  /** The change holds from now on. One file needs no journal. */
+  /** The change holds from now on, unless this fails: then there is none. One file needs no journal. */
   async begin(files: readonly FileReplacement[]): Promise<void> {
     if (files.length < 2) return;
     const changes = Object.fromEntries(files.map(({ name, temporary }) => [name, temporary ?? null]));
     const temporary = this.#file(NEW_JOURNAL);
     await rm(temporary, { force: true });
     await replaceFile(this.#file(JOURNAL_FILE), temporary, `${JSON.stringify({ format: FORMAT, changes })}\n`);
-    await sync(this.#directory);
-    // Before the first file is replaced: whoever has begun to read without the journal can tell that he has to again.
-    await writeFile(this.#file(LOCK_FILE), randomUUID());
+    try {
+      await sync(this.#directory);
+      // Before the first file is replaced: whoever has begun to read without the journal can tell that he has to again.
+      await writeFile(this.#file(LOCK_FILE), randomUUID());
+    } catch (error) {
+      await this.end();
+      throw error;
+    }
   }
 
   /** Another one if a change of several files has begun since; it stands in the lock file. */

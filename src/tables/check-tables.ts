@@ -9,6 +9,7 @@ import { compiledSuffix } from './postmap.ts';
 import { render } from './render.ts';
 import { CURRENT_LINK, DOMAINS_FILE, type Stamp } from './stamp.ts';
 import type { Table } from './table.ts';
+import { errorCode, type TablesError } from './tables-error.ts';
 import { digestOfFile, stampOf } from './text-file.ts';
 
 /** Where tables are written, and how. */
@@ -32,9 +33,12 @@ export interface TablesCheck {
 export async function checkTables(settings: Settings, options: TablesOptions): Promise<TablesCheck> {
   const directory = new MapsDirectory(options.directory);
   const suffix = compiledSuffix(options.type, options.directory);
-  await directory.entries();
+  await directory.entries().catch((error: TablesError) => {
+    // Written for the first time it is made.
+    if (errorCode(error.cause) !== 'ENOENT') throw error;
+  });
   const stamp = await directory.stamp();
-  const reasons = stamp === undefined ? ['there is no valid stamp.json'] : stampReasons(settings, options, stamp);
+  const reasons = stamp === undefined ? [await noStampReason(directory)] : stampReasons(settings, options, stamp);
   if (stamp !== undefined && reasons.length === 0) {
     const keep = await directory.policiesKept();
     const { tables, domains } = render(settings, { exemptClients: options.exemptClients, keep });
@@ -42,6 +46,12 @@ export async function checkTables(settings: Settings, options: TablesOptions): P
     reasons.push(...(await textReasons(directory, DOMAINS_FILE, stampOf(domains()).sha256)));
   }
   return { current: reasons.length === 0, reasons };
+}
+
+async function noStampReason(directory: MapsDirectory): Promise<string> {
+  return (await directory.current()) === undefined
+    ? `there are no tables in ${directory.path} yet; "tlswarden maps" writes them`
+    : 'there is no valid stamp.json beside the tables';
 }
 
 /** The cheap part: what the stamp alone tells. */

@@ -68,6 +68,8 @@ describe('completion in bash', () => {
     assert.deepEqual(shell.bash('tlswarden postfix revert --d'), ['--dry-run']);
     assert.deepEqual(shell.bash('tlswarden completion '), ['bash', 'zsh']);
     assert.deepEqual(shell.bash('tlswarden report '), ['a.example', 'b.example']);
+    assert.deepEqual(shell.bash('tlswarden domains log '), ['a.example', 'b.example']);
+    assert.deepEqual(shell.bash('tlswarden help expl'), ['explain']);
     assert.deepEqual(shell.bash('tlswarden report --by p'), ['pair']);
   });
 
@@ -76,6 +78,17 @@ describe('completion in bash', () => {
     assert.deepEqual(shell.bash('tlswarden domains set a.example incoming.receipt on_failure='), ['reject', 'defer']);
     assert.deepEqual(shell.bash('tlswarden domains set a.example outgoing.delivery on_failure=b'), ['bounce']);
     assert.deepEqual(shell.bash('tlswarden domains set a.example outgoing.delivery level=s'), ['secure']);
+  });
+
+  it('escapes what would lead the output into a file', (t) => {
+    const shell = new Shell(new Program(t, FILES));
+    const line = 'tlswarden domains set a.example incoming.delivery protocols=';
+    const versions = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'];
+    assert.deepEqual(
+      shell.bash(line),
+      versions.map((version) => `\\>=${version}`),
+    );
+    assert.deepEqual(shell.bash(`${line}\\>=TL`), versions);
   });
 
   it('reads the domains of the main file that is named on the line', (t) => {

@@ -2,11 +2,12 @@
 // finds all of it or nothing.
 
 import assert from 'node:assert/strict';
-import { existsSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { DomainName } from '../../src/address/domain-name.ts';
 import { type FileReplacement, writeFilesAtomically } from '../../src/source/atomic-files.ts';
+import { ChangeJournal, LOCK_FILE } from '../../src/source/change-journal.ts';
 import type { Table } from '../../src/toml/table-reader.ts';
 import { SettingsDirectory } from './settings-directory.ts';
 
@@ -85,6 +86,23 @@ describe('a change of several files whose writer was killed half-way', () => {
       assert.equal(outside.read('p'), domain('p.example'));
     }
   });
+});
+
+it('a change of several files that cannot be begun leaves all of them as they were, and nothing behind', async (t) => {
+  const files = { 'a.toml': domain('a.example'), 'b.toml': domain('b.example') };
+  const directory = new SettingsDirectory(t, files);
+  // Nothing can be written there, as on a full disk.
+  mkdirSync(join(directory.path, LOCK_FILE));
+  const journal = new ChangeJournal(directory.path);
+  const changes = [
+    { path: join(directory.path, 'a.toml'), text: undefined },
+    { path: join(directory.path, 'b.toml'), text: domain('b.example', alias) },
+  ];
+  await assert.rejects(writeFilesAtomically(changes, undefined, journal), { code: 'EISDIR' });
+  assert.deepEqual(await found(directory), ['a.example a.toml', 'b.example b.toml']);
+  await journal.finish();
+  assert.deepEqual(readdirSync(directory.path).sort(), [LOCK_FILE, 'a.toml', 'b.toml']);
+  assert.equal(directory.read('b.toml'), files['b.toml']);
 });
 
 it('a change never uses a file name of one before, which a slow reader may still be about to read', async (t) => {

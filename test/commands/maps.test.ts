@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { Program } from './program.ts';
+
+describe('maps', () => {
+  it('says so where there is no Postfix, whatever it is asked to do', async (t) => {
+    const program = new Program(t, { 'a.toml': '[domains."a.example"]\n' });
+    writeFileSync(program.config, '[maps]\ndirectory = "maps"\n[postfix]\nconfig_directory = "nowhere"\n');
+    for (const option of [[], ['--check'], ['--diff'], ['--watch']]) {
+      const { status, stderr } = await program.run(['maps', ...option]);
+      assert.equal(status, 1);
+      assert.match(stderr, /^tlswarden: .*nowhere/u);
+      assert.doesNotMatch(stderr, /defect|at file:/u);
+    }
+  });
+
+  it('--check names the command that writes tables where there are none yet', async (t) => {
+    const program = new Program(t, { 'a.toml': '[domains."a.example"]\n' });
+    writeFileSync(program.config, '[maps]\ndirectory = "maps"\ntype = "texthash"\n');
+    const { status, stdout } = await program.run(['maps', '--check']);
+    assert.equal(status, 1);
+    assert.equal(
+      stdout,
+      `there are no tables in ${join(program.directory, 'maps')} yet; "tlswarden maps" writes them\n`,
+    );
+  });
+
+  it('--diff ends when nobody reads on', async (t) => {
+    const many = Array.from(
+      { length: 50_000 },
+      (_, i) => `[domains."d${i}.example".incoming.delivery]\nrequire_tls = "always"\n`,
+    );
+    const program = new Program(t, { 'many.toml': many.join('') });
+    writeFileSync(program.config, '[maps]\ndirectory = "maps"\ntype = "texthash"\n');
+    const child = program.start(['maps', '--diff']);
+    const status = new Promise((resolve) => child.once('exit', resolve));
+    child.stdout?.once('data', () => child.stdout?.destroy());
+    assert.equal(await status, 0);
+  });
+});
