@@ -55,7 +55,6 @@ export class RedisSource implements SettingsSource {
   #loadAgain = false;
   #isFollowing = false;
   #heardAt: number | undefined;
-  #given: Settings | undefined;
 
   constructor(options: RedisSourceOptions) {
     this.#options = options;
@@ -66,14 +65,11 @@ export class RedisSource implements SettingsSource {
   /** undefined: there are none yet, neither in Redis nor on disk; {@link watch} tells when there are. */
   async load(): Promise<Settings | undefined> {
     if (this.#running === undefined) await this.#start();
-    this.#given = this.#replica?.settings;
-    return this.#given;
+    return this.#replica?.settings;
   }
 
   watch(changed: () => void): () => void {
     this.#changed = changed;
-    // What came between load() and this.
-    if (this.#replica?.settings !== this.#given) this.#notify();
     return () => this.#stop();
   }
 

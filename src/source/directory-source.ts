@@ -5,6 +5,7 @@
  */
 import { type FSWatcher, watch } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { DomainName } from '../address/domain-name.ts';
 import { type DomainContext, type HostedDomain, parseHostedDomain, reuseDomain } from '../settings/hosted-domain.ts';
 import type { NextHop } from '../settings/next-hop.ts';
@@ -17,8 +18,9 @@ import { ChangeJournal } from './change-journal.ts';
 import { FileReader } from './file-reader.ts';
 import type { WrittenDomain } from './file-thread.ts';
 
-/** Changes that come within this time are one change. */
-const DEBOUNCE_MS = 50;
+/** How long it must be quiet before changes are told, and how long that is waited for: a file may be written in parts. */
+const QUIET_MS = 50;
+const MOST_MS = 400;
 /** Against watches that miss something: how often the directory itself is looked at. */
 const POLL_MS = 1000;
 /** Times that the directory may change while it is read; somebody who goes on for longer is not waited for. */
@@ -48,6 +50,8 @@ export class DirectorySource {
   /** What the settings in force were read from, and who owns them: what changes next is changed in them. */
   #files: ReadonlyMap<string, LoadedFile> = new Map();
   #owner: SettingsOwner | undefined;
+  /** Files that are symbolic links: nothing tells of a change of what they lead to. */
+  #links: readonly string[] = [];
   /** While a load goes on. */
   #reader: FileReader | undefined;
 
@@ -113,18 +117,30 @@ export class DirectorySource {
   /** Calls back, once for a burst, when a file may have changed. Returns what ends it. */
   watch(changed: () => void): () => void {
     let timer: NodeJS.Timeout | undefined;
+    let since = 0;
     let isStopped = false;
     const soon = (): void => {
       if (isStopped) return;
-      timer ??= setTimeout(() => {
-        timer = undefined;
-        changed();
-      }, DEBOUNCE_MS);
+      const now = performance.now();
+      if (timer === undefined) since = now;
+      clearTimeout(timer);
+      timer = setTimeout(
+        () => {
+          timer = undefined;
+          changed();
+        },
+        Math.max(0, Math.min(QUIET_MS, since + MOST_MS - now)),
+      );
     };
     let watcher: FSWatcher | undefined;
+    let isHeard = false;
     const open = (): void => {
       watcher?.close();
-      const opened = isStopped ? undefined : watchDirectory(this.path, soon);
+      const heard = (): void => {
+        isHeard = true;
+        soon();
+      };
+      const opened = isStopped ? undefined : watchDirectory(this.path, heard);
       opened?.on('error', () => {
         opened.close();
         if (watcher === opened) watcher = undefined;
@@ -132,16 +148,15 @@ export class DirectorySource {
       watcher = opened;
     };
     open();
-    let last = '';
+    let last = this.#state();
     const poll = setInterval(async () => {
       if (watcher === undefined) soon();
-      const now = await directoryState(this.path);
-      if (last !== '' && now !== last) {
-        // The directory may be another one under the same name: watch that.
-        open();
-        soon();
-      }
-      last = now;
+      const [before, now] = [await last, await this.#state()];
+      last = Promise.resolve(now);
+      // The directory may be another one under the same name: watch that.
+      if (now.inode !== before.inode) open();
+      if (now.inode !== before.inode || (now.content !== before.content && !isHeard)) soon();
+      isHeard = false;
     }, POLL_MS);
     poll.unref();
     return () => {
@@ -153,7 +168,15 @@ export class DirectorySource {
     };
   }
 
+  /** What changes when something has changed, as far as a look at the directory and at what links lead to can tell. */
+  async #state(): Promise<{ readonly inode: bigint; readonly content: string }> {
+    const { inode } = await stateOf(this.path);
+    const links = await Promise.all(this.#links.map(async (name) => wordState(await stateOf(join(this.path, name)))));
+    return { inode, content: [await directoryState(this.path), ...links].join('\n') };
+  }
+
   async #loadFiles(known: Map<string, LoadedFile>, complaints: Complaint[]): Promise<Map<string, LoadedFile>> {
+    this.#links = await listLinks(this.path);
     const places = [...(await placesOfFiles(this.path))];
     const loads = places.map(() => ({ file: undefined as LoadedFile | undefined, complaints: [] as Complaint[] }));
     const reader = new FileReader();
@@ -165,7 +188,8 @@ export class DirectorySource {
         const [name, place] = places[next++] as [string, string];
         load.file = await this.#loadFile(reader, name, place, known.get(name), load.complaints);
         wrong += load.complaints.length;
-        if (load.file !== undefined) known.set(name, load.file);
+        // With a mistake in it it has to be complained of again when all is loaded again.
+        if (load.file !== undefined && load.complaints.length === 0) known.set(name, load.file);
       }
     };
     try {
@@ -254,16 +278,26 @@ function fewChanges(
   return changes.length > MAX_CHANGED ? undefined : changes;
 }
 
+function isSettingsFile(name: string): boolean {
+  return name.endsWith('.toml') && !name.startsWith('.');
+}
+
 /** The names of the settings files, sorted, so that a load depends on nothing but their content. */
 export async function listFiles(path: string): Promise<readonly string[]> {
   try {
     const names = await readdir(path);
-    return names.filter((name) => name.endsWith('.toml') && !name.startsWith('.')).sort();
+    return names.filter(isSettingsFile).sort();
   } catch (error) {
     throw new ComplaintError([
       { file: path, message: `the settings directory cannot be read: ${(error as Error).message}` },
     ]);
   }
+}
+
+/** The names of those that are symbolic links. */
+async function listLinks(path: string): Promise<readonly string[]> {
+  const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
+  return entries.filter((entry) => entry.isSymbolicLink() && isSettingsFile(entry.name)).map(({ name }) => name);
 }
 
 /** Where each of the settings files stands, by name: usually under that. */
@@ -302,8 +336,11 @@ async function stateOf(path: string): Promise<FileState> {
 }
 
 async function directoryState(path: string): Promise<string> {
-  const { inode, modified, changed } = await stateOf(path);
-  return `${inode} ${modified} ${changed}`;
+  return wordState(await stateOf(path));
+}
+
+function wordState({ inode, size, modified, changed }: FileState): string {
+  return `${inode} ${size} ${modified} ${changed}`;
 }
 
 function watchDirectory(path: string, changed: () => void): FSWatcher | undefined {

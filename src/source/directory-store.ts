@@ -11,7 +11,7 @@ import { type DomainContext, parseHostedDomain } from '../settings/hosted-domain
 import type { NextHop } from '../settings/next-hop.ts';
 import { SettingsBuilder } from '../settings/settings-builder.ts';
 import { type Complaint, ComplaintError } from '../toml/complaint.ts';
-import { parseToml, readToml } from '../toml/read-toml.ts';
+import { parseToml, readRegularFile, readToml } from '../toml/read-toml.ts';
 import { isTable, type Table } from '../toml/table-reader.ts';
 import { type FileChange, isTemporary, writeFilesAtomically } from './atomic-files.ts';
 import { ChangeJournal, LOCK_FILE } from './change-journal.ts';
@@ -39,6 +39,9 @@ export interface DirectoryStoreOptions {
   readonly relayhost: NextHop;
   readonly context: DomainContext;
 }
+
+/** Times that a file may be edited by somebody else while it is. */
+const MAX_TRIES = 5;
 
 interface SettingsFile {
   readonly text: string;
@@ -68,6 +71,7 @@ export class DirectoryStore implements SettingsStore {
   async replace(domains: ReadonlyMap<DomainName, Table>, options: ReplaceOptions = {}): Promise<Replaced> {
     let added = 0;
     const changed = await this.change((present) => {
+      added = 0;
       for (const name of domains.keys()) if (!present.has(name)) added += 1;
       return domains;
     }, options);
@@ -82,16 +86,7 @@ export class DirectoryStore implements SettingsStore {
       const journal = new ChangeJournal(path);
       await journal.finish();
       await removeTemporaries(path);
-      const complaints: Complaint[] = [];
-      const files = await this.#readFiles(complaints);
-      if (complaints.length > 0) throw new ComplaintError(complaints);
-      const present = storedDomains(files);
-      const changes = new Map(
-        [...plan(present)].filter(([name, table]) => !sameValue(present.get(name)?.table, table)),
-      );
-      this.#validateAlone(present, changes, options.origin);
-      const edited = editFiles(files, present, changes);
-      this.#validate(new Map([...files, ...edited]), changes, options.origin);
+      const { edited, count } = await this.#edit(plan, options.origin);
       await writeFilesAtomically(
         [...edited].map(
           ([name, { text }]): FileChange => ({ path: join(path, name), text: text.trim() === '' ? undefined : text }),
@@ -99,8 +94,42 @@ export class DirectoryStore implements SettingsStore {
         options.progress,
         journal,
       );
-      return changes.size;
+      return count;
     });
+  }
+
+  /** The files that the changes touch, as they are to be; made again where somebody has edited one of them meanwhile. */
+  async #edit(
+    plan: (present: StoredDomains) => DomainChanges,
+    origin: string | undefined,
+  ): Promise<{ readonly edited: ReadonlyMap<string, SettingsFile>; readonly count: number }> {
+    for (let tries = 1; ; tries += 1) {
+      const complaints: Complaint[] = [];
+      const files = await this.#readFiles(complaints);
+      if (complaints.length > 0) throw new ComplaintError(complaints);
+      const present = storedDomains(files);
+      const changes = new Map(
+        [...plan(present)].filter(([name, table]) => !sameValue(present.get(name)?.table, table)),
+      );
+      this.#validateAlone(present, changes, origin);
+      const edited = editFiles(files, present, changes);
+      this.#validate(new Map([...files, ...edited]), changes, origin);
+      const asRead = [...edited.keys()].map(async (name) => (await this.#text(name)) === files.get(name)?.text);
+      if ((await Promise.all(asRead)).every(Boolean)) return { edited, count: changes.size };
+      if (tries === MAX_TRIES) {
+        throw new ComplaintError([
+          { file: this.#options.path, message: 'somebody else keeps changing the same files' },
+        ]);
+      }
+    }
+  }
+
+  async #text(name: string): Promise<string | undefined> {
+    const read = readRegularFile(join(this.#options.path, name), name);
+    return await read.then(
+      ({ text }) => text,
+      () => undefined,
+    );
   }
 
   async #readFiles(complaints: Complaint[]): Promise<ReadonlyMap<string, SettingsFile>> {

@@ -12,7 +12,7 @@ export interface SettingsSource {
    * used. undefined: there are none yet, and {@link watch} tells when there are.
    */
   load(): Promise<Settings | undefined>;
-  /** Calls back when they may have changed, until the returned function is called. */
+  /** Calls back when they may have changed, until the returned function is called; called before the first load. */
   watch(changed: () => void): () => void;
   /** Has a source that follows changes load everything again, if it ever went by something else. */
   refresh?(): void;
@@ -99,8 +99,21 @@ export class SettingsInForce {
 
   /** Loads for the first time; throws what is wrong. Then follows changes until {@link stop}. */
   async start(): Promise<Settings | undefined> {
-    this.#adopt(await this.#source.load());
-    this.#stopWatching = this.#source.watch(() => void this.reload());
+    let isLoaded = false;
+    let isChanged = false;
+    // From the beginning: what changes during the load may have been read already.
+    this.#stopWatching = this.#source.watch(() => {
+      isChanged = true;
+      if (isLoaded) void this.reload();
+    });
+    try {
+      this.#adopt(await this.#source.load());
+    } catch (error) {
+      this.stop();
+      throw error;
+    }
+    isLoaded = true;
+    if (isChanged) void this.reload();
     return this.#settings;
   }
 

@@ -38,6 +38,20 @@ nexthop = "[mx.b.example]:25"
 require_tls = "always"
 # the end`;
 
+it('a change keeps what somebody else writes to the same file while it is made', async (t) => {
+  const directory = new SettingsDirectory(t, { 'a.toml': '[domains."a.example"]\n' });
+  let plans = 0;
+  await directory.store.change(() => {
+    plans += 1;
+    if (plans === 1) directory.write('a.toml', '[domains."a.example"]\n[domains."b.example"]\n');
+    return new Map([[name('a.example'), always]]);
+  });
+  const { domains } = await directory.store.read();
+  assert.deepEqual([...domains.keys()], ['a.example', 'b.example']);
+  assert.ok(sameValue(domains.get(name('a.example'))?.table, always));
+  assert.equal(plans, 2);
+});
+
 describe('a change in a file written by hand', () => {
   it('replaces the value that changes, and no other byte', async (t) => {
     const directory = new SettingsDirectory(t, { 'hand.toml': BY_HAND });

@@ -1,0 +1,81 @@
+// A settings directory that is followed while others write in it: what they have written comes into force, and a mistake is told.
+
+import assert from 'node:assert/strict';
+import { renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import type { DomainName } from '../../src/address/domain-name.ts';
+import type { Settings } from '../../src/settings/settings.ts';
+import { SettingsInForce, type SettingsSource } from '../../src/source/settings-in-force.ts';
+import { waitFor } from '../harness/wait-for.ts';
+import { complaintOf, SettingsDirectory } from './settings-directory.ts';
+
+const domain = (name: string, nexthop = '') => `[domains."${name}"]\nnexthop = "${nexthop}"\n`;
+const A = 'a.example' as DomainName;
+
+function follow(t: TestContext, source: SettingsSource): SettingsInForce {
+  const inForce = new SettingsInForce(source, { changed() {}, failed() {} });
+  t.after(() => inForce.stop());
+  return inForce;
+}
+
+async function untilNextHop(inForce: SettingsInForce, nexthop: string): Promise<void> {
+  await waitFor(() => inForce.settings?.find(A)?.nexthop === nexthop, `${nexthop} in force`);
+}
+
+describe('a settings directory that is followed', () => {
+  it('complains of a mistake however often the directory changes while it is read', async (t) => {
+    const files = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`f${i}.toml`, domain(`d${i}.example`)]));
+    const directory = new SettingsDirectory(t, { 'a.toml': domain('a.example', ']['), ...files });
+    let notes = 0;
+    const writing = setInterval(() => directory.write(`note-${notes++}`, ''), 1);
+    t.after(() => clearInterval(writing));
+    assert.match(await complaintOf(() => directory.source.load()), /^a\.toml: a\.example: nexthop: /u);
+    assert.ok(notes > 0);
+  });
+
+  it('loads once more what changes while it is loaded for the first time', async (t) => {
+    const [first, second] = [{ size: 1 }, { size: 2 }] as [Settings, Settings];
+    let changed: (() => void) | undefined;
+    let loads = 0;
+    const inForce = follow(t, {
+      async load() {
+        loads += 1;
+        if (loads > 1) return second;
+        changed?.();
+        return first;
+      },
+      watch(callback) {
+        changed = callback;
+        return () => {};
+      },
+    });
+    await inForce.start();
+    await waitFor(() => inForce.settings === second, 'the second load');
+  });
+
+  it('follows files to which links in it lead', async (t) => {
+    const elsewhere = new SettingsDirectory(t, { real: domain('a.example', '[one.example]:25') });
+    const directory = new SettingsDirectory(t);
+    symlinkSync(join(elsewhere.path, 'real'), join(directory.path, 'a.toml'));
+    const inForce = follow(t, directory.source);
+    await inForce.start();
+    await untilNextHop(inForce, '[one.example]:25');
+    elsewhere.write('real', domain('a.example', '[two.example]:25'));
+    await untilNextHop(inForce, '[two.example]:25');
+    await directory.store.change(() => new Map([[A, { nexthop: '[three.example]:25' }]]));
+    await untilNextHop(inForce, '[three.example]:25');
+  });
+
+  it('follows the directory that has taken its place, also right after the start', async (t) => {
+    const directory = new SettingsDirectory(t, { 'a.toml': domain('a.example', '[one.example]:25') });
+    const other = new SettingsDirectory(t, { 'a.toml': domain('a.example', '[two.example]:25') });
+    const inForce = follow(t, directory.source);
+    await inForce.start();
+    rmSync(directory.path, { recursive: true });
+    renameSync(other.path, directory.path);
+    await untilNextHop(inForce, '[two.example]:25');
+    writeFileSync(join(directory.path, 'a.toml'), domain('a.example', '[three.example]:25'));
+    await untilNextHop(inForce, '[three.example]:25');
+  });
+});
