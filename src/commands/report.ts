@@ -25,6 +25,7 @@ The service counts each recipient that Postfix asks it about, when it is asked: 
 again. Under enforcement = "monitor" mail passes, and WOULD REFUSE is whom enforcing would refuse; a domain without any
 setting is counted too, and PLAINTEXT is whom require_tls = "always" would refuse. Mail between two hosted domains is
 incoming of one and outgoing of the other. LAST LACKING: the last recipient in plaintext or with less than is asked for.
+--plaintext and --refused say which rows are shown; a row, and what stands above the tables, is still all of its mail.
 
 Counts are kept in the file that [report] state names; with settings in Redis there, for all hosts together; under the
 unit of systemd in /var/lib/tlswarden/report. They hold domains only, and no local parts, unless local_parts = true. There
@@ -136,7 +137,7 @@ async function readMailLog(main: MainFile, file: string, question: Question): Pr
   } catch (error) {
     throw new CommandFailure(`${name} cannot be read: ${(error as Error).message}`);
   }
-  return { name, period: log.period, hasTls: log.hasTls, groups: deliveries.groups() };
+  return { name, period: log.period, hasTls: log.hasTls, groups: deliveries.groups(), chosen: deliveries.chosen() };
 }
 
 async function reset(context: CommandContext, store: ReportStore): Promise<typeof WELL> {

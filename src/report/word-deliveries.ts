@@ -31,11 +31,14 @@ export interface ReadLog {
   readonly period: readonly [string, string];
   /** Whether it holds any connection over TLS. */
   readonly hasTls: boolean;
+  /** All that the question is about. */
   readonly groups: readonly DeliveryGroup[];
+  /** Those of them that are to be shown. */
+  readonly chosen: readonly DeliveryGroup[];
 }
 
 export function wordDeliveries(log: ReadLog, form: TextForm): string {
-  const { name, period, groups, hasTls } = log;
+  const { name, period, groups, chosen, hasTls } = log;
   if (groups.length === 0) return `${name} tells of no delivery like that.`;
   const flows = FLOWS.filter((flow) => groups.some((group) => group.flow === flow));
   const of = (flow: Flow): readonly DeliveryGroup[] => groups.filter((group) => group.flow === flow);
@@ -54,13 +57,18 @@ export function wordDeliveries(log: ReadLog, form: TextForm): string {
   if (!hasTls) {
     notes.push('The log tells of no TLS at all. It can only if main.cf says smtp_tls_loglevel = 1, or more.');
   }
-  if (groups.some(({ unknown }) => unknown > 0)) {
+  if (chosen.some(({ unknown }) => unknown > 0)) {
     notes.push(
       'NOT KNOWN: over TLS, but the names in the certificate were not held against what is required, since it is not yet;\n' +
         '"tlswarden probe DOMAIN" does so.',
     );
   }
-  return [head.join('\n'), ...flows.map((flow) => wordTable(flow, of(flow), form)), notes.join('\n')].join('\n\n');
+  const tables = flows
+    .map((flow) => [flow, chosen.filter((group) => group.flow === flow)] as const)
+    .filter(([, rows]) => rows.length > 0)
+    .map(([flow, rows]) => wordTable(flow, rows, form));
+  if (tables.length === 0) tables.push('No row is like that.');
+  return [head.join('\n'), ...tables, notes.join('\n')].join('\n\n');
 }
 
 const total = (groups: readonly DeliveryGroup[], value: (group: DeliveryGroup) => number): number =>
@@ -108,13 +116,13 @@ function wordTable(flow: Flow, groups: readonly DeliveryGroup[], form: TextForm)
   return [...lines, ...more(groups, shown)].join('\n');
 }
 
-export function deliveriesDocument({ name, period, hasTls, groups }: ReadLog): unknown {
+export function deliveriesDocument({ name, period, hasTls, chosen }: ReadLog): unknown {
   return {
     maillog: name,
     first: period[0] || null,
     last: period[1] || null,
     hasTls,
-    rows: groups.map(({ flow, domain, remote, recipients, sessions, untrusted, required, wouldFail, unknown }) => ({
+    rows: chosen.map(({ flow, domain, remote, recipients, sessions, untrusted, required, wouldFail, unknown }) => ({
       flow,
       domain: domain ?? null,
       remote: remote ?? null,
@@ -128,14 +136,14 @@ export function deliveriesDocument({ name, period, hasTls, groups }: ReadLog): u
   };
 }
 
-export function deliveriesCsv({ groups }: ReadLog): string {
+export function deliveriesCsv({ chosen }: ReadLog): string {
   return formatCsv([
     [
       ...['flow', 'domain', 'remote', 'recipients', ...SESSIONS, 'untrusted', 'required'],
       ...DELIVERY_LACKS.map((lack) => `would_fail_${lack}`),
       'unknown',
     ],
-    ...groups.map(({ flow, domain = '', remote = '', ...group }) => [
+    ...chosen.map(({ flow, domain = '', remote = '', ...group }) => [
       ...[flow, domain, remote],
       ...[group.recipients, ...group.sessions, group.untrusted, group.required].map(String),
       ...DELIVERY_LACKS.map((lack) => String(group.wouldFail[lack])),

@@ -38,6 +38,7 @@ async function counted(workspace: Workspace): Promise<string> {
     { recipient: 'u@strict.example', sender: 'a@shop.example', ...plain },
     { recipient: 'u@strict.example', sender: 'a@shop.example', ...plain, client: '192.0.2.99' },
     { recipient: 'u@open.example', sender: '', ...plain },
+    { recipient: 'u@open.example' },
     { recipient: 'x@elsewhere.example', sender: 'u@open.example', protocol: 'TLSv1.2' },
   );
   await service.stop();
@@ -60,17 +61,17 @@ describe('tlswarden report', () => {
     const lines = stdout.replace(/since .* on \S+:/u, 'since then, on this host:').split('\n');
     assert.deepEqual(lines, [
       'Counted since then, on this host:',
-      '  incoming: 7 recipients, 4 (57 %) in plaintext',
+      '  incoming: 8 recipients, 4 (50 %) in plaintext',
       '  outgoing: 1 recipient, none in plaintext',
       'Enforcing what is under monitor would refuse',
-      '  incoming: 3 (43 %), 2 without TLS, 1 with too old a protocol',
+      '  incoming: 3 (38 %), 2 without TLS, 1 with too old a protocol',
       '  of mail with shop.example, partner.example',
       '  by the settings of trial.example',
       '',
-      'INCOMING, RECEIPT  RECIPIENTS  TLS           PLAINTEXT         TLSv1.1  TLSv1.3  EXEMPT  REFUSED  WOULD REFUSE  LAST LACKING',
-      'trial.example               4  ██████▒▒▒···          2   50 %        1        1       0        0             3      just now',
-      'strict.example              2  ████████████          1   50 %        0        0       1        1             0      just now',
-      'open.example                1  ████████████          1  100 %        0        0       0        0             0      just now',
+      'INCOMING, RECEIPT  RECIPIENTS  TLS           PLAINTEXT        TLSv1.1  TLSv1.3  EXEMPT  REFUSED  WOULD REFUSE  LAST LACKING',
+      'trial.example               4  ██████▒▒▒···          2  50 %        1        1       0        0             3      just now',
+      'open.example                2  ██████······          1  50 %        0        1       0        0             0      just now',
+      'strict.example              2  ████████████          1  50 %        0        0       1        1             0      just now',
       '',
       'INCOMING, DELIVERY  LEVEL   REQUIRED  MONITORED      LAST',
       'trial.example       secure         0          4  just now',
@@ -103,6 +104,37 @@ describe('tlswarden report', () => {
     );
     assert.match(await text('-n', '1'), /^and 2 more; -n 3 shows all$/mu);
     assert.match(await text('nobody.example'), /^No row is like that\.$/mu);
+  });
+
+  test('--plaintext and --refused choose rows as they are shown, and change no number', async () => {
+    const read = async (...args: readonly string[]) => {
+      const { totals, rows } = JSON.parse((await tlswarden(config, ['--json', 'report', ...args])).stdout);
+      return { totals, rows: rows as { flow: string; domain: string; remote: string; recipients: number }[] };
+    };
+    const named = (rows: Awaited<ReturnType<typeof read>>['rows']): readonly string[] =>
+      rows.map(({ flow, domain, remote, recipients }) => `${flow} ${domain ?? remote} ${recipients}`);
+    for (const by of ['domain', 'remote', 'pair']) {
+      const all = await read('--by', by);
+      for (const choice of ['--plaintext', '--refused']) {
+        const { totals, rows } = await read('--by', by, choice);
+        assert.deepEqual(totals, all.totals, `${by} ${choice}`);
+        const shown = rows.map(({ flow, domain, remote }) => `${flow} ${domain} ${remote}`);
+        assert.deepEqual(
+          rows,
+          all.rows.filter(({ flow, domain, remote }) => shown.includes(`${flow} ${domain} ${remote}`)),
+          `${by} ${choice}`,
+        );
+      }
+    }
+    assert.deepEqual(named((await read('--plaintext')).rows), [
+      'incoming trial.example 4',
+      'incoming open.example 2',
+      'incoming strict.example 2',
+    ]);
+    assert.deepEqual(named((await read('--by', 'remote', '--refused')).rows), [
+      'incoming shop.example 4',
+      'incoming partner.example 3',
+    ]);
   });
 
   test('says the same as JSON and as CSV', async () => {

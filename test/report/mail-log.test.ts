@@ -155,6 +155,14 @@ test('report --maillog tells of deliveries by domain, from a file or from standa
     '"tlswarden probe DOMAIN" does so.',
     '',
   ]);
+  const chosen = await tlswarden(config, ['report', '--maillog', path, '--plaintext'], { env: { LC_ALL: 'C' } });
+  assert.deepEqual(chosen.stdout.split('\n').slice(0, 10), [
+    ...text.stdout.split('\n').slice(0, 9),
+    'TLS: # plaintext  + older than TLSv1.2  . TLSv1.2 or newer',
+  ]);
+  assert.doesNotMatch(chosen.stdout, /OUTGOING/u);
+  const one = await tlswarden(config, ['report', '--maillog', path, '--plaintext', 'here.example']);
+  assert.match(one.stdout, /outgoing: 1 recipient, none in plaintext\n(?:.*\n)+\nNo row is like that\.\n/u);
   const csv = await tlswarden(config, ['report', '--maillog', '-', '--csv', '--refused', 'a.example'], {
     input: lines,
   });
