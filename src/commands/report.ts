@@ -46,7 +46,6 @@ Examples:
 Exit status: 0; 1 if nothing is counted, or it cannot be read; 2 wrong usage or configuration.`;
 
 const DEFAULT_ROWS = 20;
-const DEFAULT_WIDTH = 120;
 
 interface Options {
   readonly by?: Grouping;
@@ -100,7 +99,7 @@ export function addReport(program: Command): void {
           plaintext: options.plaintext === true,
           refused: options.refused === true,
         };
-        const form = { width: process.stdout.columns ?? DEFAULT_WIDTH, blocks: isUtf8(process.env), most };
+        const form = { width: process.stdout.columns || Number.POSITIVE_INFINITY, blocks: isUtf8(process.env), most };
         if (options.maillog === undefined) {
           const store = openStoreOf(main);
           const summary = summarize(await readCounted(store), question);
@@ -137,7 +136,14 @@ async function readMailLog(main: MainFile, file: string, question: Question): Pr
   } catch (error) {
     throw new CommandFailure(`${name} cannot be read: ${(error as Error).message}`);
   }
-  return { name, period: log.period, hasTls: log.hasTls, groups: deliveries.groups(), chosen: deliveries.chosen() };
+  return {
+    name,
+    domains: question.domains,
+    period: log.period,
+    hasTls: log.hasTls,
+    groups: deliveries.groups(),
+    chosen: deliveries.chosen(),
+  };
 }
 
 async function reset(context: CommandContext, store: ReportStore): Promise<typeof WELL> {
@@ -172,7 +178,7 @@ async function readCounted(store: ReportStore): Promise<Counted> {
 /** Hosted domains by their own names. Counts outlive settings, so one that is hosted no more is asked for as it is. */
 async function hostedNames(main: MainFile, names: readonly ReturnType<typeof domainArgument>[]): Promise<string[]> {
   const { domains } = await openStore(main).read(names);
-  return names.map((name) => findDomain(domains, name)?.name ?? name);
+  return [...new Set(names.map((name) => findDomain(domains, name)?.name ?? name))];
 }
 
 /** setlocale(3): the first of these that is set. */

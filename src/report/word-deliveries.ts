@@ -10,7 +10,7 @@ import {
   bar,
   type Column,
   more,
-  nameOf,
+  namesOf,
   number,
   numbers,
   percent,
@@ -18,6 +18,7 @@ import {
   rare,
   type TextForm,
   table,
+  wordDomains,
   wordKey,
   wordShare,
   words,
@@ -27,6 +28,8 @@ import {
 export interface ReadLog {
   /** What to call the log. */
   readonly name: string;
+  /** The hosted domains that the question is about; empty: all. */
+  readonly domains: readonly string[];
   /** The moments of the first and the last delivery, as the log has them; '' where there is none. */
   readonly period: readonly [string, string];
   /** Whether it holds any connection over TLS. */
@@ -38,12 +41,12 @@ export interface ReadLog {
 }
 
 export function wordDeliveries(log: ReadLog, form: TextForm): string {
-  const { name, period, groups, chosen, hasTls } = log;
+  const { name, domains, period, groups, chosen, hasTls } = log;
   if (groups.length === 0) return `${name} tells of no delivery like that.`;
   const flows = FLOWS.filter((flow) => groups.some((group) => group.flow === flow));
   const of = (flow: Flow): readonly DeliveryGroup[] => groups.filter((group) => group.flow === flow);
   const head = [
-    `Delivered, as ${name} tells, ${period[0]} to ${period[1]}:`,
+    `Delivered, as ${name} tells${wordDomains(domains)}, ${period[0]} to ${period[1]}:`,
     ...flows.map((flow) => {
       const recipients = total(of(flow), (group) => group.recipients);
       return `  ${flow}: ${plural(recipients, 'recipient')}, ${wordShare(total(of(flow), plaintextOf), recipients)} in plaintext`;
@@ -66,7 +69,7 @@ export function wordDeliveries(log: ReadLog, form: TextForm): string {
   const tables = flows
     .map((flow) => [flow, chosen.filter((group) => group.flow === flow)] as const)
     .filter(([, rows]) => rows.length > 0)
-    .map(([flow, rows]) => wordTable(flow, rows, form));
+    .map(([flow, rows]) => wordTable(flow, rows, domains, form));
   if (tables.length === 0) tables.push('No row is like that.');
   return [head.join('\n'), ...tables, notes.join('\n')].join('\n\n');
 }
@@ -88,7 +91,7 @@ function wordFailures(groups: readonly DeliveryGroup[]): string {
   return `${wordShare(total(groups, failuresOf), required)} of ${number(required)}, ${why.join(', ')}`;
 }
 
-function wordTable(flow: Flow, groups: readonly DeliveryGroup[], form: TextForm): string {
+function wordTable(flow: Flow, groups: readonly DeliveryGroup[], domains: readonly string[], form: TextForm): string {
   const shown = groups.slice(0, form.most);
   const at =
     (place: number) =>
@@ -112,7 +115,7 @@ function wordTable(flow: Flow, groups: readonly DeliveryGroup[], form: TextForm)
     numbers('WOULD FAIL', shown, failuresOf),
     ...rare('NOT KNOWN', shown, ({ unknown }) => unknown),
   ];
-  const lines = table(`${flow.toUpperCase()}, DELIVERED`, shown.map(nameOf), columns, form);
+  const lines = table(`${flow.toUpperCase()}, DELIVERED`, namesOf(shown, domains), columns, form);
   return [...lines, ...more(groups, shown)].join('\n');
 }
 

@@ -1,12 +1,15 @@
 // `tlswarden report` as one types it, on what a service has counted.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { waitFor } from '../harness/wait-for.ts';
 import { Workspace } from '../harness/workspace.ts';
 import { Service, tlswarden } from '../redis/host.ts';
 import { ask, reported, untilReported } from '../report/counting-service.ts';
+import { MAIN } from './program.ts';
 
 const SETTINGS = `
 [domains."trial.example"]
@@ -43,6 +46,21 @@ async function counted(workspace: Workspace): Promise<string> {
   );
   await service.stop();
   return service.config;
+}
+
+/** What `tlswarden report` shows on a terminal of 120 columns. */
+async function onTerminal(config: string, ...args: readonly string[]): Promise<string> {
+  const command = `stty columns 120 && exec ${[process.execPath, MAIN, '--config', config, 'report', ...args].join(' ')}`;
+  const child = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let shown = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    shown += text;
+  });
+  await once(child, 'close');
+  assert.equal(child.exitCode, 0, shown);
+  return shown.replaceAll('\r', '');
 }
 
 describe('tlswarden report', () => {
@@ -94,9 +112,14 @@ describe('tlswarden report', () => {
     const text = async (...args: readonly string[]): Promise<string> =>
       (await tlswarden(config, ['report', ...args], { env: { LC_ALL: 'C' } })).stdout;
     const one = await text('alias.example', '--refused');
-    assert.match(one, /^shop\.example > trial\.example .* 2 +just now$/mu);
-    assert.match(one, /^partner\.example > trial\.example .* 1 +just now$/mu);
+    assert.match(one, /^Counted of trial\.example since /u);
+    assert.match(one, /^shop\.example {2,}.* 2 +just now$/mu);
+    assert.match(one, /^partner\.example {2,}.* 1 +just now$/mu);
     assert.doesNotMatch(one, /strict|open|DELIVERY/u);
+    const two = await text('alias.example', 'strict.example');
+    assert.match(two, /^Counted of trial\.example, strict\.example since /u);
+    assert.match(two, /^shop\.example > trial\.example .* 2 +just now$/mu);
+    assert.match(two, /^shop\.example > strict\.example .* 0 +just now$/mu);
     const remotes = await text('--by', 'remote', '--plaintext', '--flow', 'incoming');
     assert.deepEqual(
       remotes.split('\n').flatMap((line) => /^(\S+) +\d+ {2}[#+.]{12}/u.exec(line)?.[1] ?? []),
@@ -208,6 +231,19 @@ describe('tlswarden report', () => {
     assert.deepEqual(await reported(service.config), [
       'open.example ceo@partner.example: 1 recipients, 1 plaintext, 0 refused, 0 would be refused',
     ]);
+  });
+
+  test('cuts no name where nobody looks at a terminal; on one it keeps the end of a name, and the remotes of one domain have its width', async (t) => {
+    const [sender, recipient] = ['news.a-shop-with-a-long-name.example', 'a-customer-with-a-long-name.example'];
+    const own = await Workspace.of(t);
+    await own.write('domains.d/all.toml', `[domains."${recipient}"]\n`);
+    const service = await Service.start(own, 'main', ['source = "domains.d"'], '[report]\nstate = "report"\n');
+    await ask(service, { sender: `a@${sender}`, recipient: `u@${recipient}`, protocol: '' });
+    await service.stop();
+    const { stdout } = await tlswarden(service.config, ['report', '--by', 'pair']);
+    assert.match(stdout, new RegExp(`^${sender} > ${recipient} {2}`, 'mu'));
+    assert.match(await onTerminal(service.config, '--by', 'pair'), /^news\.a\S*~\S*name\.example {2}/mu);
+    assert.match(await onTerminal(service.config, recipient), new RegExp(`^${sender} {2}`, 'mu'));
   });
 
   test('a state file that cannot be written, or is damaged, is said in the log and stops nothing', async (t) => {

@@ -162,6 +162,7 @@ test('report --maillog tells of deliveries by domain, from a file or from standa
   ]);
   assert.doesNotMatch(chosen.stdout, /OUTGOING/u);
   const one = await tlswarden(config, ['report', '--maillog', path, '--plaintext', 'here.example']);
+  assert.match(one.stdout, /^Delivered, as \S+ tells of here\.example, Mar /u);
   assert.match(one.stdout, /outgoing: 1 recipient, none in plaintext\n(?:.*\n)+\nNo row is like that\.\n/u);
   const csv = await tlswarden(config, ['report', '--maillog', '-', '--csv', '--refused', 'a.example'], {
     input: lines,
