@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
+import { freePort } from '../harness/loopback.ts';
 import { waitFor } from '../harness/wait-for.ts';
 import { Workspace } from '../harness/workspace.ts';
 import { Service, tlswarden } from '../redis/host.ts';
@@ -18,6 +19,7 @@ incoming.receipt = { require_tls = "always", enforcement = "monitor" }
 incoming.delivery = { require_tls = "always", enforcement = "monitor", level = "secure" }
 [domains."strict.example"]
 incoming.receipt = { require_tls = "always" }
+[domains."quiet.example"]
 [domains."open.example"]
 outgoing.delivery = { require_tls = "always" }
 `;
@@ -126,7 +128,9 @@ describe('tlswarden report', () => {
       ['shop.example', 'partner.example', '<>'],
     );
     assert.match(await text('-n', '1'), /^and 2 more; -n 3 shows all$/mu);
-    assert.match(await text('nobody.example'), /^No row is like that\.$/mu);
+    for (const args of [['quiet.example'], ['open.example', '--refused']]) {
+      assert.match(await text(...args), /^No row is like that\.$/mu);
+    }
   });
 
   test('--plaintext and --refused choose rows as they are shown, and change no number', async () => {
@@ -265,6 +269,30 @@ describe('tlswarden report', () => {
     await waitFor(async () => (await tlswarden(other.config, ['report'])).status === 0, 'a report');
   });
 
+  test('says of a domain that is neither hosted nor counted that it is not hosted, unless the settings cannot be read', async (t) => {
+    const own = await Workspace.of(t);
+    const state = `[report]\nstate = "${workspace.path('report')}"\n`;
+    const attempt = async (file: string, ...args: readonly string[]) => {
+      const { status, stdout, stderr } = await tlswarden(file, ['report', ...args]);
+      return `${status} ${stderr}${stdout}`;
+    };
+    const fewer = await own.write('fewer.toml', state);
+    await own.write('domains.d/all.toml', '[domains."trial.example"]\n');
+    const nope = /^1 tlswarden: nope\.example is not hosted here: it has no settings, and nothing of it is counted\n$/u;
+    assert.match(await attempt(fewer, 'nope.example'), nope);
+    assert.match(await attempt(fewer, 'trial.example', 'nope.example'), nope);
+    assert.match(await attempt(fewer, 'strict.example'), /^0 Counted of strict\.example since /u);
+    const unread =
+      /^0 the settings cannot be read: .+; nope\.example is taken as it is\nCounted of nope\.example since /u;
+    await own.write('domains.d/broken.toml', '[domains');
+    assert.match(await attempt(fewer, 'trial.example'), /^0 Counted of trial\.example since /u);
+    assert.match(await attempt(fewer, 'nope.example'), unread);
+    for (const source of ['missing.d', `redis://127.0.0.1:${await freePort()}`]) {
+      const away = await own.write('away.toml', `[settings]\nsource = "${source}"\n${state}`);
+      assert.match(await attempt(away, 'nope.example'), unread, source);
+    }
+  });
+
   test('says what keeps it from reporting', async () => {
     const attempt = async (main: string, ...args: readonly string[]): Promise<string> => {
       const file = await workspace.write(`main-${main.length}.toml`, main);
@@ -283,6 +311,9 @@ describe('tlswarden report', () => {
       ['', '-n 0', /^2 .*"0" is no number of rows/u],
       ['', '--by sender', /^2 .*Allowed choices are domain, remote, pair/u],
       ['', '--reset a.example', /^2 .*--reset is for all domains/u],
+      ['', '--reset --maillog mail.log', /^2 .*say --reset or --maillog, not both/u],
+      ['', '--reset -n 5', /^2 .*say --reset or --number, not both/u],
+      ['', '--reset --plaintext', /^2 .*say --reset or --plaintext, not both/u],
       ['', 'a..b', /^2 .*"a\.\.b" is no valid domain name/u],
     ];
     await Promise.all(
