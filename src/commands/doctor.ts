@@ -8,7 +8,6 @@ import { SEVERITIES } from '../doctor/finding.ts';
 import { wordDiagnosis } from '../doctor/word-diagnosis.ts';
 import { PostconfError } from '../fragments/postconf.ts';
 import { type LiveOptions, runLive } from '../live/run-live.ts';
-import { DEFAULT_BASE } from '../live/run-name.ts';
 import type { Door } from '../live/smtp-sender.ts';
 import { CannotTry } from '../live/stage.ts';
 import type { Trial } from '../live/trial.ts';
@@ -17,6 +16,7 @@ import type { MainFile } from '../main-file/main-file.ts';
 import { systemResolvers } from '../probe/dns-client.ts';
 import { QueueError } from '../queue/postqueue.ts';
 import { parseListenAddress } from '../service/listen-address.ts';
+import { DEFAULT_BASE } from '../settings/trial-domain.ts';
 import { loadSettings } from '../source/open-source.ts';
 import { TablesError } from '../tables/tables-error.ts';
 import {

@@ -5,7 +5,9 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { type Command, Option } from 'commander';
+import type { DomainName } from '../address/domain-name.ts';
 import type { MainFile } from '../main-file/main-file.ts';
+import { RedisTrouble } from '../redis/redis-link.ts';
 import { Deliveries } from '../report/deliveries.ts';
 import { MailLog } from '../report/mail-log.ts';
 import { openReportForReading } from '../report/open-report-store.ts';
@@ -16,7 +18,10 @@ import { GROUPINGS, type Grouping, type Question, summarize } from '../report/su
 import { deliveriesCsv, deliveriesDocument, type ReadLog, wordDeliveries } from '../report/word-deliveries.ts';
 import { wordReport } from '../report/word-report.ts';
 import { FLOWS, type Flow } from '../settings/setting.ts';
+import type { Settings } from '../settings/settings.ts';
 import { loadSettings } from '../source/open-source.ts';
+import type { StoreContents } from '../source/settings-store.ts';
+import { ComplaintError, wordComplaint } from '../toml/complaint.ts';
 import { action, type CommandContext, CommandFailure, openStore, UsageError, WELL } from './command-context.ts';
 import { domainArgument, findDomain } from './domains/find-domain.ts';
 
@@ -25,6 +30,7 @@ The service counts each recipient that Postfix asks it about, when it is asked: 
 again. Under enforcement = "monitor" mail passes, and WOULD REFUSE is whom enforcing would refuse; a domain without any
 setting is counted too, and PLAINTEXT is whom require_tls = "always" would refuse. Mail between two hosted domains is
 incoming of one and outgoing of the other. LAST LACKING: the last recipient in plaintext or with less than is asked for.
+--plaintext and --refused say which rows are shown; a row, and what stands above the tables, is still all of its mail.
 
 Counts are kept in the file that [report] state names; with settings in Redis there, for all hosts together; under the
 unit of systemd in /var/lib/tlswarden/report. They hold domains only, and no local parts, unless local_parts = true. There
@@ -42,10 +48,10 @@ Examples:
   $ tlswarden report --maillog /var/log/mail.log
   $ zcat -f /var/log/mail.log.1 /var/log/mail.log | tlswarden report --maillog - example.com
 
-Exit status: 0; 1 if nothing is counted, or it cannot be read; 2 wrong usage or configuration.`;
+Exit status: 0; 1 if nothing is counted, it cannot be read, a domain is neither hosted nor counted, or what --maillog names is
+no log of Postfix's; 2 wrong usage or configuration.`;
 
 const DEFAULT_ROWS = 20;
-const DEFAULT_WIDTH = 120;
 
 interface Options {
   readonly by?: Grouping;
@@ -87,27 +93,32 @@ export function addReport(program: Command): void {
         if (!(most > 0)) throw new UsageError(`"${options.number}" is no number of rows`);
         if (options.csv && context.json) throw new UsageError('say --csv or --json, not both');
         const given = names.map(domainArgument);
-        const main = await context.readMain();
         if (options.reset) {
+          const [other] = Object.keys(options).filter((option) => option !== 'reset');
+          if (other !== undefined) throw new UsageError(`say --reset or --${other}, not both`);
           if (names.length > 0) throw new UsageError('--reset is for all domains, and takes none');
-          return await reset(context, openStoreOf(main));
         }
-        const question: Question = {
+        const main = await context.readMain();
+        if (options.reset) return await reset(context, openStoreOf(main));
+        const questionOf = (domains: readonly string[]): Question => ({
           by: options.by ?? (names.length === 0 ? 'domain' : 'pair'),
           flow: options.flow,
-          domains: names.length === 0 ? [] : await hostedNames(main, given),
+          domains,
           plaintext: options.plaintext === true,
           refused: options.refused === true,
-        };
-        const form = { width: process.stdout.columns ?? DEFAULT_WIDTH, blocks: isUtf8(process.env), most };
+        });
+        const form = { width: process.stdout.columns || Number.POSITIVE_INFINITY, blocks: isUtf8(process.env), most };
         if (options.maillog === undefined) {
           const store = openStoreOf(main);
-          const summary = summarize(await readCounted(store), question);
+          const counted = await readCounted(store);
+          const summary = summarize(counted, questionOf(await namedDomains(context, main, given, counted)));
           if (context.json) context.printJson(reportDocument(summary, store.name, Date.now()));
           else if (options.csv) context.print(reportCsv(summary));
           else context.print(wordReport(summary, { ...form, now: Date.now(), hasTables: main.maps !== undefined }));
         } else {
-          const log = await readMailLog(main, options.maillog, question);
+          const settings = await loadSettings(main);
+          const question = questionOf([...new Set(given.map((name) => hostedName(settings, name)))]);
+          const log = await readMailLog(main, settings, options.maillog, question);
           if (context.json) context.printJson(deliveriesDocument(log));
           else if (options.csv) context.print(deliveriesCsv(log));
           else context.print(wordDeliveries(log, form));
@@ -117,8 +128,14 @@ export function addReport(program: Command): void {
     );
 }
 
-async function readMailLog(main: MainFile, file: string, question: Question): Promise<ReadLog> {
-  const deliveries = new Deliveries(await loadSettings(main), main.addresses.recipientDelimiter, question);
+function hostedName(settings: Settings, name: DomainName): DomainName {
+  const found = settings.find(name);
+  if (found === undefined) throw new CommandFailure(`${name} is not hosted here: it has no settings`);
+  return found.name;
+}
+
+async function readMailLog(main: MainFile, settings: Settings, file: string, question: Question): Promise<ReadLog> {
+  const deliveries = new Deliveries(settings, main.addresses.recipientDelimiter, question);
   const log = new MailLog();
   const name = file === '-' ? 'standard input' : file;
   // A byte that is no UTF-8 does not matter: it is in nobody's domain.
@@ -136,7 +153,15 @@ async function readMailLog(main: MainFile, file: string, question: Question): Pr
   } catch (error) {
     throw new CommandFailure(`${name} cannot be read: ${(error as Error).message}`);
   }
-  return { name, period: log.period, hasTls: log.hasTls, groups: deliveries.groups() };
+  if (!log.isOfPostfix) throw new CommandFailure(`${name} holds no line of Postfix's log`);
+  return {
+    name,
+    domains: question.domains,
+    period: log.period,
+    hasTls: log.hasTls,
+    groups: deliveries.groups(),
+    chosen: deliveries.chosen(),
+  };
 }
 
 async function reset(context: CommandContext, store: ReportStore): Promise<typeof WELL> {
@@ -168,10 +193,40 @@ async function readCounted(store: ReportStore): Promise<Counted> {
   );
 }
 
-/** Hosted domains by their own names. Counts outlive settings, so one that is hosted no more is asked for as it is. */
-async function hostedNames(main: MainFile, names: readonly ReturnType<typeof domainArgument>[]): Promise<string[]> {
-  const { domains } = await openStore(main).read(names);
-  return names.map((name) => findDomain(domains, name)?.name ?? name);
+/**
+ * Hosted domains by their own names. Counts outlive settings, so one that is hosted no more is asked for as it is; one that
+ * has no counts either is the command's failure, unless it may stand in settings that cannot be read just now.
+ */
+async function namedDomains(
+  context: CommandContext,
+  main: MainFile,
+  names: readonly DomainName[],
+  { rows }: Counted,
+): Promise<readonly DomainName[]> {
+  if (names.length === 0) return [];
+  const { domains, complaints } = await readSettings(main, names);
+  const found = names.map((name) => {
+    const hosted = findDomain(domains, name);
+    if (hosted !== undefined) return hosted.name;
+    if (rows.some(({ domain }) => domain === name)) return name;
+    const [complaint] = complaints;
+    if (complaint === undefined) {
+      throw new CommandFailure(`${name} is not hosted here: it has no settings, and nothing of it is counted`);
+    }
+    context.note(`the settings cannot be read: ${wordComplaint(complaint)}; ${name} is taken as it is`);
+    return name;
+  });
+  return [...new Set(found)];
+}
+
+async function readSettings(main: MainFile, names: readonly DomainName[]): Promise<StoreContents> {
+  try {
+    return await openStore(main).read(names);
+  } catch (error) {
+    if (error instanceof ComplaintError) return { domains: new Map(), complaints: error.complaints };
+    if (error instanceof RedisTrouble) return { domains: new Map(), complaints: [{ message: error.message }] };
+    throw error;
+  }
 }
 
 /** setlocale(3): the first of these that is set. */

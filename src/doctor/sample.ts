@@ -1,9 +1,9 @@
 /**
  * Which hosted domains are looked at one by one: all, or, where they are very many, so many of them spread over all. Pure.
  */
-import { runOf } from '../live/run-name.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import type { Settings } from '../settings/settings.ts';
+import { isTrialDomain } from '../settings/trial-domain.ts';
 
 /** postmap(1) looks up some hundred thousand names in a second; a database may take longer. */
 export const MOST_DOMAINS = 20_000;
@@ -20,7 +20,7 @@ export function sampleOf(settings: Settings, most: number = MOST_DOMAINS): Sampl
   let i = 0;
   for (const domain of settings.domains()) {
     // What `doctor --live` hosts for a minute is nobody's mail.
-    if (i++ % stride === 0 && runOf(domain.name) === undefined) domains.push(domain);
+    if (i++ % stride === 0 && !isTrialDomain(domain.name)) domains.push(domain);
   }
   return { domains, of: stride === 1 ? domains.length : settings.size };
 }

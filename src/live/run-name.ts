@@ -1,43 +1,18 @@
 /**
- * The names of the domains that one run of `doctor --live` hosts for a minute. A name tells which run it is, so that the next
- * one knows what a killed run has left. Pure, but for the question whether a process of this host lives.
+ * Which run of `doctor --live` this one is, and which other runs are over, so that what they have left may be taken out. It
+ * asks whether a process of this host lives, and changes nothing.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { DomainName } from '../address/domain-name.ts';
 import type { Settings } from '../settings/settings.ts';
-
-/** A run: when it began (milliseconds since the epoch), its process, and its host. */
-export interface RunName {
-  readonly began: number;
-  readonly pid: number;
-  readonly host: string;
-}
-
-/** Domains below this are nobody's (RFC 2606). */
-export const DEFAULT_BASE = 'tlswarden.invalid';
-
-/** What a run's domains are for. */
-export const ROLES = ['receipt', 'tls', 'plaintext', 'table'] as const;
-export type Role = (typeof ROLES)[number];
+import { type RunName, runOf } from '../settings/trial-domain.ts';
 
 /** Longer than any run. */
 const LONGEST_MS = 3_600_000;
 
 export function thisRun(hostname: string, pid: number, now: number): RunName {
   return { began: now, pid, host: createHash('sha256').update(hostname).digest('hex').slice(0, 8) };
-}
-
-/** `tls.doctor-mb2k3xq0-4711-0a1b2c3d.tlswarden.invalid` */
-export function domainOf(run: RunName, role: Role, base: string): string {
-  return `${role}.doctor-${run.began.toString(36)}-${run.pid}-${run.host}.${base}`;
-}
-
-/** The run that a domain is of, or undefined. */
-export function runOf(domain: string): RunName | undefined {
-  const match = /^([a-z]+)\.doctor-([0-9a-z]{6,10})-(\d+)-([0-9a-f]{8})\./u.exec(domain);
-  if (match === null || !(ROLES as readonly string[]).includes(match[1] ?? '')) return undefined;
-  return { began: Number.parseInt(match[2] ?? '', 36), pid: Number(match[3]), host: match[4] ?? '' };
 }
 
 /** Whether a run is over, `here` being one that goes on on this host. */

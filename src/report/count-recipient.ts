@@ -1,6 +1,7 @@
 /**
  * What a decision on one recipient counts as: of which hosted domains and flows, and under which counters. Once a
- * recipient, whichever hops the request asks about; a recipient that is to come separately counts when it comes. Pure.
+ * recipient, whichever hops the request asks about; a recipient that is to come separately counts when it comes. What
+ * `doctor --live` sends to domains of its own is nobody's mail, and never counts. Pure.
  */
 import type { Address } from '../address/address.ts';
 import { type Parties, requirement } from '../decision/parties.ts';
@@ -8,6 +9,7 @@ import type { ReceiptVerdict, Refusal } from '../decision/receipt.ts';
 import type { PolicyRequest } from '../decision/request.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import type { Flow } from '../settings/setting.ts';
+import { isTrialDomain } from '../settings/trial-domain.ts';
 import { deliveryPlace, EXEMPT, LAST_LACKING, PLAINTEXT, refusalPlace, sessionPlace } from './counters.ts';
 import type { Tally } from './tally.ts';
 
@@ -28,6 +30,8 @@ export function countRecipient(
 ): void {
   const { senderDomain, recipientDomain } = parties;
   if (senderDomain === undefined && recipientDomain === undefined) return;
+  if (senderDomain !== undefined && isTrialDomain(senderDomain.name)) return;
+  if (recipientDomain !== undefined && isTrialDomain(recipientDomain.name)) return;
   let session = -1;
   if (request.policyContext !== 'delivery') {
     session = sessionPlace(request.encryptionProtocol);

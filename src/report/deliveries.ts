@@ -81,17 +81,22 @@ export class Deliveries {
 
   /** Sorted: what would fail most, then what left most in plaintext, then what there is most of. */
   groups(): readonly DeliveryGroup[] {
+    return [...this.#groups.values()].sort(
+      (a, b) =>
+        FLOWS.indexOf(a.flow) - FLOWS.indexOf(b.flow) ||
+        failuresOf(b) - failuresOf(a) ||
+        plaintextOf(b) - plaintextOf(a) ||
+        b.recipients - a.recipients ||
+        (`${a.domain} ${a.remote}` < `${b.domain} ${b.remote}` ? -1 : 1),
+    );
+  }
+
+  /** Those of them that are asked for: the ones in plaintext, or that would fail. */
+  chosen(): readonly DeliveryGroup[] {
     const { plaintext, refused } = this.#question;
-    return [...this.#groups.values()]
-      .filter((group) => (!plaintext || plaintextOf(group) > 0) && (!refused || failuresOf(group) > 0))
-      .sort(
-        (a, b) =>
-          FLOWS.indexOf(a.flow) - FLOWS.indexOf(b.flow) ||
-          failuresOf(b) - failuresOf(a) ||
-          plaintextOf(b) - plaintextOf(a) ||
-          b.recipients - a.recipients ||
-          (`${a.domain} ${a.remote}` < `${b.domain} ${b.remote}` ? -1 : 1),
-      );
+    return this.groups().filter(
+      (group) => (!plaintext || plaintextOf(group) > 0) && (!refused || failuresOf(group) > 0),
+    );
   }
 
   #group(flow: Flow, domain: string, remote: string): DeliveryGroup | undefined {

@@ -27,6 +27,9 @@ const DELIVERY_LINE =
 const FROM_LINE = /\/qmgr\[\d+\]: ([0-9A-Za-z]+): from=<(.*?)>, size=/u;
 const REMOVED_LINE = /\/qmgr\[\d+\]: ([0-9A-Za-z]+): removed$/u;
 
+/** A line of any daemon of Postfix's: `postfix/smtpd[10]: `, or by another syslog_name. */
+const ANY_LINE = /\/[a-z-]+\[\d+\]: /u;
+
 /** What one process of smtp(8) is at: connections, and then the message that it delivers by them. */
 interface Client {
   queueId: string | undefined;
@@ -39,6 +42,7 @@ export class MailLog {
   #first = '';
   #last = '';
   #hasTls = false;
+  #isOfPostfix = false;
 
   /** The moments of the first and the last delivery, as they stand there. */
   get period(): readonly [string, string] {
@@ -50,8 +54,14 @@ export class MailLog {
     return this.#hasTls;
   }
 
+  /** Whether any line is Postfix's. */
+  get isOfPostfix(): boolean {
+    return this.#isOfPostfix;
+  }
+
   /** Reads the next line; gives the delivery that it tells of. */
   read(line: string): LoggedDelivery | undefined {
+    this.#isOfPostfix ||= ANY_LINE.test(line);
     if (line.includes('/qmgr[')) {
       this.#readManager(line);
       return undefined;

@@ -27,9 +27,9 @@ export interface Question {
   readonly flow: Flow | undefined;
   /** Hosted domains; empty: all. */
   readonly domains: readonly string[];
-  /** Only rows with mail in plaintext. */
+  /** Only groups with mail in plaintext; they are whole, and so are totals. */
   readonly plaintext: boolean;
-  /** Only rows of which something was refused, or would be if what is under monitor were enforced. */
+  /** Only groups of which something was refused, or would be if what is under monitor were enforced. */
   readonly refused: boolean;
 }
 
@@ -70,8 +70,6 @@ export function summarize({ since, hosts, rows }: Counted, question: Question): 
       domains.set(row.domain, (domains.get(row.domain) ?? 0) + would);
       remotes.set(row.remote, (remotes.get(row.remote) ?? 0) + would);
     }
-    if (question.plaintext && numberAt(row.numbers, PLAINTEXT) === 0) continue;
-    if (question.refused && would === 0 && refusedOf(row.numbers) === 0) continue;
     const key = [row.flow, question.by === 'remote' ? '' : row.domain, question.by === 'domain' ? '' : row.remote].join(
       '\t',
     );
@@ -93,9 +91,15 @@ export function summarize({ since, hosts, rows }: Counted, question: Question): 
         numbers,
         rows: count,
       }))
+      .filter((group) => isAskedFor(group, question))
       .sort(compare),
     wouldRefuse: { domains: mostFirst(domains), remotes: mostFirst(remotes) },
   };
+}
+
+function isAskedFor({ numbers }: Group, { plaintext, refused }: Question): boolean {
+  if (plaintext && numberAt(numbers, PLAINTEXT) === 0) return false;
+  return !refused || wouldRefuseOf(numbers) > 0 || refusedOf(numbers) > 0;
 }
 
 function compare(a: Group, b: Group): number {

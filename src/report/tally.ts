@@ -13,7 +13,7 @@ import { addNumbers, FIRST, LAST, type Numbers, noNumbers, WIDTH } from './count
 import { OTHERS, remoteKey, remoteToKeep } from './remote.ts';
 import type { Row } from './row.ts';
 
-/** Rows that there are at the most, unless told otherwise; about 400 bytes each, 700 with the longest names. */
+/** Rows that there are at the most, unless told otherwise: what they take of memory is bounded, however long the names are. */
 export const DEFAULT_MAX_ROWS = 50_000;
 /** The share of them that the remotes of one hosted domain and flow may have, and all remotes together. */
 const SHARE_OF_ONE = 1 / 10;

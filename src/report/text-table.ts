@@ -6,7 +6,7 @@ import type { Flow } from '../settings/setting.ts';
 
 /** What the terminal is like, and how much of a table is wanted. */
 export interface TextForm {
-  /** Columns of the terminal. */
+  /** Columns of the terminal; Infinity where there is none: nothing is cut then. */
   readonly width: number;
   /** Whether it shows block characters; else ASCII. */
   readonly blocks: boolean;
@@ -55,8 +55,13 @@ interface Named {
   readonly remote: string | undefined;
 }
 
+/** What rows are called; of one domain alone, which the head names, its remotes. */
+export function namesOf(rows: readonly Named[], domains: readonly string[]): readonly string[] {
+  return rows.map((row) => (domains.length === 1 && row.remote !== undefined ? row.remote : nameOf(row)));
+}
+
 /** A pair as the mail goes: from whom to whom. */
-export function nameOf({ flow, domain, remote }: Named): string {
+function nameOf({ flow, domain, remote }: Named): string {
   if (domain === undefined || remote === undefined) return domain ?? remote ?? '';
   return flow === 'incoming' ? `${remote} > ${domain}` : `${domain} > ${remote}`;
 }
@@ -113,6 +118,10 @@ export function percent(part: number, all: number): string {
 
 export const wordShare = (part: number, all: number): string =>
   part === 0 ? 'none' : `${number(part)} (${percent(part, all)})`;
+
+/** Which hosted domains it is about, if it is not about all of them. */
+export const wordDomains = (domains: readonly string[]): string =>
+  domains.length === 0 ? '' : ` of ${wordNames(domains)}`;
 
 export function wordNames(names: readonly string[]): string {
   const more = names.length - NAMES_SHOWN;

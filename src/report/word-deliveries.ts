@@ -10,7 +10,7 @@ import {
   bar,
   type Column,
   more,
-  nameOf,
+  namesOf,
   number,
   numbers,
   percent,
@@ -18,6 +18,7 @@ import {
   rare,
   type TextForm,
   table,
+  wordDomains,
   wordKey,
   wordShare,
   words,
@@ -27,20 +28,25 @@ import {
 export interface ReadLog {
   /** What to call the log. */
   readonly name: string;
+  /** The hosted domains that the question is about; empty: all. */
+  readonly domains: readonly string[];
   /** The moments of the first and the last delivery, as the log has them; '' where there is none. */
   readonly period: readonly [string, string];
   /** Whether it holds any connection over TLS. */
   readonly hasTls: boolean;
+  /** All that the question is about. */
   readonly groups: readonly DeliveryGroup[];
+  /** Those of them that are to be shown. */
+  readonly chosen: readonly DeliveryGroup[];
 }
 
 export function wordDeliveries(log: ReadLog, form: TextForm): string {
-  const { name, period, groups, hasTls } = log;
+  const { name, domains, period, groups, chosen, hasTls } = log;
   if (groups.length === 0) return `${name} tells of no delivery like that.`;
   const flows = FLOWS.filter((flow) => groups.some((group) => group.flow === flow));
   const of = (flow: Flow): readonly DeliveryGroup[] => groups.filter((group) => group.flow === flow);
   const head = [
-    `Delivered, as ${name} tells, ${period[0]} to ${period[1]}:`,
+    `Delivered, as ${name} tells${wordDomains(domains)}, ${period[0]} to ${period[1]}:`,
     ...flows.map((flow) => {
       const recipients = total(of(flow), (group) => group.recipients);
       return `  ${flow}: ${plural(recipients, 'recipient')}, ${wordShare(total(of(flow), plaintextOf), recipients)} in plaintext`;
@@ -54,13 +60,18 @@ export function wordDeliveries(log: ReadLog, form: TextForm): string {
   if (!hasTls) {
     notes.push('The log tells of no TLS at all. It can only if main.cf says smtp_tls_loglevel = 1, or more.');
   }
-  if (groups.some(({ unknown }) => unknown > 0)) {
+  if (chosen.some(({ unknown }) => unknown > 0)) {
     notes.push(
       'NOT KNOWN: over TLS, but the names in the certificate were not held against what is required, since it is not yet;\n' +
         '"tlswarden probe DOMAIN" does so.',
     );
   }
-  return [head.join('\n'), ...flows.map((flow) => wordTable(flow, of(flow), form)), notes.join('\n')].join('\n\n');
+  const tables = flows
+    .map((flow) => [flow, chosen.filter((group) => group.flow === flow)] as const)
+    .filter(([, rows]) => rows.length > 0)
+    .map(([flow, rows]) => wordTable(flow, rows, domains, form));
+  if (tables.length === 0) tables.push('No row is like that.');
+  return [head.join('\n'), ...tables, notes.join('\n')].join('\n\n');
 }
 
 const total = (groups: readonly DeliveryGroup[], value: (group: DeliveryGroup) => number): number =>
@@ -80,7 +91,7 @@ function wordFailures(groups: readonly DeliveryGroup[]): string {
   return `${wordShare(total(groups, failuresOf), required)} of ${number(required)}, ${why.join(', ')}`;
 }
 
-function wordTable(flow: Flow, groups: readonly DeliveryGroup[], form: TextForm): string {
+function wordTable(flow: Flow, groups: readonly DeliveryGroup[], domains: readonly string[], form: TextForm): string {
   const shown = groups.slice(0, form.most);
   const at =
     (place: number) =>
@@ -104,17 +115,17 @@ function wordTable(flow: Flow, groups: readonly DeliveryGroup[], form: TextForm)
     numbers('WOULD FAIL', shown, failuresOf),
     ...rare('NOT KNOWN', shown, ({ unknown }) => unknown),
   ];
-  const lines = table(`${flow.toUpperCase()}, DELIVERED`, shown.map(nameOf), columns, form);
+  const lines = table(`${flow.toUpperCase()}, DELIVERED`, namesOf(shown, domains), columns, form);
   return [...lines, ...more(groups, shown)].join('\n');
 }
 
-export function deliveriesDocument({ name, period, hasTls, groups }: ReadLog): unknown {
+export function deliveriesDocument({ name, period, hasTls, chosen }: ReadLog): unknown {
   return {
     maillog: name,
     first: period[0] || null,
     last: period[1] || null,
     hasTls,
-    rows: groups.map(({ flow, domain, remote, recipients, sessions, untrusted, required, wouldFail, unknown }) => ({
+    rows: chosen.map(({ flow, domain, remote, recipients, sessions, untrusted, required, wouldFail, unknown }) => ({
       flow,
       domain: domain ?? null,
       remote: remote ?? null,
@@ -128,14 +139,14 @@ export function deliveriesDocument({ name, period, hasTls, groups }: ReadLog): u
   };
 }
 
-export function deliveriesCsv({ groups }: ReadLog): string {
+export function deliveriesCsv({ chosen }: ReadLog): string {
   return formatCsv([
     [
       ...['flow', 'domain', 'remote', 'recipients', ...SESSIONS, 'untrusted', 'required'],
       ...DELIVERY_LACKS.map((lack) => `would_fail_${lack}`),
       'unknown',
     ],
-    ...groups.map(({ flow, domain = '', remote = '', ...group }) => [
+    ...chosen.map(({ flow, domain = '', remote = '', ...group }) => [
       ...[flow, domain, remote],
       ...[group.recipients, ...group.sessions, group.untrusted, group.required].map(String),
       ...DELIVERY_LACKS.map((lack) => String(group.wouldFail[lack])),

@@ -1,5 +1,5 @@
 /**
- * A report in words for a terminal: what enforcing would do, then tables with bars, as wide as the terminal. Pure.
+ * A report in words: what enforcing would do, then tables with bars, as wide as the terminal if there is one. Pure.
  */
 import { LEVELS, TLS_VERSIONS } from '../settings/level.ts';
 import { FLOWS, type Flow } from '../settings/setting.ts';
@@ -26,7 +26,7 @@ import {
   bar,
   type Column,
   more,
-  nameOf,
+  namesOf,
   number,
   numbers,
   percent,
@@ -35,6 +35,7 @@ import {
   type Shares,
   type TextForm,
   table,
+  wordDomains,
   wordKey,
   wordNames,
   wordShare,
@@ -50,14 +51,15 @@ export interface Wording extends TextForm {
 
 export function wordReport(summary: Summary, wording: Wording): string {
   const parts = [wordHead(summary, wording)];
-  const isFiltered = summary.question.plaintext || summary.question.refused;
+  const { domains, plaintext, refused } = summary.question;
+  const isFiltered = plaintext || refused;
   for (const flow of FLOWS) {
     const groups = summary.groups.filter((group) => group.flow === flow);
     const receipt = groups.filter((group) => mailOf(group.numbers) > 0);
     // Whoever asks who is in plaintext, or refused, asks about receipt.
     const delivery = isFiltered ? [] : groups.filter((group) => deliveriesOf(group.numbers) > 0);
-    if (receipt.length > 0) parts.push(wordReceipt(flow, receipt, wording));
-    if (delivery.length > 0) parts.push(wordDelivery(flow, delivery, wording));
+    if (receipt.length > 0) parts.push(wordReceipt(flow, receipt, domains, wording));
+    if (delivery.length > 0) parts.push(wordDelivery(flow, delivery, domains, wording));
   }
   if (summary.groups.length === 0) parts.push('No row is like that.');
   parts.push(wordNotes(summary, isFiltered, wording));
@@ -65,10 +67,10 @@ export function wordReport(summary: Summary, wording: Wording): string {
 }
 
 /** By flow: mail between two hosted domains is one of each. */
-function wordHead({ since, hosts, totals, wouldRefuse }: Summary, { now }: Wording): string {
+function wordHead({ question, since, hosts, totals, wouldRefuse }: Summary, { now }: Wording): string {
   const flows = FLOWS.filter((flow) => mailOf(totals[flow]) > 0);
   const lines = [
-    `Counted since ${wordMoment(since)}, ${wordAge(now - since)}, on ${wordNames(hosts)}:`,
+    `Counted${wordDomains(question.domains)} since ${wordMoment(since)}, ${wordAge(now - since)}, on ${wordNames(hosts)}:`,
     ...flows.map((flow) => {
       const [mail, plaintext] = [mailOf(totals[flow]), numberAt(totals[flow], PLAINTEXT)];
       return `  ${flow}: ${plural(mail, 'recipient')}, ${wordShare(plaintext, mail)} in plaintext`;
@@ -98,7 +100,7 @@ const WHY: Readonly<Record<LackKind, string>> = {
 
 const wordWhy = ([lack, count]: readonly [LackKind, number]): string => `${number(count)} ${WHY[lack]}`;
 
-function wordReceipt(flow: Flow, groups: readonly Group[], wording: Wording): string {
+function wordReceipt(flow: Flow, groups: readonly Group[], domains: readonly string[], wording: Wording): string {
   const shown = groups.slice(0, wording.most);
   const all = shown.map((group) => group.numbers);
   const at =
@@ -117,7 +119,7 @@ function wordReceipt(flow: Flow, groups: readonly Group[], wording: Wording): st
     numbers('WOULD REFUSE', all, wouldRefuseOf),
     words('LAST LACKING', all, (row) => wordLast(numberAt(row, LAST_LACKING), wording.now)),
   ];
-  const lines = table(`${flow.toUpperCase()}, RECEIPT`, shown.map(nameOf), columns, wording);
+  const lines = table(`${flow.toUpperCase()}, RECEIPT`, namesOf(shown, domains), columns, wording);
   return [...lines, ...more(groups, shown)].join('\n');
 }
 
@@ -130,7 +132,7 @@ function sharesOf(row: Numbers): Shares {
   };
 }
 
-function wordDelivery(flow: Flow, groups: readonly Group[], wording: Wording): string {
+function wordDelivery(flow: Flow, groups: readonly Group[], domains: readonly string[], wording: Wording): string {
   const rows = groups.flatMap((group) =>
     LEVELS.map((level) => ({
       group,
@@ -146,7 +148,10 @@ function wordDelivery(flow: Flow, groups: readonly Group[], wording: Wording): s
     numbers('MONITORED', shown, ({ monitored }) => monitored),
     words('LAST', shown, ({ group }) => wordLast(numberAt(group.numbers, LAST), wording.now)),
   ];
-  const names = shown.map(({ group }) => nameOf(group));
+  const names = namesOf(
+    shown.map(({ group }) => group),
+    domains,
+  );
   const lines = table(`${flow.toUpperCase()}, DELIVERY`, names, columns, wording);
   return [...lines, ...more(rows, shown)].join('\n');
 }

@@ -1,12 +1,16 @@
 // `tlswarden report` as one types it, on what a service has counted.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
+import { freePort } from '../harness/loopback.ts';
 import { waitFor } from '../harness/wait-for.ts';
 import { Workspace } from '../harness/workspace.ts';
 import { Service, tlswarden } from '../redis/host.ts';
 import { ask, reported, untilReported } from '../report/counting-service.ts';
+import { MAIN } from './program.ts';
 
 const SETTINGS = `
 [domains."trial.example"]
@@ -15,6 +19,7 @@ incoming.receipt = { require_tls = "always", enforcement = "monitor" }
 incoming.delivery = { require_tls = "always", enforcement = "monitor", level = "secure" }
 [domains."strict.example"]
 incoming.receipt = { require_tls = "always" }
+[domains."quiet.example"]
 [domains."open.example"]
 outgoing.delivery = { require_tls = "always" }
 `;
@@ -38,10 +43,26 @@ async function counted(workspace: Workspace): Promise<string> {
     { recipient: 'u@strict.example', sender: 'a@shop.example', ...plain },
     { recipient: 'u@strict.example', sender: 'a@shop.example', ...plain, client: '192.0.2.99' },
     { recipient: 'u@open.example', sender: '', ...plain },
+    { recipient: 'u@open.example' },
     { recipient: 'x@elsewhere.example', sender: 'u@open.example', protocol: 'TLSv1.2' },
   );
   await service.stop();
   return service.config;
+}
+
+/** What `tlswarden report` shows on a terminal of 120 columns. */
+async function onTerminal(config: string, ...args: readonly string[]): Promise<string> {
+  const command = `stty columns 120 && exec ${[process.execPath, MAIN, '--config', config, 'report', ...args].join(' ')}`;
+  const child = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let shown = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    shown += text;
+  });
+  await once(child, 'close');
+  assert.equal(child.exitCode, 0, shown);
+  return shown.replaceAll('\r', '');
 }
 
 describe('tlswarden report', () => {
@@ -60,17 +81,17 @@ describe('tlswarden report', () => {
     const lines = stdout.replace(/since .* on \S+:/u, 'since then, on this host:').split('\n');
     assert.deepEqual(lines, [
       'Counted since then, on this host:',
-      '  incoming: 7 recipients, 4 (57 %) in plaintext',
+      '  incoming: 8 recipients, 4 (50 %) in plaintext',
       '  outgoing: 1 recipient, none in plaintext',
       'Enforcing what is under monitor would refuse',
-      '  incoming: 3 (43 %), 2 without TLS, 1 with too old a protocol',
+      '  incoming: 3 (38 %), 2 without TLS, 1 with too old a protocol',
       '  of mail with shop.example, partner.example',
       '  by the settings of trial.example',
       '',
-      'INCOMING, RECEIPT  RECIPIENTS  TLS           PLAINTEXT         TLSv1.1  TLSv1.3  EXEMPT  REFUSED  WOULD REFUSE  LAST LACKING',
-      'trial.example               4  ██████▒▒▒···          2   50 %        1        1       0        0             3      just now',
-      'strict.example              2  ████████████          1   50 %        0        0       1        1             0      just now',
-      'open.example                1  ████████████          1  100 %        0        0       0        0             0      just now',
+      'INCOMING, RECEIPT  RECIPIENTS  TLS           PLAINTEXT        TLSv1.1  TLSv1.3  EXEMPT  REFUSED  WOULD REFUSE  LAST LACKING',
+      'trial.example               4  ██████▒▒▒···          2  50 %        1        1       0        0             3      just now',
+      'open.example                2  ██████······          1  50 %        0        1       0        0             0      just now',
+      'strict.example              2  ████████████          1  50 %        0        0       1        1             0      just now',
       '',
       'INCOMING, DELIVERY  LEVEL   REQUIRED  MONITORED      LAST',
       'trial.example       secure         0          4  just now',
@@ -93,16 +114,54 @@ describe('tlswarden report', () => {
     const text = async (...args: readonly string[]): Promise<string> =>
       (await tlswarden(config, ['report', ...args], { env: { LC_ALL: 'C' } })).stdout;
     const one = await text('alias.example', '--refused');
-    assert.match(one, /^shop\.example > trial\.example .* 2 +just now$/mu);
-    assert.match(one, /^partner\.example > trial\.example .* 1 +just now$/mu);
+    assert.match(one, /^Counted of trial\.example since /u);
+    assert.match(one, /^shop\.example {2,}.* 2 +just now$/mu);
+    assert.match(one, /^partner\.example {2,}.* 1 +just now$/mu);
     assert.doesNotMatch(one, /strict|open|DELIVERY/u);
+    const two = await text('alias.example', 'strict.example');
+    assert.match(two, /^Counted of trial\.example, strict\.example since /u);
+    assert.match(two, /^shop\.example > trial\.example .* 2 +just now$/mu);
+    assert.match(two, /^shop\.example > strict\.example .* 0 +just now$/mu);
     const remotes = await text('--by', 'remote', '--plaintext', '--flow', 'incoming');
     assert.deepEqual(
       remotes.split('\n').flatMap((line) => /^(\S+) +\d+ {2}[#+.]{12}/u.exec(line)?.[1] ?? []),
       ['shop.example', 'partner.example', '<>'],
     );
     assert.match(await text('-n', '1'), /^and 2 more; -n 3 shows all$/mu);
-    assert.match(await text('nobody.example'), /^No row is like that\.$/mu);
+    for (const args of [['quiet.example'], ['open.example', '--refused']]) {
+      assert.match(await text(...args), /^No row is like that\.$/mu);
+    }
+  });
+
+  test('--plaintext and --refused choose rows as they are shown, and change no number', async () => {
+    const read = async (...args: readonly string[]) => {
+      const { totals, rows } = JSON.parse((await tlswarden(config, ['--json', 'report', ...args])).stdout);
+      return { totals, rows: rows as { flow: string; domain: string; remote: string; recipients: number }[] };
+    };
+    const named = (rows: Awaited<ReturnType<typeof read>>['rows']): readonly string[] =>
+      rows.map(({ flow, domain, remote, recipients }) => `${flow} ${domain ?? remote} ${recipients}`);
+    for (const by of ['domain', 'remote', 'pair']) {
+      const all = await read('--by', by);
+      for (const choice of ['--plaintext', '--refused']) {
+        const { totals, rows } = await read('--by', by, choice);
+        assert.deepEqual(totals, all.totals, `${by} ${choice}`);
+        const shown = rows.map(({ flow, domain, remote }) => `${flow} ${domain} ${remote}`);
+        assert.deepEqual(
+          rows,
+          all.rows.filter(({ flow, domain, remote }) => shown.includes(`${flow} ${domain} ${remote}`)),
+          `${by} ${choice}`,
+        );
+      }
+    }
+    assert.deepEqual(named((await read('--plaintext')).rows), [
+      'incoming trial.example 4',
+      'incoming open.example 2',
+      'incoming strict.example 2',
+    ]);
+    assert.deepEqual(named((await read('--by', 'remote', '--refused')).rows), [
+      'incoming shop.example 4',
+      'incoming partner.example 3',
+    ]);
   });
 
   test('says the same as JSON and as CSV', async () => {
@@ -178,6 +237,19 @@ describe('tlswarden report', () => {
     ]);
   });
 
+  test('cuts no name where nobody looks at a terminal; on one it keeps the end of a name, and the remotes of one domain have its width', async (t) => {
+    const [sender, recipient] = ['news.a-shop-with-a-long-name.example', 'a-customer-with-a-long-name.example'];
+    const own = await Workspace.of(t);
+    await own.write('domains.d/all.toml', `[domains."${recipient}"]\n`);
+    const service = await Service.start(own, 'main', ['source = "domains.d"'], '[report]\nstate = "report"\n');
+    await ask(service, { sender: `a@${sender}`, recipient: `u@${recipient}`, protocol: '' });
+    await service.stop();
+    const { stdout } = await tlswarden(service.config, ['report', '--by', 'pair']);
+    assert.match(stdout, new RegExp(`^${sender} > ${recipient} {2}`, 'mu'));
+    assert.match(await onTerminal(service.config, '--by', 'pair'), /^news\.a\S*~\S*name\.example {2}/mu);
+    assert.match(await onTerminal(service.config, recipient), new RegExp(`^${sender} {2}`, 'mu'));
+  });
+
   test('a state file that cannot be written, or is damaged, is said in the log and stops nothing', async (t) => {
     const workspace = await Workspace.of(t);
     const service = await start(workspace, 'state = "missing/report"');
@@ -195,6 +267,30 @@ describe('tlswarden report', () => {
     await other.untilLogged('the counts for the report are damaged; they are moved aside');
     assert.equal(await readFile(workspace.path('report.damaged'), 'utf8'), 'no counts\n');
     await waitFor(async () => (await tlswarden(other.config, ['report'])).status === 0, 'a report');
+  });
+
+  test('says of a domain that is neither hosted nor counted that it is not hosted, unless the settings cannot be read', async (t) => {
+    const own = await Workspace.of(t);
+    const state = `[report]\nstate = "${workspace.path('report')}"\n`;
+    const attempt = async (file: string, ...args: readonly string[]) => {
+      const { status, stdout, stderr } = await tlswarden(file, ['report', ...args]);
+      return `${status} ${stderr}${stdout}`;
+    };
+    const fewer = await own.write('fewer.toml', state);
+    await own.write('domains.d/all.toml', '[domains."trial.example"]\n');
+    const nope = /^1 tlswarden: nope\.example is not hosted here: it has no settings, and nothing of it is counted\n$/u;
+    assert.match(await attempt(fewer, 'nope.example'), nope);
+    assert.match(await attempt(fewer, 'trial.example', 'nope.example'), nope);
+    assert.match(await attempt(fewer, 'strict.example'), /^0 Counted of strict\.example since /u);
+    const unread =
+      /^0 the settings cannot be read: .+; nope\.example is taken as it is\nCounted of nope\.example since /u;
+    await own.write('domains.d/broken.toml', '[domains');
+    assert.match(await attempt(fewer, 'trial.example'), /^0 Counted of trial\.example since /u);
+    assert.match(await attempt(fewer, 'nope.example'), unread);
+    for (const source of ['missing.d', `redis://127.0.0.1:${await freePort()}`]) {
+      const away = await own.write('away.toml', `[settings]\nsource = "${source}"\n${state}`);
+      assert.match(await attempt(away, 'nope.example'), unread, source);
+    }
   });
 
   test('says what keeps it from reporting', async () => {
@@ -215,6 +311,9 @@ describe('tlswarden report', () => {
       ['', '-n 0', /^2 .*"0" is no number of rows/u],
       ['', '--by sender', /^2 .*Allowed choices are domain, remote, pair/u],
       ['', '--reset a.example', /^2 .*--reset is for all domains/u],
+      ['', '--reset --maillog mail.log', /^2 .*say --reset or --maillog, not both/u],
+      ['', '--reset -n 5', /^2 .*say --reset or --number, not both/u],
+      ['', '--reset --plaintext', /^2 .*say --reset or --plaintext, not both/u],
       ['', 'a..b', /^2 .*"a\.\.b" is no valid domain name/u],
     ];
     await Promise.all(

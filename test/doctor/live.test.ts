@@ -33,6 +33,7 @@ describe('doctor on a running Postfix', () => {
         'a.example': `[domains."a.example"]\nnexthop = "${inside.nexthop}"\nincoming.receipt.require_tls = "always"\nincoming.delivery.require_tls = "always"`,
       },
       parameters: { mynetworks: '127.0.0.0/8' },
+      main: '[report]\nstate = "report"',
     });
     await gateway.watchMaps();
   });
@@ -69,6 +70,14 @@ describe('doctor on a running Postfix', () => {
     assert.deepEqual(await gateway.postfix.queue(), []);
   }
 
+  /** The hosted domains that the report has rows of, once a service that ends has kept all that it counted. */
+  async function countedDomains(): Promise<readonly string[]> {
+    await gateway.kill('SIGTERM');
+    const { rows } = JSON.parse(await gateway.run('--json', 'report'));
+    await gateway.serve();
+    return rows.map(({ domain }: { domain: string }) => domain);
+  }
+
   test('finds nothing where all is well, and shows by messages of its own that the settings hold', async () => {
     const told = await doctor('--live');
     assert.deepEqual(told.findings, []);
@@ -83,6 +92,8 @@ describe('doctor on a running Postfix', () => {
     });
     assert.equal(told.status, 0);
     await leavesNothing();
+    // Which doctor has asked the service about.
+    assert.deepEqual(await countedDomains(), ['a.example']);
   });
 
   test('notices a service that is not there, and one that goes by another main file', async () => {

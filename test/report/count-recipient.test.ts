@@ -21,6 +21,11 @@ const settings: RawSettings = {
       incoming: { receipt: { require_tls: 'always' }, delivery: { require_tls: 'always' } },
     },
     'open.example': { nexthop: '[mx.open.example]:25' },
+    'receipt.doctor-mb2k3xq0-4711-0a1b2c3d.tlswarden.invalid': {
+      incoming: { receipt: { require_tls: 'specific', senders: ['<>'] } },
+    },
+    'tls.doctor-mb2k3xq0-4711-0a1b2c3d.lab.example': { outgoing: { receipt: monitor } },
+    'tls.doctor-who.example': { incoming: { receipt: monitor } },
     'sender.example': { outgoing: { receipt: monitor, delivery: { require_tls: 'always', level: 'verify' } } },
   },
 };
@@ -105,6 +110,27 @@ test('an exempt client counts as such where it is in plaintext or lacks what is 
       'strict.example incoming partner.example exempt=1 enforced-encrypt=1',
       'trial.example incoming partner.example exempt=1 monitored-secure=1',
     ],
+  );
+});
+
+test("mail to and from the domains of a doctor --live is nobody's and is not counted, wherever they are; strangers have no such domains", () => {
+  const trial = 'receipt.doctor-mb2k3xq0-4711-0a1b2c3d.tlswarden.invalid';
+  assert.deepEqual(
+    counted(
+      { sender: '', recipient: `u@${trial}` },
+      { sender: '', recipient: `u@${trial}`, protocol: 'TLSv1.3' },
+      { sender: 'a@sender.example', recipient: `u@${trial}` },
+      { sender: 'u@tls.doctor-mb2k3xq0-4711-0a1b2c3d.lab.example', recipient: 'u@open.example' },
+    ),
+    [],
+  );
+  const other = 'receipt.doctor-mb2k3xq0-4712-0a1b2c3d.tlswarden.invalid';
+  assert.deepEqual(
+    counted(
+      { sender: `u@${other}`, recipient: 'u@open.example' },
+      { ...from, recipient: 'u@tls.doctor-who.example', protocol: 'TLSv1.3' },
+    ),
+    [`open.example incoming ${other} plaintext=1`, 'tls.doctor-who.example incoming partner.example TLSv1.3=1'],
   );
 });
 

@@ -155,6 +155,15 @@ test('report --maillog tells of deliveries by domain, from a file or from standa
     '"tlswarden probe DOMAIN" does so.',
     '',
   ]);
+  const chosen = await tlswarden(config, ['report', '--maillog', path, '--plaintext'], { env: { LC_ALL: 'C' } });
+  assert.deepEqual(chosen.stdout.split('\n').slice(0, 10), [
+    ...text.stdout.split('\n').slice(0, 9),
+    'TLS: # plaintext  + older than TLSv1.2  . TLSv1.2 or newer',
+  ]);
+  assert.doesNotMatch(chosen.stdout, /OUTGOING/u);
+  const one = await tlswarden(config, ['report', '--maillog', path, '--plaintext', 'here.example']);
+  assert.match(one.stdout, /^Delivered, as \S+ tells of here\.example, Mar /u);
+  assert.match(one.stdout, /outgoing: 1 recipient, none in plaintext\n(?:.*\n)+\nNo row is like that\.\n/u);
   const csv = await tlswarden(config, ['report', '--maillog', '-', '--csv', '--refused', 'a.example'], {
     input: lines,
   });
@@ -167,6 +176,22 @@ test('report --maillog tells of deliveries by domain, from a file or from standa
   assert.equal(none.status, 1);
   assert.match(none.stderr, /nothing cannot be read: ENOENT/u);
   assert.equal((await tlswarden(config, ['report', '--maillog', workspace.directory])).status, 1);
+  const nope = await tlswarden(config, ['report', '--maillog', path, 'nope.example']);
+  assert.deepEqual(
+    [nope.status, nope.stdout, nope.stderr],
+    [1, '', 'tlswarden: nope.example is not hosted here: it has no settings\n'],
+  );
+  for (const input of ['', 'Mar  1 09:12:33 mx1 CRON[7]: (root) CMD (test -x /usr/sbin/anacron)\n']) {
+    const other = await tlswarden(config, ['report', '--maillog', '-'], { input });
+    assert.deepEqual(
+      [other.status, other.stdout, other.stderr],
+      [1, '', "tlswarden: standard input holds no line of Postfix's log\n"],
+    );
+  }
+  const idle = await tlswarden(config, ['report', '--maillog', '-'], {
+    input: `${at} postfix/submission/smtpd[9]: connect from x[192.0.2.9]\n`,
+  });
+  assert.deepEqual([idle.status, idle.stdout], [0, 'standard input tells of no delivery like that.\n']);
   const silent = await tlswarden(config, ['report', '--maillog', '-'], { input: to(7, '4AA', 'u@a.example', A) });
   assert.match(silent.stdout, /The log tells of no TLS at all\. It can only if main\.cf says smtp_tls_loglevel = 1/u);
 });

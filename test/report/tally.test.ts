@@ -11,7 +11,7 @@ import { remoteKey, remoteToKeep } from '../../src/report/remote.ts';
 import { DEFAULT_MAX_ROWS, Tally } from '../../src/report/tally.ts';
 import { linesOf, rowOf } from './rows.ts';
 
-/** What src/report/tally.ts states. */
+/** What README.md states. */
 const STATED_BYTES_EACH = 700;
 
 const hosted = 'example.com' as DomainName;
