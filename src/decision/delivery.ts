@@ -5,10 +5,11 @@
  */
 import { type DomainName, firstParentDot } from '../address/domain-name.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
+import { type Strength, weakerStrength } from '../settings/level.ts';
 import type { NextHop } from '../settings/next-hop.ts';
 import { tableHolds } from '../settings/people.ts';
 import type { DeliverySetting } from '../settings/setting.ts';
-import { DEFAULT_TERMS, type NextHopTerms, type Settings } from '../settings/settings.ts';
+import { DEFAULT_TERMS, type Settings } from '../settings/settings.ts';
 import { type Parties, requirement } from './parties.ts';
 import {
   type DeliveryTerms,
@@ -30,13 +31,23 @@ export interface Route {
 /** Which domains' static requirements Postfix's tables hold as the settings in force have them. */
 export interface TablesInForce {
   holds(domain: HostedDomain): boolean;
+  /** Tables of other settings than those in force, which some part of Postfix may still be using; as far as they are known. */
+  readonly stillUsed: readonly OtherTables[];
+}
+
+/** What tables of other settings say. */
+export interface OtherTables {
+  /** What they ask at the next hop of this name at least; by MX that is the recipient's domain. */
+  termsAt(key: string): Strength;
+  /** Whether they know this domain or alias. */
+  hosts(name: DomainName): boolean;
 }
 
 /** No maps directory, or nothing known of it: every requirement is answered by FILTER. */
-export const NO_TABLES: TablesInForce = { holds: () => false };
+export const NO_TABLES: TablesInForce = { holds: () => false, stillUsed: [] };
 
 /** As if the tables held all that they can. */
-const ALL_TABLES: TablesInForce = { holds: () => true };
+const ALL_TABLES: TablesInForce = { holds: () => true, stillUsed: [] };
 
 /** What a whole message is told: nothing, or one FILTER. */
 export type Lane = Route | undefined;
@@ -51,13 +62,19 @@ export function nextHopOf(settings: Settings, parties: Parties): NextHop {
 }
 
 /**
- * What the next hop of this recipient is asked for anyway, by its entry in tls_policy_required: counted on only while the
- * tables in force hold the recipient's domain; until then the transport's name says it all. For a recipient not hosted
- * here it is not counted on, so that sender_transport, which says the same, depends on the sender's domain alone.
+ * What the next hop of this recipient is asked for anyway, by whichever tables Postfix may be using. More than a transport asks by
+ * itself is counted on only while they hold the recipient's domain; until then the transport's name says it all. So it is
+ * for a recipient not hosted here: sender_transport, which says the same, depends on the sender's domain alone.
  */
-function termsAtNextHop(settings: Settings, { recipientDomain }: Parties, tables: TablesInForce): NextHopTerms {
-  if (recipientDomain === undefined || !tables.holds(recipientDomain)) return DEFAULT_TERMS;
-  return settings.nextHopTerms(recipientDomain.nexthop, recipientDomain);
+function termsAtNextHop(settings: Settings, parties: Parties, tables: TablesInForce): Strength {
+  const { recipientDomain } = parties;
+  // By MX smtp(8) looks for the recipient's domain; all names of a hosted one ask the same.
+  const key = nextHopOf(settings, parties) || (recipientDomain?.name ?? parties.recipient.domain);
+  const now = settings.termsAt(key);
+  let sure: Strength =
+    recipientDomain !== undefined && tables.holds(recipientDomain) ? now : weakerStrength(DEFAULT_TERMS, now);
+  for (const other of tables.stillUsed) sure = weakerStrength(sure, other.termsAt(key));
+  return sure;
 }
 
 /** The requirement of this flow on delivery, if it is to be enforced. */
@@ -87,7 +104,14 @@ export function staticRoute(
     const atNextHop = settings.nextHopTerms(domain.nexthop, domain);
     return makeRoute(transportFor(setting, atNextHop), domain.nexthop);
   }
-  return makeRoute(transportFor(setting, DEFAULT_TERMS), settings.relayhost);
+  return makeRoute(transportFor(setting, atRelayhost(settings)), settings.relayhost);
+}
+
+/** What sender_transport counts on at relayhost: no more than the defaults, and less where the domains behind it ask for less. */
+function atRelayhost(settings: Settings): Strength {
+  return settings.relayhost === ''
+    ? DEFAULT_TERMS
+    : weakerStrength(DEFAULT_TERMS, settings.termsAt(settings.relayhost));
 }
 
 /** Where the tables in force see to it by themselves: by whose setting. */
@@ -109,8 +133,18 @@ function givenByTables(settings: Settings, parties: Parties, tables: TablesInFor
   if (domain === undefined || setting === undefined) return undefined;
   const own = incoming ? parties.recipient : parties.sender;
   if (!tableHolds(setting.tableIndex, own) || !tables.holds(domain)) return undefined;
-  if (!incoming && (parties.senderIsRouted || isBelowHosted(settings, parties.recipient.domain))) return undefined;
+  if (!incoming && isRoutedOtherwise(settings, parties, tables)) return undefined;
   return { domain, flow, setting };
+}
+
+/** Whether sender_transport, which has the sender's domain, is not asked for this recipient, or says less than it is to. */
+function isRoutedOtherwise(settings: Settings, parties: Parties, tables: TablesInForce): boolean {
+  const { domain } = parties.recipient;
+  if (parties.senderIsRouted || isBelowHosted(settings, domain)) return true;
+  // They have the recipient in transport_maps.
+  if (tables.stillUsed.some((other) => other.hosts(domain))) return true;
+  const counted = atRelayhost(settings);
+  return weakerStrength(counted, termsAtNextHop(settings, parties, tables)) !== counted;
 }
 
 /**

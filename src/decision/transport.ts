@@ -8,18 +8,16 @@ import {
   DEFAULT_VERSION,
   type Level,
   levelSatisfies,
+  type Strength,
   strongerGrade,
   strongerLevel,
   strongerVersion,
   type TlsVersion,
 } from '../settings/level.ts';
-import type { NextHopTerms } from '../settings/settings.ts';
 
 /** What a delivery is asked for, all requirements of one sender and recipient together. */
-export interface DeliveryTerms {
+export interface DeliveryTerms extends Strength {
   readonly level: Level;
-  readonly minProtocol: TlsVersion;
-  readonly ciphers: CipherGrade;
   readonly onFailure: 'defer' | 'bounce';
 }
 
@@ -45,7 +43,7 @@ export function mergeTerms(a: DeliveryTerms, b: DeliveryTerms): DeliveryTerms {
 }
 
 /** The transport for these terms at a next hop that is asked for `atNextHop` anyway. */
-export function transportFor(terms: DeliveryTerms, atNextHop: NextHopTerms): Transport {
+export function transportFor(terms: DeliveryTerms, atNextHop: Strength): Transport {
   const { minProtocol, ciphers } = atNextHop;
   return {
     level: terms.level,
@@ -75,7 +73,7 @@ export function transportName(transport: Transport): string {
 }
 
 /** Whether whatever this transport delivers at a next hop satisfies the terms there. */
-export function transportSatisfies(transport: Transport, terms: DeliveryTerms, atNextHop: NextHopTerms): boolean {
+export function transportSatisfies(transport: Transport, terms: DeliveryTerms, atNextHop: Strength): boolean {
   const version = strongerVersion(transport.minProtocol ?? DEFAULT_VERSION, atNextHop.minProtocol);
   const given = transport.minProtocol === undefined ? atNextHop.minProtocol : version;
   const grade = strongerGrade(transport.ciphers ?? DEFAULT_GRADE, atNextHop.ciphers);

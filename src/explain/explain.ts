@@ -91,7 +91,7 @@ export async function explain(question: Question): Promise<Explanation> {
   const { main, settings, sender, recipient } = question;
   const delimiters = main.addresses.recipientDelimiter;
   const parties = findParties(settings, sender, recipient, delimiters);
-  const tables: TablesInForce = { holds: () => question.tables === 'current' };
+  const tables: TablesInForce = { holds: () => question.tables === 'current', stillUsed: [] };
   const text = new SettingText(main);
   const isExempt = compileExemptClients(main.receipt.exemptClients);
   const wanted = wantedRoute(settings, parties, tables);

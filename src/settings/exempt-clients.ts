@@ -23,7 +23,7 @@ export function compileExemptClients(blocks: readonly string[]): (clientAddress:
   // Every plaintext session is looked up. BlockList makes an object of each address, which costs ten times as much.
   const ipv4: Block[] = [];
   const ipv6 = new BlockList();
-  let reachesIpv4 = false;
+  const mapped = new BlockList();
   for (const block of blocks) {
     const [address = '', bits] = block.split('/');
     const network = parseIpv4(address);
@@ -33,27 +33,26 @@ export function compileExemptClients(blocks: readonly string[]): (clientAddress:
     } else {
       const prefix = Number(bits ?? 128);
       ipv6.addSubnet(address, prefix, 'ipv6');
-      reachesIpv4 ||= overlaps(address, prefix, MAPPED, MAPPED_BITS);
+      // A block that has more besides means addresses of IPv6: `::/0` is not everybody.
+      if (prefix >= MAPPED_BITS && isMapped(address)) mapped.addSubnet(address, prefix, 'ipv6');
     }
   }
-  const hasIpv6 = ipv6.rules.length > 0;
+  const [hasIpv6, hasMapped] = [ipv6, mapped].map(({ rules }) => rules.length > 0);
   return (clientAddress) => {
     // Postfix writes IPv4 addresses that came in by IPv6 as IPv4; other clients of the protocol may not.
-    const isMapped = codeAt(clientAddress, 0) === COLON && /^::ffff:\d+\.\d+\.\d+\.\d+$/iu.test(clientAddress);
-    const address = isMapped ? clientAddress.slice('::ffff:'.length) : clientAddress;
+    const isWrittenMapped = codeAt(clientAddress, 0) === COLON && /^::ffff:\d+\.\d+\.\d+\.\d+$/iu.test(clientAddress);
+    const address = isWrittenMapped ? clientAddress.slice('::ffff:'.length) : clientAddress;
     const number = parseIpv4(address);
-    if (number === undefined) return hasIpv6 && isIP(address) === 6 && ipv6.check(address, 'ipv6');
+    if (number === undefined) return hasIpv6 === true && isIP(address) === 6 && ipv6.check(address, 'ipv6');
     for (const { network, mask } of ipv4) if ((number & mask) === network) return true;
-    return reachesIpv4 && ipv6.check(address, 'ipv4');
+    return hasMapped === true && mapped.check(address, 'ipv4');
   };
 }
 
-/** Whether two blocks of IPv6 have an address in common. */
-function overlaps(one: string, oneBits: number, other: string, otherBits: number): boolean {
-  const [wide, bits, narrow] = oneBits <= otherBits ? [one, oneBits, other] : [other, otherBits, one];
+function isMapped(address: string): boolean {
   const list = new BlockList();
-  list.addSubnet(wide, bits, 'ipv6');
-  return list.check(narrow, 'ipv6');
+  list.addSubnet(MAPPED, MAPPED_BITS, 'ipv6');
+  return list.check(address, 'ipv6');
 }
 
 /** An IPv4 address as a number of 32 bits; undefined if it is none. */

@@ -32,6 +32,29 @@ export const strongerLevel = (a: Level, b: Level): Level => stronger(LEVELS, a, 
 export const strongerVersion = (a: TlsVersion, b: TlsVersion): TlsVersion => stronger(TLS_VERSIONS, a, b);
 export const strongerGrade = (a: CipherGrade, b: CipherGrade): CipherGrade => stronger(CIPHER_GRADES, a, b);
 
+/** How strong a session has to be, whoever answers. */
+export interface Strength {
+  readonly minProtocol: TlsVersion;
+  readonly ciphers: CipherGrade;
+}
+
+/** What either of the two asks for at least: one of the two objects, where that says it all. */
+export function weakerStrength(a: Strength, b: Strength): Strength {
+  if (a === b) return a;
+  const [isWeaker, isStronger] = [strengthSatisfies(b, a), strengthSatisfies(a, b)];
+  if (isWeaker) return a;
+  if (isStronger) return b;
+  const minProtocol = strongerVersion(a.minProtocol, b.minProtocol) === a.minProtocol ? b.minProtocol : a.minProtocol;
+  const ciphers = strongerGrade(a.ciphers, b.ciphers) === a.ciphers ? b.ciphers : a.ciphers;
+  return { minProtocol, ciphers };
+}
+
+function strengthSatisfies(a: Strength, b: Strength): boolean {
+  return (
+    strongerVersion(a.minProtocol, b.minProtocol) === a.minProtocol && strongerGrade(a.ciphers, b.ciphers) === a.ciphers
+  );
+}
+
 /** Whether `a` is at least as strong as `b`. */
 export const levelSatisfies = (a: Level, b: Level): boolean => strongerLevel(a, b) === a;
 

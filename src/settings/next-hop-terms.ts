@@ -3,21 +3,12 @@
  * share one share these (contract section 7). Pure; which domains share a next hop settings-owner.ts knows.
  */
 import type { HostedDomain } from './hosted-domain.ts';
-import {
-  type CipherGrade,
-  DEFAULT_GRADE,
-  DEFAULT_VERSION,
-  strongerGrade,
-  strongerVersion,
-  type TlsVersion,
-} from './level.ts';
+import { DEFAULT_GRADE, DEFAULT_VERSION, type Strength, strongerGrade, strongerVersion } from './level.ts';
 import type { NextHop } from './next-hop.ts';
 import type { DeliverySetting } from './setting.ts';
 
 /** What one next hop is asked for besides a level. */
-export interface NextHopTerms {
-  readonly minProtocol: TlsVersion;
-  readonly ciphers: CipherGrade;
+export interface NextHopTerms extends Strength {
   readonly certificateNames: readonly string[];
   readonly fingerprints: readonly string[];
 }

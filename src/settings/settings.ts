@@ -86,7 +86,11 @@ export class Settings implements SettingsTotals {
   /** What is asked at this next hop; `domain` counts where the next hop is by MX, and the key so the domain itself. */
   nextHopTerms(nexthop: NextHop, domain: HostedDomain | undefined): NextHopTerms {
     const key = nexthop === '' ? domain?.name : nexthop;
-    if (key === undefined) return DEFAULT_TERMS;
+    return key === undefined ? DEFAULT_TERMS : this.termsAt(key);
+  }
+
+  /** What is asked at the next hop of this name; by MX that is the recipient's domain. */
+  termsAt(key: string): NextHopTerms {
     const { terms } = this.#data;
     if (this.#next === undefined) return terms.get(key) ?? DEFAULT_TERMS;
     const before = this.#whatWasBefore();

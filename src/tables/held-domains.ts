@@ -4,7 +4,9 @@
  * may be using: a domain is held if all of them hold it. What is not known holds nothing.
  */
 import type { DomainName } from '../address/domain-name.ts';
+import type { OtherTables } from '../decision/delivery.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
+import { type Strength, weakerStrength } from '../settings/level.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { Stamp } from './stamp.ts';
 
@@ -28,8 +30,6 @@ export interface Observation {
 
 /** What a set of tables holds, by domain; 0: nothing of it. */
 interface Digests {
-  /** What they were written from, if that is known. */
-  readonly settings?: Settings;
   of(name: DomainName): number;
   all(): Iterable<readonly [DomainName, number]>;
 }
@@ -42,6 +42,10 @@ interface TableSet {
   stamp: Stamp | undefined;
   /** What it holds; undefined: not known. */
   digests: Digests | undefined;
+  /** What it was written from; undefined: not known. */
+  settings: Settings | undefined;
+  /** Instead of `settings`, once compared with a set that came after it: what it asks less, and whom it knows besides. */
+  left: OtherTables | undefined;
   /** Instead of `digests`, once compared with a set that came after it: where the two differ. */
   changed: ReadonlySet<DomainName> | undefined;
   relayhost: string | undefined;
@@ -59,6 +63,8 @@ export class HeldDomains {
   /** Oldest first; the last is the one in force. */
   #sets: readonly TableSet[] = [];
   #comparison: Comparison | undefined;
+  /** Sets of other settings than those in force that may still be in use, as far as they are known. */
+  stillUsed: readonly OtherTables[] = [];
 
   constructor(settings: Settings, settleMs: number = SETTLE_MS) {
     this.#settings = settings;
@@ -71,6 +77,7 @@ export class HeldDomains {
     this.#recent = [this.#settings, ...this.#recent].slice(0, RECENT);
     this.#settings = settings;
     this.#resolve();
+    this.#noteStillUsed();
   }
 
   /** What was seen in the directory. `now`: milliseconds since the epoch. */
@@ -85,11 +92,15 @@ export class HeldDomains {
     }
     const proof = generation !== undefined && stamp?.generation === generation ? stamp : undefined;
     newest.stamp = proof;
-    if (proof === undefined) return;
+    if (proof === undefined) {
+      this.#noteStillUsed();
+      return;
+    }
     // The same content written again, or a stamp that was dated back, is no new set.
     newest.since = Math.min(newest.since, stampedAt, now);
     newest.relayhost = proof.relayhost;
     this.#resolve();
+    this.#noteStillUsed();
     this.#forget(now);
   }
 
@@ -106,7 +117,7 @@ export class HeldDomains {
       if (after !== undefined && this.#isPast(after, now)) return true;
       if (set.changed !== undefined) {
         if (set.changed.has(name)) return false;
-      } else if (set.digests?.settings !== this.#settings) {
+      } else if (set.settings !== this.#settings) {
         if (set.digests?.of(name) !== tableDigest || set.relayhost !== this.#settings.relayhost) return false;
       }
       after = set;
@@ -160,7 +171,10 @@ export class HeldDomains {
     // Where relayhost changed, domains by MX moved from one table to another.
     if (before.relayhost !== newest.relayhost) before.changed = undefined;
     before.digests = undefined;
+    before.left = this.#comparison.left;
+    before.settings = undefined;
     this.#comparison = undefined;
+    this.#noteStillUsed();
     return true;
   }
 
@@ -171,17 +185,28 @@ export class HeldDomains {
     if (newest === undefined || stamp === undefined) return;
     if (stamp.settings === this.#settings.tableDigest) {
       newest.digests = digestsOf(this.#settings);
+      newest.settings = this.#settings;
       this.#recent = [];
     } else if (newest.digests === undefined) {
       const written = this.#recent.find(({ tableDigest }) => tableDigest === stamp.settings);
       if (written !== undefined) newest.digests = digestsOf(written);
+      newest.settings = written;
     }
+  }
+
+  #noteStillUsed(): void {
+    this.stillUsed = this.#sets.flatMap(({ settings, left }) => {
+      if (left !== undefined) return [left];
+      return settings === undefined || settings === this.#settings ? [] : [tablesOf(settings)];
+    });
   }
 
   /** Drops sets that no part of Postfix uses any more. */
   #forget(now: number): void {
     const first = this.#sets.findLastIndex((set, i) => i === 0 || this.#isPast(set, now));
-    if (first > 0) this.#sets = this.#sets.slice(first);
+    if (first === 0) return;
+    this.#sets = this.#sets.slice(first);
+    this.#noteStillUsed();
   }
 
   /** Whether what came before this set is out of use. */
@@ -195,6 +220,8 @@ function unknownSet(generation: string | undefined): TableSet {
     generation,
     stamp: undefined,
     digests: undefined,
+    settings: undefined,
+    left: undefined,
     changed: undefined,
     relayhost: undefined,
     since: Number.POSITIVE_INFINITY,
@@ -203,7 +230,6 @@ function unknownSet(generation: string | undefined): TableSet {
 
 function digestsOf(settings: Settings): Digests {
   return {
-    settings,
     of(name) {
       const domain = settings.find(name);
       return domain?.name === name ? domain.tableDigest : 0;
@@ -213,6 +239,13 @@ function digestsOf(settings: Settings): Digests {
     },
   };
 }
+
+function tablesOf(settings: Settings): OtherTables {
+  return { termsAt: (key) => settings.termsAt(key), hosts: (name) => settings.find(name) !== undefined };
+}
+
+/** Nothing is weaker: what stands for "no less than another one asks". */
+const STRONGEST: Strength = { minProtocol: 'TLSv1.3', ciphers: 'high' };
 
 /** Domains looked at between two looks at the time. */
 const STRIDE = 256;
@@ -224,24 +257,51 @@ class Comparison {
   readonly changed = new Set<DomainName>();
   readonly #old: Digests;
   readonly #rest: Iterator<readonly [DomainName, number]>;
+  readonly #oldDomains: Iterator<HostedDomain> | undefined;
+  readonly #weaker = new Map<string, Strength>();
+  readonly #gone = new Set<DomainName>();
 
   constructor(before: TableSet, newest: TableSet, old: Digests, current: Digests) {
     this.before = before;
     this.newest = newest;
     this.#old = old;
     this.#rest = current.all()[Symbol.iterator]();
+    this.#oldDomains = before.settings?.domains();
+  }
+
+  /** What the set before asks less than the newest one, and whom it knows besides; undefined: not known. */
+  get left(): OtherTables | undefined {
+    if (this.#oldDomains === undefined) return undefined;
+    return { termsAt: (key) => this.#weaker.get(key) ?? STRONGEST, hosts: (name) => this.#gone.has(name) };
   }
 
   /** Whether it came to its end. */
   goOn(isOver: () => boolean): boolean {
     do {
-      for (let i = 0; i < STRIDE; i++) {
-        const next = this.#rest.next();
-        if (next.done === true) return true;
-        const [name, digest] = next.value;
-        if (this.#old.of(name) !== digest) this.changed.add(name);
-      }
+      for (let i = 0; i < STRIDE; i++) if (!this.#compareNext()) return true;
     } while (!isOver());
     return false;
+  }
+
+  #compareNext(): boolean {
+    const next = this.#rest.next();
+    if (next.done !== true) {
+      const [name, digest] = next.value;
+      if (this.#old.of(name) !== digest) this.changed.add(name);
+      return true;
+    }
+    const old = this.#oldDomains?.next();
+    if (old === undefined || old.done === true) return false;
+    this.#compareOld(old.value);
+    return true;
+  }
+
+  #compareOld({ name, aliases, nexthop }: HostedDomain): void {
+    const [before, newest] = [this.before.settings, this.newest.settings];
+    if (before === undefined || newest === undefined) return;
+    const key = nexthop === '' ? name : nexthop;
+    const [asked, now] = [before.termsAt(key), newest.termsAt(key)];
+    if (weakerStrength(now, asked) !== now) this.#weaker.set(key, asked);
+    for (const one of [name, ...aliases]) if (newest.find(one) === undefined) this.#gone.add(one);
   }
 }

@@ -5,7 +5,7 @@
 import { createReadStream, type FSWatcher, watch } from 'node:fs';
 import { open } from 'node:fs/promises';
 import type { DomainName } from '../address/domain-name.ts';
-import type { TablesInForce } from '../decision/delivery.ts';
+import type { OtherTables, TablesInForce } from '../decision/delivery.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import type { Settings } from '../settings/settings.ts';
 import { Slice } from '../slice/slice.ts';
@@ -74,6 +74,10 @@ export class DeployedTables implements TablesInForce {
 
   holds(domain: HostedDomain): boolean {
     return this.#held.holds(domain, this.#now());
+  }
+
+  get stillUsed(): readonly OtherTables[] {
+    return this.#held.stillUsed;
   }
 
   /** Looks at every domain if need be, a little at a time. */

@@ -3,7 +3,7 @@
  * counts is which combinations of terms occur, and there are few of them however many domains there are.
  */
 import { type DeliveryTerms, mergeTerms, type Transport, transportFor, transportName } from '../decision/transport.ts';
-import { CIPHER_GRADES, LEVELS, type Level, TLS_VERSIONS } from '../settings/level.ts';
+import { CIPHER_GRADES, LEVELS, type Level, strongerVersion, TLS_VERSIONS, weakerStrength } from '../settings/level.ts';
 import type { DeliverySetting } from '../settings/setting.ts';
 import { DEFAULT_TERMS, type NextHopTerms, type Settings } from '../settings/settings.ts';
 
@@ -23,6 +23,12 @@ export function transportsInUse(settings: Settings): readonly Transport[] {
     }
   }
   for (const terms of outgoing) for (const atNextHop of nextHops) add(terms, atNextHop);
+  // Of a next hop that is asked for less than by default the tables may still say so when a domain there asks for more.
+  for (const { terms } of incoming) {
+    const more = { ...terms, minProtocol: strongerVersion(terms.minProtocol, DEFAULT_TERMS.minProtocol) };
+    for (const atNextHop of nextHops)
+      if (weakerStrength(DEFAULT_TERMS, atNextHop) !== DEFAULT_TERMS) add(more, atNextHop);
+  }
   return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, transport]) => transport);
 }
 

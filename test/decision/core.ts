@@ -3,6 +3,7 @@
 
 import type { DomainName } from '../../src/address/domain-name.ts';
 import { type Decision, decide } from '../../src/decision/decide.ts';
+import type { TablesInForce } from '../../src/decision/delivery.ts';
 import { Lanes } from '../../src/decision/lanes.ts';
 import type { PolicyRequest } from '../../src/decision/request.ts';
 import { parseMainFile } from '../../src/main-file/main-file.ts';
@@ -73,6 +74,7 @@ export class Core {
   #generation = 1;
   #lanes: Lanes;
   #tablesHold: TablesHold;
+  #stillUsed: TablesInForce['stillUsed'] = [];
   readonly #tally: Tally | undefined;
   /** Milliseconds since the epoch; a test lets time pass. */
   now: number;
@@ -93,9 +95,13 @@ export class Core {
     this.#generation += 1;
   }
 
-  /** Says which domains' settings the tables hold from now on. */
-  deploy(tablesHold: TablesHold): void {
+  /** Says which domains' settings the tables hold from now on; some of Postfix may still use those of other settings. */
+  deploy(tablesHold: TablesHold, stillUsed?: RawSettings): void {
     this.#tablesHold = tablesHold;
+    this.#stillUsed = [];
+    if (stillUsed === undefined) return;
+    const { settings } = compile(stillUsed);
+    this.#stillUsed = [{ termsAt: (key) => settings.termsAt(key), hosts: (name) => settings.find(name) !== undefined }];
   }
 
   /** A service that was started just now, and remembers nothing. */
@@ -132,7 +138,7 @@ export class Core {
         settings,
         generation: this.#generation,
         delimiters,
-        tables: { holds: (domain) => holds(domain.name) },
+        tables: { holds: (domain) => holds(domain.name), stillUsed: this.#stillUsed },
         lanes: this.#lanes,
         isExempt: asked.exempt === true ? (): boolean => true : nobodyExempt,
         ...(this.#tally === undefined ? {} : { tally: this.#tally }),

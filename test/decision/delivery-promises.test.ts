@@ -2,6 +2,10 @@
 
 import { equal, match, notEqual } from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { DomainName } from '../../src/address/domain-name.ts';
+import { staticRoute } from '../../src/decision/delivery.ts';
+import { transportName } from '../../src/decision/transport.ts';
+import { transportsInUse } from '../../src/tables/transports-in-use.ts';
 import type { RawDelivery, RawDomain, RawSettings } from '../oracle/oracle.ts';
 import { type Asked, Core, compile } from './core.ts';
 
@@ -196,6 +200,70 @@ describe('what the tables hold is left to them', () => {
     equal(core.reply({ sender: ceo, recipient: 'x@beta.example' }), `FILTER tlswarden-encrypt:${mx1}`);
     const asked = { sender: 'g@gamma.example', recipient: 'x@beta.example' };
     equal(core.reply(asked), `FILTER tlswarden-encrypt-tls12:${mx1}`);
+  });
+});
+
+describe('a next hop at which less is asked for than by default', () => {
+  const old = incoming({ ...always, protocols: '>=TLSv1' }, mx1);
+
+  test('is none for outgoing mail, where it is relayhost too', () => {
+    const core = withTables(
+      { 'alpha.example': old, 'beta.example': outgoing(always) },
+      { postfix: { relayhost: mx1 } },
+    );
+    const asked = { sender: 'b@beta.example', recipient: 'x@remote.example' };
+    equal(core.reply(asked), 'DUNNO');
+    const { settings } = compile(core.raw);
+    const beta = settings.find('beta.example' as DomainName);
+    equal(beta && staticRoute(settings, beta, 'outgoing')?.text, `tlswarden-encrypt-tls12:${mx1}`);
+    core.deploy(() => false);
+    equal(core.reply(asked), `FILTER tlswarden-encrypt-tls12:${mx1}`);
+  });
+
+  test('is none for outgoing mail that finds it by MX', () => {
+    const core = withTables({
+      'alpha.example': incoming({ ...always, protocols: '>=TLSv1' }, 'remote.example'),
+      'beta.example': outgoing(always),
+    });
+    equal(core.reply({ sender: 'b@beta.example', recipient: 'x@remote.example' }), 'FILTER tlswarden-encrypt-tls12:');
+    equal(core.reply({ sender: 'b@beta.example', recipient: 'x@other.example' }), 'DUNNO');
+  });
+
+  test('has its name in the transport as long as some of Postfix may still go by the old tables', () => {
+    const before = { domains: { 'alpha.example': old } };
+    const core = new Core({ domains: { 'alpha.example': incoming(always, mx1) } });
+    core.deploy(() => false, before);
+    equal(core.reply({ recipient: 'x@alpha.example' }), `FILTER tlswarden-encrypt-tls12:${mx1}`);
+    const known = transportsInUse(compile(before).settings).map(transportName);
+    equal(known.includes('tlswarden-encrypt-tls12'), true, 'master.cf has it from before the change on');
+    core.deploy(() => false);
+    equal(core.reply({ recipient: 'x@alpha.example' }), `FILTER tlswarden-encrypt:${mx1}`);
+  });
+});
+
+describe('while some of Postfix may still go by the tables before', () => {
+  test('more is not counted on at a next hop than they say there', () => {
+    const strict = outgoing({ ...always, protocols: '>=TLSv1.3' });
+    const domains = (protocols: string): Record<string, RawDomain> => ({
+      'alpha.example': incoming(always, mx1),
+      'beta.example': incoming({ ...always, protocols }, mx1),
+      'gamma.example': strict,
+    });
+    const core = withTables(domains('>=TLSv1.3'));
+    const asked = { sender: 'g@gamma.example', recipient: 'x@alpha.example' };
+    equal(core.reply(asked), 'DUNNO');
+    core.deploy((domain) => domain !== 'beta.example', { domains: domains('>=TLSv1.2') });
+    equal(core.reply(asked), `FILTER tlswarden-encrypt-tls13:${mx1}`);
+  });
+
+  test('their route of a domain that is no longer hosted does not stand in for what its senders ask', () => {
+    const sender = { 'alpha.example': outgoing({ ...always, level: 'secure' }) } as const;
+    const core = withTables(sender);
+    const asked = { sender: 'a@alpha.example', recipient: 'x@beta.example' };
+    equal(core.reply(asked), 'DUNNO');
+    core.deploy(() => true, { domains: { ...sender, 'beta.example': incoming(always, mx1) } });
+    equal(core.reply(asked), 'FILTER tlswarden-secure:');
+    equal(core.reply({ ...asked, recipient: 'x@other.example' }), 'DUNNO');
   });
 });
 

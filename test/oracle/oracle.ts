@@ -350,6 +350,10 @@ function strictest<T>(order: readonly T[], first: T, ...others: readonly T[]): T
   return best;
 }
 
+function isBelow(one: Version, other: Version): boolean {
+  return versions.indexOf(one) < versions.indexOf(other);
+}
+
 function minimumOf(setting: RawDelivery): Version {
   return (setting.protocols ?? usual.protocols).replace('>=', '') as Version;
 }
@@ -457,6 +461,11 @@ export function deliveryByTables(
   if (flow === 'outgoing' && party?.routed === true) {
     return undefined;
   }
+  const { minimum } = sharedAtNexthop(settings, recipient);
+  if (flow === 'outgoing' && nexthopOf(settings, recipient) === '' && isBelow(minimum, 'TLSv1.2')) {
+    // The sender's entry is for whatever next hop there is by MX, and knows nothing of the one that is asked for less.
+    return undefined;
+  }
   const setting = deliverySetting(settings, domain, flow);
   return isEnforced(setting) && asksWhoever(settings, setting, flow, domain, party)
     ? together(settings, recipient, [setting])
@@ -470,9 +479,9 @@ export function deliveryByTables(
 export type Lane = Filter | undefined;
 
 /**
- * What a transport need not say in its name for this recipient, since its table says it for the next hop: nothing while
- * the tables do not hold the recipient's domain. Outgoing mail's transport says it all: whom relayhost is shared with is
- * none of its business.
+ * What a transport need not say in its name for this recipient, since it is asked for at the next hop anyway: what its table
+ * says there; no more than by default while the tables do not hold the recipient's domain, and for outgoing mail, whose
+ * transport says it all: that others ask for more at relayhost is none of its business. That they ask for less is.
  */
 function unsaidFor(
   settings: RawSettings,
@@ -480,9 +489,10 @@ function unsaidFor(
   recipient: Address,
 ): Pick<Terms, 'minimum' | 'ciphers'> {
   const home = recipient === null ? undefined : hostedDomain(settings, recipient.domain);
+  const shared = sharedAtNexthop(settings, recipient);
   return home !== undefined && tablesHold(home.key)
-    ? sharedAtNexthop(settings, recipient)
-    : sharedAtNexthop({ domains: {} }, recipient);
+    ? shared
+    : { minimum: isBelow(shared.minimum, 'TLSv1.2') ? shared.minimum : 'TLSv1.2', ciphers: 'medium' };
 }
 
 /** The FILTER that sees to these terms for a recipient. */

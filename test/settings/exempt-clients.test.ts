@@ -30,19 +30,23 @@ const odd = fc.constantFrom(
   '٣.1.1.1',
 );
 
+const mapped = new BlockList();
+mapped.addSubnet('::ffff:0:0', 96, 'ipv6');
+
 test('a client is exempt if one of the blocks has its address', () => {
   fc.assert(
     fc.property(fc.array(block, { maxLength: 5 }), fc.oneof(ipv4, ipv6, odd), (blocks, client) => {
+      const address = client.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/iu, '');
+      const family = isIP(address) === 4 ? 'ipv4' : 'ipv6';
       const list = new BlockList();
-      for (const [address = '', bits] of blocks.map((text) => text.split('/'))) {
-        list.addSubnet(
-          address,
-          Number(bits ?? (isIP(address) === 4 ? 32 : 128)),
-          isIP(address) === 4 ? 'ipv4' : 'ipv6',
-        );
+      for (const [network = '', bits] of blocks.map((text) => text.split('/'))) {
+        const kind = isIP(network) === 4 ? 'ipv4' : 'ipv6';
+        const prefix = Number(bits ?? (kind === 'ipv4' ? 32 : 128));
+        // No block of IPv6 has addresses of IPv4, but one that has nothing else.
+        const isMeant = family === kind || kind === 'ipv4' || (prefix >= 96 && mapped.check(network, 'ipv6'));
+        if (isMeant) list.addSubnet(network, prefix, kind);
       }
-      const family = isIP(client);
-      const expected = family !== 0 && list.check(client, family === 4 ? 'ipv4' : 'ipv6');
+      const expected = isIP(address) !== 0 && list.check(address, family);
       assert.equal(compileExemptClients(blocks)(client), expected, `${client} in ${blocks.join(' ')}`);
     }),
     { numRuns: 2_000 },
@@ -54,4 +58,12 @@ test('an IPv4 client that came in by IPv6 is the IPv4 client', () => {
   assert.equal(isExempt('::ffff:192.0.2.7'), true);
   assert.equal(isExempt('::FFFF:192.0.2.7'), true);
   assert.equal(isExempt('::ffff:198.51.100.7'), false);
+});
+
+test('a block of IPv6, however wide, exempts no client of IPv4', () => {
+  for (const block of ['::/0', '::1/64', '::/3', '::1/80']) {
+    assert.equal(compileExemptClients([block, '::ffff:10.0.0.0/104'])('203.0.113.9'), false, block);
+    assert.equal(compileExemptClients([block])('::1'), true, block);
+  }
+  assert.equal(compileExemptClients(['::ffff:203.0.113.0/120'])('203.0.113.9'), true);
 });

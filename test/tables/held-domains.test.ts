@@ -160,6 +160,35 @@ test('a change of one domain leaves the others where they are', () => {
   assert.deepEqual(holding(2 * settle + 100), ['a.example', 'b.example', 'c.example', 'd.example']);
 });
 
+test('what other tables that may be in use say is known until no part of Postfix uses them, whole or by what differs', () => {
+  const relaxed = (protocols: string, more = {}): Settings =>
+    compile({
+      domains: {
+        'a.example': { nexthop: '[mx.example]:25', incoming: { delivery: { require_tls: 'always', protocols } } },
+        ...more,
+      },
+    }).settings;
+  const before = relaxed('>=TLSv1', { 'gone.example': { aliases: ['alias.example'] } });
+  const after = relaxed('>=TLSv1.2');
+  const said = (machine: HeldDomains): readonly unknown[] =>
+    machine.stillUsed.map((other) => [
+      other.termsAt('[mx.example]:25').minProtocol,
+      ...['a.example', 'gone.example', 'alias.example'].map((name) => other.hosts(name as DomainName)),
+    ]);
+  const machine = held(before);
+  assert.deepEqual(said(machine), []);
+  machine.update(after);
+  assert.deepEqual(said(machine), [['TLSv1', true, true, true]]);
+  const stamp = stampOf(after);
+  machine.observe({ generation: stamp.generation, stamp, stampedAt: settle + 100 }, settle + 100);
+  assert.deepEqual(said(machine), [['TLSv1', true, true, true]]);
+  while (machine.compare(() => true));
+  // That both know a.example needs no saying.
+  assert.deepEqual(said(machine), [['TLSv1', false, true, true]]);
+  machine.observe({ generation: stamp.generation, stamp, stampedAt: settle + 100 }, 2 * settle + 100);
+  assert.deepEqual(said(machine), []);
+});
+
 test('settings that come back while their tables were replaced are not taken for tables in force', () => {
   const [one, other] = [settingsOf([3, 0, 0, 0]), settingsOf([2, 0, 0, 0])];
   const machine = held(one);
