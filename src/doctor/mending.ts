@@ -56,11 +56,12 @@ export class Mending {
     return [shellWords('sed', '-i', `/^${pattern}[[:space:]]/Id`, file), ...this.#compile(table)];
   }
 
-  /** Adds an entry to such a table. */
-  withEntry(table: string, key: string, value: string): readonly string[] {
+  /** Adds an entry for each key to such a table. */
+  withEntries(table: string, keys: readonly string[], value: string): readonly string[] {
     const file = textOf(table);
     if (file === undefined) return [];
-    return [`printf '%s\\n' ${shellWords(`${key} ${value}`)} >> ${shellWords(file)}`, ...this.#compile(table)];
+    const lines = shellWords(...keys.map((key) => `${key} ${value}`));
+    return [`printf '%s\\n' ${lines} >> ${shellWords(file)}`, ...this.#compile(table)];
   }
 
   #compile(table: string): readonly string[] {
@@ -183,7 +184,7 @@ export class Mending {
 }
 
 /** The text that a table is compiled from, or read as; undefined: none. */
-function textOf(table: string): string | undefined {
+export function textOf(table: string): string | undefined {
   return /^(?:hash|btree|lmdb|cdb|texthash):(.*)$/u.exec(table.replace(/^proxy:/u, ''))?.[1];
 }
 

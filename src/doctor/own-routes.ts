@@ -16,6 +16,8 @@ export interface OwnRoute {
   readonly nexthop: string;
   /** The table or the parameter that says so. */
   readonly by: string;
+  /** The entry that says so, if a table does. */
+  readonly entry?: { readonly table: string; readonly key: string };
 }
 
 /** Address classes in the order in which trivial-rewrite(8) looks for them; what is in none has default_transport. */
@@ -47,7 +49,7 @@ export async function ownRoutes(
       for (const key of keysOf(domain)) {
         for (const [table, values] of tables) {
           const value = values.get(key);
-          if (value !== undefined) return [domain, override(own, value, domain, `${table} (${key})`)];
+          if (value !== undefined) return [domain, override(own, value, domain, { table, key })];
         }
       }
       return [domain, own];
@@ -90,10 +92,11 @@ async function classRoutes(
 }
 
 /** An entry of transport_maps over what holds without it (transport(5), "RESULT FORMAT"). */
-function override(own: OwnRoute, value: string, domain: string, by: string): OwnRoute {
+function override(own: OwnRoute, value: string, domain: string, entry: NonNullable<OwnRoute['entry']>): OwnRoute {
+  const by = `${entry.table} (${entry.key})`;
   const colon = value.indexOf(':');
   const transport = colon < 0 ? value : value.slice(0, colon);
   const nexthop = colon < 0 ? '' : value.slice(colon + 1).toLowerCase();
-  if (transport === '') return nexthop === '' ? own : { ...own, nexthop, by };
-  return { transport, nexthop: nexthop === domain ? '' : nexthop, by };
+  if (transport === '') return nexthop === '' ? own : { ...own, nexthop, by, entry };
+  return { transport, nexthop: nexthop === domain ? '' : nexthop, by, entry };
 }

@@ -148,6 +148,12 @@ function transportEntries(emit: Emit, settings: Settings, form: string, domain: 
   if (route !== undefined) addressEntries(emit, setting.tableKeys, form, '', route.text);
 }
 
+/** Whether the table transport has an entry for all mail of this name of a domain. */
+export function isRoutedWhole(settings: Settings, domain: HostedDomain, name: DomainName): boolean {
+  const setting = domain.settings.incoming.delivery;
+  return setting !== undefined && !goesByPolicy(settings, domain, setting) && isWhole(setting.tableKeys, name);
+}
+
 /** An empty next hop keeps relayhost, also where sender_dependent_relayhost_maps gives another one. */
 function senderEntries(emit: Emit, settings: Settings, form: string, domain: HostedDomain): void {
   const setting = domain.settings.outgoing.delivery;
