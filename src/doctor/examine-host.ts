@@ -13,6 +13,7 @@ import type { ResolverAddress } from '../probe/dns-client.ts';
 import type { Level } from '../settings/level.ts';
 import type { Settings } from '../settings/settings.ts';
 import { checkTables, type TablesCheck, type TablesOptions } from '../tables/check-tables.ts';
+import { policySetting } from '../tables/render.ts';
 import { tablePath } from '../tables/stamp.ts';
 import { RECEIPT_ACCESS } from '../tables/table.ts';
 import { TablesError } from '../tables/tables-error.ts';
@@ -23,7 +24,7 @@ import { examineEntrances } from './examine-entrances.ts';
 import { examineLeft } from './examine-left.ts';
 import { examineParameters } from './examine-parameters.ts';
 import { examineResolver } from './examine-resolver.ts';
-import { examineRoutes, policyLevel } from './examine-routes.ts';
+import { examineRoutes } from './examine-routes.ts';
 import { examineRunning, readRunning } from './examine-running.ts';
 import { examineService } from './examine-service.ts';
 import { certificateFiles, examineSmtpdTls } from './examine-smtpd-tls.ts';
@@ -142,7 +143,7 @@ async function checkContents(main: MainFile, settings: Settings, tables: TablesO
 function policyLevels(settings: Settings, { domains }: Sample): ReadonlyMap<string, Level> {
   const levels = new Map<string, Level>();
   for (const domain of domains) {
-    const level = policyLevel(settings, domain);
+    const level = policySetting(settings, domain)?.level;
     if (level !== undefined) for (const name of namesOf(domain)) levels.set(name, level);
   }
   return levels;

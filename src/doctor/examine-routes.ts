@@ -3,11 +3,9 @@
  * it moves a message, and Postfix's own table decides for all other mail.
  */
 import { type DomainName, parseDomain } from '../address/domain-name.ts';
-import type { HostedDomain } from '../settings/hosted-domain.ts';
-import type { Level } from '../settings/level.ts';
-import { BY_MX, parseNextHop } from '../settings/next-hop.ts';
+import { parseNextHop } from '../settings/next-hop.ts';
 import type { Settings } from '../settings/settings.ts';
-import { isRoutedWhole } from '../tables/render.ts';
+import { isRoutedWhole, policySetting } from '../tables/render.ts';
 import { DomainList } from './domain-list.ts';
 import { examinePolicyClients } from './examine-transports.ts';
 import type { Finding } from './finding.ts';
@@ -28,7 +26,7 @@ export async function examineRoutes(host: Host, lookups: TableLookups, sample: S
   const found: Finding[] = [];
   const transports = new Set<string>();
   for (const domain of sample.domains) {
-    if (policyLevel(host.settings, domain) !== undefined) transports.add(routes.get(domain.name)?.transport ?? '');
+    if (policySetting(host.settings, domain) !== undefined) transports.add(routes.get(domain.name)?.transport ?? '');
     const isHeld = (name: DomainName): boolean =>
       host.fragmentContext.maps !== undefined && isRoutedWhole(host.settings, domain, name);
     const goesAlong = (alias: DomainName): boolean =>
@@ -73,13 +71,6 @@ function limited(findings: readonly Finding[]): readonly Finding[] {
     const more = { ...last, where: `${rest} more domains`, what: `The same at ${last.where} and others.`, mend: [] };
     return [...all.slice(0, MOST_TOLD), { ...more, note: 'Mend those above and look again.' }];
   });
-}
-
-/** What tls_policy holds for a domain, or undefined (render.ts has the same rule). */
-export function policyLevel(settings: Settings, { nexthop, settings: of }: HostedDomain): Level | undefined {
-  const setting = of.incoming.delivery;
-  const isHeld = setting?.tableKeys.everyone && setting.onFailure === 'defer' && nexthop === BY_MX;
-  return isHeld && settings.relayhost === BY_MX ? setting.level : undefined;
 }
 
 function hasOutgoing(settings: Settings): boolean {
