@@ -186,6 +186,12 @@ test('without a maps directory there are services and the policy service, and no
   // Empty, not absent: main.cf's own table could ask for less.
   assert.match(services[0]?.line ?? '', / -o smtp_tls_policy_maps= /u);
   assert.match(notes.join(' '), /certificate_names and fingerprints/u);
+  for (const more of [{}, { ciphers: 'high', protocols: '>=TLSv1.3' }] as const) {
+    const without: RawSettings = {
+      domains: { 'a.example': { nexthop: '[mx.a.example]', incoming: { delivery: { ...always, ...more } } } },
+    };
+    assert.doesNotMatch(fragments(without, { withoutMaps: true }).notes.join(' '), /certificate_names/u);
+  }
 });
 
 test('a submission service with a list of its own gets the same in it', () => {
