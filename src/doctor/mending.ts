@@ -17,6 +17,8 @@ export interface MendingContext {
   readonly configDirectory: string;
   /** Whether Postfix runs, so that it has to be told. */
   readonly isRunning: boolean;
+  /** Whether the policy service does not answer: then a Postfix that runs is not to be told. */
+  readonly isServiceSilent: boolean;
   /** What runs of tlswarden; `units`: what systemd runs. */
   readonly daemons: 'units' | readonly Daemon[];
   /** Whether tables are to be written first: main.cf must not name what is not there. */
@@ -71,8 +73,9 @@ export class Mending {
 
   /** `postfix apply`, and what it does not do by itself: Postfix is told. */
   get apply(): readonly string[] {
-    const { areTablesDue, isRunning } = this.#context;
+    const { areTablesDue, isRunning, isServiceSilent } = this.#context;
     return [
+      ...(isRunning && isServiceSilent ? this.startService : []),
       ...(areTablesDue ? [this.tlswarden('maps')] : []),
       this.tlswarden('postfix', 'apply', ...(isRunning ? ['--reload'] : [])),
     ];

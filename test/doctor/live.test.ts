@@ -120,6 +120,15 @@ describe('doctor on a running Postfix', () => {
     await writeFile(gateway.configFile, main.replace('exempt_clients = []', 'exempt_clients = ["192.0.2.77"]'));
     assert.deepEqual(idsOf(await doctor()), ['breach tables-damaged', 'breach service-behind']);
     await writeFile(gateway.configFile, main);
+    // Postfix is told of a service when that is there.
+    const elsewhere = join(gateway.directory, 'elsewhere.toml');
+    await writeFile(elsewhere, main.replace(`127.0.0.1:${gateway.port}`, '127.0.0.1:1'));
+    const mends = (await doctor('--config', elsewhere)).findings.map(({ mend }) => mend.join('\n'));
+    const applying = mends.filter((mend) => mend.includes('postfix apply'));
+    assert.notEqual(applying.length, 0);
+    for (const mend of applying) {
+      assert.match(mend, /^(?:systemctl restart |tlswarden --config \S+ serve &\n).*postfix apply --reload$/su);
+    }
   });
 
   test('takes its domains out again also if its messages cannot be deleted, and tells what it has found', async () => {
