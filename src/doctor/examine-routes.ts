@@ -7,6 +7,7 @@ import { parseNextHop } from '../settings/next-hop.ts';
 import type { Settings } from '../settings/settings.ts';
 import { isRoutedWhole, policySetting } from '../tables/render.ts';
 import { DomainList } from './domain-list.ts';
+import { examineAcceptance } from './examine-acceptance.ts';
 import { examinePolicyClients } from './examine-transports.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
@@ -45,6 +46,7 @@ export async function examineRoutes(host: Host, lookups: TableLookups, sample: S
   }
   return [
     ...limited(found),
+    ...examineAcceptance(host, sample, routes),
     ...(host.fragmentContext.maps === undefined ? [] : examinePolicyClients(host, transports)),
     ...(requiresOutgoing ? await outgoingPassedBy(host, lookups) : []),
     ...(requiresOutgoing ? await senderRelayhosts(host, lookups, sample) : []),

@@ -359,6 +359,39 @@ describe('doctor', { concurrency: 2 }, () => {
     await cures(patient, 'breach delivered-here', 'breach next-hop-differs', 'breach outgoing-passed-by');
   });
 
+  test('advises to have Postfix accept what the settings have it receive, and nothing else', async () => {
+    const receipt = 'incoming.receipt.require_tls = "always"';
+    const patient = await ill(async (patient) => {
+      await patient.domains(
+        [
+          `[domains."refused.example"]\naliases = ["also-refused.example"]\n${receipt}`,
+          '[domains."routed.example"]\nnexthop = "[mx.routed.example]:25"\nincoming.delivery.require_tls = "always"',
+          // Mail is sent to it, as far as the settings tell.
+          '[domains."partner.example"]\nnexthop = "[mx.partner.example]:25"',
+          ...['sub.below.example', 'virtual.example'].map((name) => `[domains."${name}"]\n${receipt}`),
+          '[domains."sends.example".outgoing.receipt]\nrequire_tls = "always"',
+          '[domains."below.example"]',
+        ].join('\n'),
+      );
+      const routes = ['routed', 'partner'].map((name) => `${name}.example smtp:[mx.${name}.example]:25\n`).join('');
+      await patient.set({
+        relay_domains: `$mydestination, ${await patient.get('relay_domains')}, below.example`,
+        relay_recipient_maps: 'static:OK',
+        virtual_alias_domains: 'virtual.example',
+        transport_maps: `${await patient.get('transport_maps')}, ${await patient.table('routes', routes)}`,
+      });
+    });
+    const before = await patient.get('relay_domains');
+    const [finding] = await patient.findings();
+    assert.match(finding?.what ?? '', /mail for refused\.example, also-refused\.example, routed\.example[,.]/u);
+    assert.match(finding?.note ?? '', /relay_recipient_maps/u);
+    await cures(patient, 'advice domain-not-accepted');
+    assert.equal(
+      await patient.get('relay_domains'),
+      `${before}, refused.example, also-refused.example, routed.example`,
+    );
+  });
+
   test('takes it for no breach if tlswarden has an entry for all mail of a domain, and Postfix none', async () => {
     const patient = await ill(async (patient) => {
       await patient.domains(
@@ -369,6 +402,8 @@ describe('doctor', { concurrency: 2 }, () => {
           '[domains."listed.example".incoming.delivery]\nrequire_tls = "specific"\nrecipients = "*"',
         ].join('\n'),
       );
+      const more = 'always.example, listed.example, also-listed.example';
+      await patient.set({ relay_domains: `${await patient.get('relay_domains')}, ${more}` });
     });
     const findings = await patient.findings();
     assert.deepEqual(
@@ -377,7 +412,7 @@ describe('doctor', { concurrency: 2 }, () => {
     );
     await cures(patient, 'advice next-hop-differs');
     // What it says of an entry of Postfix's own is so of the alias too.
-    assert.match(await readFile(`${patient.config}/next_hops`, 'utf8'), /^also-listed\.example smtp:\[mx\.listed/mu);
+    assert.match(await readFile(`${patient.config}/next_hops`, 'utf8'), /^also-listed\.example relay:\[mx\.listed/mu);
     await isKeptByApply(patient);
   });
 
@@ -416,6 +451,7 @@ describe('doctor', { concurrency: 2 }, () => {
   test('would take over an entry that Postfix has, and says how to have it changed', async () => {
     const patient = await ill(async (patient) => {
       await patient.domains('[domains."moved.example"]\nnexthop = "[new.example]:25"');
+      await patient.set({ relay_domains: `${await patient.get('relay_domains')}, moved.example` });
       const routes = await patient.table('routes', 'moved.example smtp:[old.example]:25\n');
       await patient.set({ transport_maps: `${await patient.get('transport_maps')}, ${routes}` });
     });
@@ -452,7 +488,11 @@ describe('doctor', { concurrency: 2 }, () => {
           `[domains."pinned.example".incoming.delivery]\nrequire_tls = "always"\nlevel = "fingerprint"\nfingerprints = "${fingerprint}"`,
         ].join('\n'),
       );
-      await patient.set({ smtp_host_lookup: 'native', smtp_tls_fingerprint_digest: 'md5' });
+      await patient.set({
+        relay_domains: `${await patient.get('relay_domains')}, dane.example, pinned.example`,
+        smtp_host_lookup: 'native',
+        smtp_tls_fingerprint_digest: 'md5',
+      });
     });
     const findings = await patient.findings(resolvers);
     assert.deepEqual(idsOf(findings), ['fault dns-support', 'fault fingerprint-digest', 'fault transport-missing']);
