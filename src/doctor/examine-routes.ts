@@ -3,8 +3,8 @@
  * it moves a message, and Postfix's own table decides for all other mail.
  */
 import { type DomainName, parseDomain } from '../address/domain-name.ts';
+import { requiresOutgoing } from '../fragments/make-fragments.ts';
 import { parseNextHop } from '../settings/next-hop.ts';
-import type { Settings } from '../settings/settings.ts';
 import { isRoutedWhole, policySetting } from '../tables/render.ts';
 import { DomainList } from './domain-list.ts';
 import { examineAcceptance } from './examine-acceptance.ts';
@@ -23,7 +23,7 @@ const MOST_LISTED = 200_000;
 
 export async function examineRoutes(host: Host, lookups: TableLookups, sample: Sample): Promise<readonly Finding[]> {
   const routes = await ownRoutes(host, lookups, sample.domains.flatMap(namesOf));
-  const requiresOutgoing = hasOutgoing(host.settings);
+  const isOutgoingRequired = requiresOutgoing(host.settings);
   const found: Finding[] = [];
   const transports = new Set<string>();
   for (const domain of sample.domains) {
@@ -40,7 +40,7 @@ export async function examineRoutes(host: Host, lookups: TableLookups, sample: S
       // An alias that goes where its domain goes is mended with it.
       const along = name === domain.name ? domain.aliases.filter((alias) => goesAlong(alias) && !hasEntry(alias)) : [];
       const at = { domain, names: [name, ...along.slice(0, MOST_TOLD)] as const, route, isHeld: isHeld(name) };
-      const finding = examineRoute(host, at, requiresOutgoing);
+      const finding = examineRoute(host, at, isOutgoingRequired);
       if (finding !== undefined) found.push(finding);
     }
   }
@@ -48,8 +48,8 @@ export async function examineRoutes(host: Host, lookups: TableLookups, sample: S
     ...limited(found),
     ...examineAcceptance(host, sample, routes),
     ...(host.fragmentContext.maps === undefined ? [] : examinePolicyClients(host, transports)),
-    ...(requiresOutgoing ? await outgoingPassedBy(host, lookups) : []),
-    ...(requiresOutgoing ? await senderRelayhosts(host, lookups, sample) : []),
+    ...(isOutgoingRequired ? await outgoingPassedBy(host, lookups) : []),
+    ...(isOutgoingRequired ? await senderRelayhosts(host, lookups, sample) : []),
   ];
 }
 
@@ -75,21 +75,16 @@ function limited(findings: readonly Finding[]): readonly Finding[] {
   });
 }
 
-function hasOutgoing(settings: Settings): boolean {
-  for (const { settings: of } of settings.domains()) if (of.outgoing.delivery?.enforcement === 'enforce') return true;
-  return false;
-}
-
-function examineRoute(host: Host, at: Omit<Differing, 'matters'>, requiresOutgoing: boolean): Finding | undefined {
+function examineRoute(host: Host, at: Omit<Differing, 'matters'>, isOutgoingRequired: boolean): Finding | undefined {
   const { domain, names, route } = at;
   const program = host.postfix.agent(route.transport)?.program;
   const isRequired = domain.settings.incoming.delivery?.enforcement === 'enforce';
   if (program === 'smtp') {
     if (route.nexthop === domain.nexthop) return undefined;
-    return nextHopFinding(host, { ...at, matters: isRequired || requiresOutgoing });
+    return nextHopFinding(host, { ...at, matters: isRequired || isOutgoingRequired });
   }
   if (program === undefined || program === 'error' || program === 'discard') return undefined;
-  if (!isRequired && !requiresOutgoing) return undefined;
+  if (!isRequired && !isOutgoingRequired) return undefined;
   // What it asks of delivery cannot be had in any case; without anything else there is no reason for it to be in the settings.
   const { incoming, outgoing } = domain.settings;
   const isNeeded = [incoming.receipt, outgoing.receipt, outgoing.delivery].some((setting) => setting !== undefined);
@@ -105,7 +100,7 @@ function examineRoute(host: Host, at: Omit<Differing, 'matters'>, requiresOutgoi
       : isRequired
         ? [mending.tlswarden('domains', 'set', domain.name, 'incoming.delivery', 'require_tls=never')]
         : [],
-    ...(isNeeded && requiresOutgoing
+    ...(isNeeded && isOutgoingRequired
       ? { note: 'Mail from a domain that requires TLS of what it sends cannot reach mailboxes on this host.' }
       : {}),
   };

@@ -98,8 +98,8 @@ function contentFilterNotes(present: PresentConfiguration): readonly string[] {
   return notes;
 }
 
-/** Whether any requirement is left to sender_transport. */
-function requiresOutgoing(settings: Settings): boolean {
+/** Whether any domain requires TLS of mail that it sends. */
+export function requiresOutgoing(settings: Settings): boolean {
   for (const { settings: of } of settings.domains()) if (of.outgoing.delivery?.enforcement === 'enforce') return true;
   return false;
 }
