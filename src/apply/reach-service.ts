@@ -1,27 +1,25 @@
 /**
- * Whether anybody listens where Postfix is about to ask. It asks nothing.
+ * Whether the policy service answers where Postfix is about to ask. It starts nothing.
  */
-import { connect } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
+import { askService, NoAnswer } from '../doctor/policy-client.ts';
 
-const PATIENCE_MS = 2_000;
+const LOOK_MS = 200;
 
-/** Why `inet:host:port` or `unix:/path` is not reached; undefined: it is. */
-export function reachService(policyService: string): Promise<string | undefined> {
-  const [kind, ...rest] = policyService.split(':');
-  const address = rest.join(':');
-  const colon = address.lastIndexOf(':');
-  const target =
-    kind === 'unix'
-      ? { path: address }
-      : { host: address.slice(0, colon).replace(/^\[|\]$/gu, ''), port: Number(address.slice(colon + 1)) };
-  return new Promise((resolve) => {
-    const socket = connect(target);
-    const answer = (problem: string | undefined): void => {
-      socket.destroy();
-      resolve(problem);
-    };
-    socket.setTimeout(PATIENCE_MS, () => answer('no answer'));
-    socket.once('connect', () => answer(undefined));
-    socket.once('error', (error) => answer(error.message));
-  });
+/**
+ * What is wrong, as {@link NoAnswer} words it; undefined: it answers. `patienceMs` is for one that has just been started, and
+ * does not listen yet. `policyService` is `inet:host:port` or `unix:/path`.
+ */
+export async function reachService(policyService: string, patienceMs = 0): Promise<string | undefined> {
+  const deadline = Date.now() + patienceMs;
+  for (;;) {
+    try {
+      await askService(policyService, { protocol_state: 'CONNECT' });
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof NoAnswer)) throw error;
+      if (Date.now() >= deadline) return error.message;
+    }
+    await pause(LOOK_MS);
+  }
 }

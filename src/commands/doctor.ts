@@ -7,7 +7,7 @@ import { type Diagnosis, examineHost } from '../doctor/examine-host.ts';
 import { SEVERITIES } from '../doctor/finding.ts';
 import { wordDiagnosis } from '../doctor/word-diagnosis.ts';
 import { PostconfError } from '../fragments/postconf.ts';
-import { type LiveOptions, runLive } from '../live/run-live.ts';
+import { LeftBehind, type LiveOptions, runLive } from '../live/run-live.ts';
 import type { Door } from '../live/smtp-sender.ts';
 import { CannotTry } from '../live/stage.ts';
 import type { Trial } from '../live/trial.ts';
@@ -45,6 +45,7 @@ Examples:
   tlswarden doctor
   tlswarden doctor --live
   tlswarden --json doctor      {"breach": 0, "fault": 1, "advice": 0, "findings": [{id, severity, where, what, why, mend, note}], …}
+  tlswarden --json doctor --live                 the same, and "live": [{id, what, expected, outcome, seen}], or null if it did not work
 
 Exit status: 0 no breach; 1 at least one breach, or with --live something that was tried was not as it should be, or it
 did not work; 2 main file or settings that cannot be used.`;
@@ -82,7 +83,10 @@ async function doctor(context: CommandContext, flags: Flags): Promise<ExitStatus
     if (context.json) context.printJson(toJson(diagnosis));
     return isWell ? WELL : FAILED;
   }
-  const trials = await live(main, { host: diagnosis.host, base, door });
+  const trials = await live(main, { host: diagnosis.host, base, door }).catch((error) => {
+    if (context.json) context.printJson({ ...toJson(diagnosis), live: null });
+    throw error;
+  });
   if (context.json) context.printJson({ ...toJson(diagnosis), live: trials });
   else context.print(`\n${wordLive(trials)}`);
   const holds = trials.every(({ outcome }) => outcome === 'held' || outcome === 'not tried');
@@ -119,21 +123,26 @@ async function live(main: MainFile, options: Pick<LiveOptions, 'host' | 'base' |
   try {
     return await runLive({ ...options, store: openStore(main), signal: stop.signal, progress: showProgress });
   } catch (error) {
-    if (stop.signal.aborted && isAbort(error)) {
-      throw new CommandFailure('interrupted; what was put in has been taken out again');
-    }
-    if (error instanceof CannotTry || error instanceof QueueError) {
-      throw new CommandFailure(`nothing could be tried: ${error.message}`);
-    }
-    throw error;
+    throw liveFailure(error, stop.signal);
   } finally {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.off(signal, interrupt);
     showProgress('');
   }
 }
 
-function isAbort(error: unknown): boolean {
-  return error instanceof Error && error.name === 'AbortError';
+/** Words why nothing came of it; to be thrown. A defect stays one. */
+function liveFailure(error: unknown, signal: AbortSignal): unknown {
+  const isLeft = error instanceof LeftBehind;
+  const first = isLeft ? error.first : error;
+  const isInterrupted = signal.aborted && first instanceof Error && first.name === 'AbortError';
+  const reasons: string[] = [];
+  if (isInterrupted) reasons.push('interrupted');
+  else if (first instanceof CannotTry || first instanceof QueueError) {
+    reasons.push(`nothing could be tried: ${first.message}`);
+  } else if (first !== undefined) return first;
+  if (isLeft) reasons.push(`not all that was put in could be taken out again: ${error.message}; the next run tries to`);
+  else if (isInterrupted) reasons.push('what was put in has been taken out again');
+  return new CommandFailure(reasons.join('; '));
 }
 
 function parseDoor(text: string): Door {

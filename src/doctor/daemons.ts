@@ -2,6 +2,7 @@
  * tlswarden's own processes that stay, the service and the table writer, where no systemd knows them: which of them run by a
  * main file, as proc(5) tells. It looks, and signals nobody.
  */
+import { existsSync } from 'node:fs';
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { DEFAULT_PATH } from '../main-file/main-file.ts';
@@ -14,8 +15,13 @@ export interface Daemon {
 
 const COMMANDS = [['serve'], ['maps', '--watch']] as const;
 
+/** What has them run: the units of systemd, or, where there is none, the processes themselves. */
+export async function whatRuns(mainPath: string): Promise<'units' | readonly Daemon[]> {
+  return existsSync('/run/systemd/system') ? 'units' : await readDaemons(mainPath);
+}
+
 /** Those of `mainPath`. A process of another user is seen only where it names the main file by an absolute path, or not at all. */
-export async function readDaemons(mainPath: string): Promise<readonly Daemon[]> {
+async function readDaemons(mainPath: string): Promise<readonly Daemon[]> {
   const found: Daemon[] = [];
   for (const pid of await readdir('/proc').catch(() => [])) {
     if (!/^\d+$/u.test(pid)) continue;

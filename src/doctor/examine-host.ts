@@ -2,9 +2,10 @@
  * One examination of this host, from reading to findings: what doctor does, but for `--live`. It changes nothing.
  */
 
-import { constants, existsSync } from 'node:fs';
+import { constants } from 'node:fs';
 import { access, readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
+import { reachService } from '../apply/reach-service.ts';
 import { readTables } from '../explain/read-tables.ts';
 import { makeFragments } from '../fragments/make-fragments.ts';
 import { policyServiceAt } from '../fragments/policy-service.ts';
@@ -13,17 +14,18 @@ import type { ResolverAddress } from '../probe/dns-client.ts';
 import type { Level } from '../settings/level.ts';
 import type { Settings } from '../settings/settings.ts';
 import { checkTables, type TablesCheck, type TablesOptions } from '../tables/check-tables.ts';
+import { policySetting } from '../tables/render.ts';
 import { tablePath } from '../tables/stamp.ts';
 import { RECEIPT_ACCESS } from '../tables/table.ts';
 import { TablesError } from '../tables/tables-error.ts';
-import { readDaemons } from './daemons.ts';
+import { whatRuns } from './daemons.ts';
 import { readEntrances } from './entrance.ts';
 import { examineAliases } from './examine-aliases.ts';
 import { examineEntrances } from './examine-entrances.ts';
 import { examineLeft } from './examine-left.ts';
 import { examineParameters } from './examine-parameters.ts';
 import { examineResolver } from './examine-resolver.ts';
-import { examineRoutes, policyLevel } from './examine-routes.ts';
+import { examineRoutes } from './examine-routes.ts';
 import { examineRunning, readRunning } from './examine-running.ts';
 import { examineService } from './examine-service.ts';
 import { certificateFiles, examineSmtpdTls } from './examine-smtpd-tls.ts';
@@ -62,8 +64,11 @@ export async function examineHost(
   const running = await readRunning(postfix);
   progress('comparing the tables with the settings');
   const contents = tables === undefined ? undefined : await checkContents(main, settings, tables);
+  const policyService = policyServiceAt(main.server.listen[0] ?? '');
+  const isRunning = running !== undefined && running !== 'hidden';
   const host = await readHost(main, settings, tables, postfix, {
-    isRunning: running !== undefined && running !== 'hidden',
+    isRunning,
+    isServiceSilent: isRunning && (await reachService(policyService)) !== undefined,
     areTablesDue: contents?.current === false,
   });
   const lookups = new TableLookups(main.postfix.configDirectory, TABLE_MS);
@@ -97,7 +102,7 @@ async function readHost(
   settings: Settings,
   tables: TablesOptions | undefined,
   postfix: Host['postfix'],
-  state: Pick<MendingContext, 'isRunning' | 'areTablesDue'>,
+  state: Pick<MendingContext, 'isRunning' | 'isServiceSilent' | 'areTablesDue'>,
 ): Promise<Host> {
   const fragmentContext = {
     policyService: policyServiceAt(main.server.listen[0] ?? ''),
@@ -121,7 +126,7 @@ async function readHost(
       mainText: await readFile(main.path, 'utf8'),
       configDirectory: main.postfix.configDirectory,
       ...state,
-      daemons: existsSync('/run/systemd/system') ? 'units' : await readDaemons(main.path),
+      daemons: await whatRuns(main.path),
     }),
   };
 }
@@ -142,7 +147,7 @@ async function checkContents(main: MainFile, settings: Settings, tables: TablesO
 function policyLevels(settings: Settings, { domains }: Sample): ReadonlyMap<string, Level> {
   const levels = new Map<string, Level>();
   for (const domain of domains) {
-    const level = policyLevel(settings, domain);
+    const level = policySetting(settings, domain)?.level;
     if (level !== undefined) for (const name of namesOf(domain)) levels.set(name, level);
   }
   return levels;

@@ -2,7 +2,7 @@
  * Whether recipients that strangers may not relay to are refused before tlswarden is asked. Pure.
  */
 import { RECIPIENT_RESTRICTIONS } from '../fragments/main-parameters.ts';
-import { mayPermit, readRestrictions } from '../fragments/restrictions.ts';
+import { isRelayCheck, mayPermit, readRestrictions } from '../fragments/restrictions.ts';
 import { type Entrance, RELAY_RESTRICTIONS } from './entrance.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
@@ -34,14 +34,12 @@ export function beforeRelayCheck(host: Host, entrance: Entrance): readonly Findi
   ];
 }
 
-const RELAY_CHECK = /^(?:reject|defer)_unauth_destination$/iu;
-
 function mendRelayCheck(host: Host, entrance: Entrance): readonly string[] {
   const { postfix, mending } = host;
   const { service } = entrance;
-  const checksRelay = postfix.restrictions(RELAY_RESTRICTIONS, service).some(({ name }) => RELAY_CHECK.test(name));
+  const checksRelay = postfix.restrictions(RELAY_RESTRICTIONS, service).some(({ name }) => isRelayCheck(name));
   const recipient = readRestrictions(withoutOurs(host, postfix.raw(RECIPIENT_RESTRICTIONS, service)));
-  const at = recipient.findIndex(({ name }) => RELAY_CHECK.test(name));
+  const at = recipient.findIndex(({ name }) => isRelayCheck(name));
   const before = recipient.slice(0, at);
   // Where nothing permits before the check, tlswarden just has to come behind it.
   if (!checksRelay && at >= 0 && !before.some(({ name }) => mayPermit(name))) {

@@ -2,15 +2,16 @@
  * Whether Postfix sends each hosted domain's mail where the settings say that it does: tlswarden repeats the next hop when
  * it moves a message, and Postfix's own table decides for all other mail.
  */
-import { parseDomain } from '../address/domain-name.ts';
-import type { HostedDomain } from '../settings/hosted-domain.ts';
-import type { Level } from '../settings/level.ts';
-import { BY_MX, parseNextHop } from '../settings/next-hop.ts';
-import type { Settings } from '../settings/settings.ts';
+import { type DomainName, parseDomain } from '../address/domain-name.ts';
+import { requiresOutgoing } from '../fragments/make-fragments.ts';
+import { parseNextHop } from '../settings/next-hop.ts';
+import { isRoutedWhole, policySetting } from '../tables/render.ts';
 import { DomainList } from './domain-list.ts';
+import { examineAcceptance } from './examine-acceptance.ts';
 import { examinePolicyClients } from './examine-transports.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
+import { type Differing, nextHopFinding, ONE_NEXT_HOP } from './next-hop-finding.ts';
 import { type OwnRoute, otherTransportMaps, ownRoutes } from './own-routes.ts';
 import { namesOf, type Sample } from './sample.ts';
 import type { TableLookups } from './table-lookups.ts';
@@ -22,36 +23,50 @@ const MOST_LISTED = 200_000;
 
 export async function examineRoutes(host: Host, lookups: TableLookups, sample: Sample): Promise<readonly Finding[]> {
   const routes = await ownRoutes(host, lookups, sample.domains.flatMap(namesOf));
-  const requiresOutgoing = hasOutgoing(host.settings);
+  const isOutgoingRequired = requiresOutgoing(host.settings);
   const found: Finding[] = [];
   const transports = new Set<string>();
   for (const domain of sample.domains) {
-    if (policyLevel(host.settings, domain) !== undefined) transports.add(routes.get(domain.name)?.transport ?? '');
-    for (const name of namesOf(domain)) {
+    if (policySetting(host.settings, domain) !== undefined) transports.add(routes.get(domain.name)?.transport ?? '');
+    const isHeld = (name: DomainName): boolean =>
+      host.fragmentContext.maps !== undefined && isRoutedWhole(host.settings, domain, name);
+    const goesAlong = (alias: DomainName): boolean =>
+      isSameRoute(routes.get(alias), routes.get(domain.name)) && isHeld(alias) === isHeld(domain.name);
+    const hasEntry = (name: DomainName): boolean => routes.get(name)?.entry?.key === name;
+    const alone = domain.aliases.filter((alias) => !goesAlong(alias));
+    for (const name of [domain.name, ...alone]) {
       const route = routes.get(name);
+      if (route === undefined) continue;
       // An alias that goes where its domain goes is mended with it.
-      if (route === undefined || (name !== domain.name && isSameRoute(route, routes.get(domain.name)))) continue;
-      const finding = examineRoute(host, domain, name, route, requiresOutgoing);
+      const along = name === domain.name ? domain.aliases.filter((alias) => goesAlong(alias) && !hasEntry(alias)) : [];
+      const at = { domain, names: [name, ...along.slice(0, MOST_TOLD)] as const, route, isHeld: isHeld(name) };
+      const finding = examineRoute(host, at, isOutgoingRequired);
       if (finding !== undefined) found.push(finding);
     }
   }
   return [
     ...limited(found),
+    ...examineAcceptance(host, sample, routes),
     ...(host.fragmentContext.maps === undefined ? [] : examinePolicyClients(host, transports)),
-    ...(requiresOutgoing ? await outgoingPassedBy(host, lookups) : []),
-    ...(requiresOutgoing ? await senderRelayhosts(host, lookups, sample) : []),
+    ...(isOutgoingRequired ? await outgoingPassedBy(host, lookups) : []),
+    ...(isOutgoingRequired ? await senderRelayhosts(host, lookups, sample) : []),
   ];
 }
 
-function isSameRoute(a: OwnRoute, b: OwnRoute | undefined): boolean {
-  return a.transport === b?.transport && a.nexthop === b.nexthop;
+function isSameRoute(a: OwnRoute | undefined, b: OwnRoute | undefined): boolean {
+  return a?.transport === b?.transport && a?.nexthop === b?.nexthop;
 }
 
 /** The first few of each kind, and how many more there are. */
 function limited(findings: readonly Finding[]): readonly Finding[] {
-  const byId = new Map<string, Finding[]>();
-  for (const finding of findings) byId.set(finding.id, [...(byId.get(finding.id) ?? []), finding]);
-  return [...byId.values()].flatMap((all) => {
+  const byKind = new Map<string, Finding[]>();
+  for (const finding of findings) {
+    const kind = `${finding.severity} ${finding.id}`;
+    const others = byKind.get(kind);
+    if (others === undefined) byKind.set(kind, [finding]);
+    else others.push(finding);
+  }
+  return [...byKind.values()].flatMap((all) => {
     const [last] = all.slice(MOST_TOLD);
     if (last === undefined) return all;
     const rest = all.length - MOST_TOLD;
@@ -60,30 +75,16 @@ function limited(findings: readonly Finding[]): readonly Finding[] {
   });
 }
 
-/** What tls_policy holds for a domain, or undefined (render.ts has the same rule). */
-export function policyLevel(settings: Settings, { nexthop, settings: of }: HostedDomain): Level | undefined {
-  const setting = of.incoming.delivery;
-  const isHeld = setting?.tableKeys.everyone && setting.onFailure === 'defer' && nexthop === BY_MX;
-  return isHeld && settings.relayhost === BY_MX ? setting.level : undefined;
-}
-
-function hasOutgoing(settings: Settings): boolean {
-  for (const { settings: of } of settings.domains()) if (of.outgoing.delivery?.enforcement === 'enforce') return true;
-  return false;
-}
-
-function examineRoute(
-  host: Host,
-  domain: HostedDomain,
-  name: string,
-  route: OwnRoute,
-  requiresOutgoing: boolean,
-): Finding | undefined {
+function examineRoute(host: Host, at: Omit<Differing, 'matters'>, isOutgoingRequired: boolean): Finding | undefined {
+  const { domain, names, route } = at;
   const program = host.postfix.agent(route.transport)?.program;
   const isRequired = domain.settings.incoming.delivery?.enforcement === 'enforce';
-  if (program === 'smtp') return nextHopFinding(host, domain, name, route, isRequired || requiresOutgoing);
+  if (program === 'smtp') {
+    if (route.nexthop === domain.nexthop) return undefined;
+    return nextHopFinding(host, { ...at, matters: isRequired || isOutgoingRequired });
+  }
   if (program === undefined || program === 'error' || program === 'discard') return undefined;
-  if (!isRequired && !requiresOutgoing) return undefined;
+  if (!isRequired && !isOutgoingRequired) return undefined;
   // What it asks of delivery cannot be had in any case; without anything else there is no reason for it to be in the settings.
   const { incoming, outgoing } = domain.settings;
   const isNeeded = [incoming.receipt, outgoing.receipt, outgoing.delivery].some((setting) => setting !== undefined);
@@ -91,7 +92,7 @@ function examineRoute(
   return {
     id: 'delivered-here',
     severity: 'breach',
-    where: name,
+    where: names[0],
     what: `Postfix hands its mail to ${route.transport} (${program}), by ${route.by}; ${isRequired ? 'its settings ask for TLS on delivery' : 'some domain asks for TLS for mail that it sends'}.`,
     why: 'TLS can be compelled of mail to an SMTP server only: such mail is handed over as it is, or is moved to a server that is none of its.',
     mend: !isNeeded
@@ -99,47 +100,10 @@ function examineRoute(
       : isRequired
         ? [mending.tlswarden('domains', 'set', domain.name, 'incoming.delivery', 'require_tls=never')]
         : [],
-    ...(isNeeded && requiresOutgoing
+    ...(isNeeded && isOutgoingRequired
       ? { note: 'Mail from a domain that requires TLS of what it sends cannot reach mailboxes on this host.' }
       : {}),
   };
-}
-
-function nextHopFinding(
-  host: Host,
-  domain: HostedDomain,
-  name: string,
-  route: OwnRoute,
-  matters: boolean,
-): Finding | undefined {
-  if (route.nexthop === domain.nexthop) return undefined;
-  const word = (nexthop: string): string => (nexthop === '' ? 'by MX' : `to ${nexthop}`);
-  const isSettable = parseNextHop(route.nexthop) !== undefined && name === domain.name;
-  return {
-    id: 'next-hop-differs',
-    severity: matters ? 'breach' : 'advice',
-    where: name,
-    what: `Postfix sends its mail ${word(route.nexthop)} (${route.by}), the settings say ${word(domain.nexthop)}.`,
-    why: 'Mail that has to have TLS goes to another server than the rest.',
-    mend: isSettable ? [host.mending.tlswarden('domains', 'set', domain.name, `nexthop=${route.nexthop}`)] : [],
-    note: isSettable
-      ? `This takes over what Postfix does. If the settings are right: ${routedAsSet(host, name, route, domain.nexthop)}`
-      : name === domain.name
-        ? ONE_NEXT_HOP
-        : `It is an alias of ${domain.name}, and has its next hop. If that is right: ${routedAsSet(host, name, route, domain.nexthop)}`,
-  };
-}
-
-const ONE_NEXT_HOP = 'The settings can name one next hop, and no list of them.';
-
-/** What makes Postfix go by the settings. */
-function routedAsSet(host: Host, name: string, route: OwnRoute, nexthop: string): string {
-  const [table] = otherTransportMaps(host);
-  const isByTable = route.by.includes(':');
-  const commands =
-    isByTable || table === undefined ? [] : host.mending.withEntry(table, name, `${route.transport}:${nexthop}`);
-  if (commands.length > 0) return commands.join(' && ');
-  return isByTable ? `change its entry in ${route.by}.` : 'give it an entry in transport_maps.';
 }
 
 const PASSED_BY =

@@ -58,6 +58,7 @@ export const FINDING_IDS = [
   'dns-support',
   'fingerprint-digest',
   'resolver-not-validating',
+  'domain-not-accepted',
   'smtp-tls-off',
   'entry-twice',
   'reload-due',

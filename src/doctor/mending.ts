@@ -17,6 +17,8 @@ export interface MendingContext {
   readonly configDirectory: string;
   /** Whether Postfix runs, so that it has to be told. */
   readonly isRunning: boolean;
+  /** Whether the policy service does not answer: then a Postfix that runs is not to be told. */
+  readonly isServiceSilent: boolean;
   /** What runs of tlswarden; `units`: what systemd runs. */
   readonly daemons: 'units' | readonly Daemon[];
   /** Whether tables are to be written first: main.cf must not name what is not there. */
@@ -56,11 +58,12 @@ export class Mending {
     return [shellWords('sed', '-i', `/^${pattern}[[:space:]]/Id`, file), ...this.#compile(table)];
   }
 
-  /** Adds an entry to such a table. */
-  withEntry(table: string, key: string, value: string): readonly string[] {
+  /** Adds an entry for each key to such a table. */
+  withEntries(table: string, keys: readonly string[], value: string): readonly string[] {
     const file = textOf(table);
     if (file === undefined) return [];
-    return [`printf '%s\\n' ${shellWords(`${key} ${value}`)} >> ${shellWords(file)}`, ...this.#compile(table)];
+    const lines = shellWords(...keys.map((key) => `${key} ${value}`));
+    return [`printf '%s\\n' ${lines} >> ${shellWords(file)}`, ...this.#compile(table)];
   }
 
   #compile(table: string): readonly string[] {
@@ -70,8 +73,9 @@ export class Mending {
 
   /** `postfix apply`, and what it does not do by itself: Postfix is told. */
   get apply(): readonly string[] {
-    const { areTablesDue, isRunning } = this.#context;
+    const { areTablesDue, isRunning, isServiceSilent } = this.#context;
     return [
+      ...(isRunning && isServiceSilent ? this.startService : []),
       ...(areTablesDue ? [this.tlswarden('maps')] : []),
       this.tlswarden('postfix', 'apply', ...(isRunning ? ['--reload'] : [])),
     ];
@@ -183,7 +187,7 @@ export class Mending {
 }
 
 /** The text that a table is compiled from, or read as; undefined: none. */
-function textOf(table: string): string | undefined {
+export function textOf(table: string): string | undefined {
   return /^(?:hash|btree|lmdb|cdb|texthash):(.*)$/u.exec(table.replace(/^proxy:/u, ''))?.[1];
 }
 

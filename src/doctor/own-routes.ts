@@ -16,9 +16,16 @@ export interface OwnRoute {
   readonly nexthop: string;
   /** The table or the parameter that says so. */
   readonly by: string;
+  /** Whether Postfix accepts mail for the domain: it is in one of its lists of domains. */
+  readonly isAccepted: boolean;
+  /** The entry that says so, if a table does. */
+  readonly entry?: { readonly table: string; readonly key: string };
 }
 
-/** Address classes in the order in which trivial-rewrite(8) looks for them; what is in none has default_transport. */
+/** By what a domain goes that is in no address class. */
+const UNLISTED = 'default_transport';
+
+/** Address classes in the order in which trivial-rewrite(8) looks for them. */
 const CLASSES = [
   { list: 'mydestination', transport: 'local_transport', isRemote: false },
   { list: 'virtual_alias_domains', transport: 'error', isRemote: false },
@@ -43,11 +50,11 @@ export async function ownRoutes(
   for (const table of otherTransportMaps(host)) tables.push([table, await lookups.find(table, keys)]);
   return new Map(
     domains.map((domain): [string, OwnRoute] => {
-      const own = byClass.get(domain) ?? { transport: '', nexthop: '', by: '' };
+      const own = byClass.get(domain) ?? { transport: '', nexthop: '', by: '', isAccepted: false };
       for (const key of keysOf(domain)) {
         for (const [table, values] of tables) {
           const value = values.get(key);
-          if (value !== undefined) return [domain, override(own, value, domain, `${table} (${key})`)];
+          if (value !== undefined) return [domain, override(own, value, domain, { table, key })];
         }
       }
       return [domain, own];
@@ -73,7 +80,12 @@ async function classRoutes(
   const matchParents = postfix.list('parent_domain_matches_subdomains');
   const route = (parameter: string, isRemote: boolean): OwnRoute => {
     const value = parameter === 'error' ? 'error' : postfix.value(parameter);
-    const own = { transport: '', nexthop: isRemote ? postfix.value('relayhost').toLowerCase() : '', by: parameter };
+    const own = {
+      transport: '',
+      nexthop: isRemote ? postfix.value('relayhost').toLowerCase() : '',
+      by: parameter,
+      isAccepted: parameter !== UNLISTED,
+    };
     const colon = value.indexOf(':');
     if (colon < 0) return { ...own, transport: value };
     const nexthop = value.slice(colon + 1);
@@ -85,15 +97,16 @@ async function classRoutes(
     for (const domain of await members.having(rest, matchParents.includes(list)))
       found.set(domain, route(transport, isRemote));
   }
-  for (const domain of domains) if (!found.has(domain)) found.set(domain, route('default_transport', true));
+  for (const domain of domains) if (!found.has(domain)) found.set(domain, route(UNLISTED, true));
   return found;
 }
 
 /** An entry of transport_maps over what holds without it (transport(5), "RESULT FORMAT"). */
-function override(own: OwnRoute, value: string, domain: string, by: string): OwnRoute {
+function override(own: OwnRoute, value: string, domain: string, entry: NonNullable<OwnRoute['entry']>): OwnRoute {
+  const by = `${entry.table} (${entry.key})`;
   const colon = value.indexOf(':');
   const transport = colon < 0 ? value : value.slice(0, colon);
   const nexthop = colon < 0 ? '' : value.slice(colon + 1).toLowerCase();
-  if (transport === '') return nexthop === '' ? own : { ...own, nexthop, by };
-  return { transport, nexthop: nexthop === domain ? '' : nexthop, by };
+  if (transport === '') return nexthop === '' ? own : { ...own, nexthop, by, entry };
+  return { ...own, transport, nexthop: nexthop === domain ? '' : nexthop, by, entry };
 }

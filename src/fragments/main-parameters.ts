@@ -2,6 +2,7 @@
  * The parameters of main.cf that tlswarden needs, each with what is there now. Pure: settings and present values go in.
  */
 import type { Settings } from '../settings/settings.ts';
+import { policySetting } from '../tables/render.ts';
 import { tablePath } from '../tables/stamp.ts';
 import {
   RECEIPT_ACCESS,
@@ -76,10 +77,9 @@ export function policyLevels(settings: Settings): PolicyLevels {
   let fingerprint = false;
   let daneOnly = false;
   for (const domain of settings.domains()) {
-    const setting = domain.settings.incoming.delivery;
-    if (setting?.tableKeys.everyone !== true || domain.nexthop !== '') continue;
-    fingerprint ||= setting.level === 'fingerprint';
-    daneOnly ||= setting.level === 'dane-only';
+    const level = policySetting(settings, domain)?.level;
+    fingerprint ||= level === 'fingerprint';
+    daneOnly ||= level === 'dane-only';
   }
   return { fingerprint, daneOnly };
 }

@@ -35,7 +35,8 @@ function notes(settings: Settings, { maps, present }: FragmentContext): readonly
     found.push('smtpd(8) has no certificate, so it offers no STARTTLS: set smtpd_tls_chain_files.');
   }
   if (maps === undefined) {
-    if (settings.nextHopsWithTerms().length > 0) {
+    const terms = settings.nextHopsWithTerms().map(([, asked]) => asked);
+    if (terms.some(({ certificateNames, fingerprints }) => certificateNames.length + fingerprints.length > 0)) {
       found.push(
         'There is no maps directory: certificate_names and fingerprints of next hops cannot be told to Postfix. Levels, protocols and ciphers hold.',
       );
@@ -97,8 +98,8 @@ function contentFilterNotes(present: PresentConfiguration): readonly string[] {
   return notes;
 }
 
-/** Whether any requirement is left to sender_transport. */
-function requiresOutgoing(settings: Settings): boolean {
+/** Whether any domain requires TLS of mail that it sends. */
+export function requiresOutgoing(settings: Settings): boolean {
   for (const { settings: of } of settings.domains()) if (of.outgoing.delivery?.enforcement === 'enforce') return true;
   return false;
 }

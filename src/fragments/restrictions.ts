@@ -41,6 +41,11 @@ export function mayPermit(name: string): boolean {
   return !NEVER_PERMITS.test(name);
 }
 
+/** Whether this restriction refuses recipients that strangers may not relay to. */
+export function isRelayCheck(name: string): boolean {
+  return /^(?:reject|defer)_unauth_destination$/iu.test(name);
+}
+
 /** The restrictions of a value, each with its argument; of another list, its elements. */
 export function splitRestrictions(value: string): readonly string[] {
   return readRestrictions(value).map(({ text }) => text);
@@ -59,7 +64,7 @@ export function withOurs(present: string, ours: readonly string[], isOurs: (rest
 
 function placeOf(restrictions: readonly Restriction[]): number {
   const permit = restrictions.findIndex(({ name }) => mayPermit(name));
-  const relay = restrictions.findIndex(({ name }) => /^(?:reject|defer)_unauth_destination$/iu.test(name));
+  const relay = restrictions.findIndex(({ name }) => isRelayCheck(name));
   if (relay >= 0 && (permit < 0 || relay < permit)) return relay + 1;
   return permit < 0 ? restrictions.length : permit;
 }
@@ -68,6 +73,6 @@ function placeOf(restrictions: readonly Restriction[]): number {
 export function permitsBeforeRelayCheck(value: string): boolean {
   const restrictions = readRestrictions(value);
   const permit = restrictions.findIndex(({ name }) => mayPermit(name));
-  const relay = restrictions.findIndex(({ name }) => /^(?:reject|defer)_unauth_destination$/iu.test(name));
+  const relay = restrictions.findIndex(({ name }) => isRelayCheck(name));
   return permit >= 0 && relay > permit;
 }

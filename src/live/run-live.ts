@@ -29,7 +29,20 @@ export interface LiveOptions {
   progress(what: string): void;
 }
 
-/** Rejects with {@link CannotTry}, QueueError, or the signal's AbortError, in each case after it has tidied up. */
+/** Not all that was put in could be taken out again: the message is the reason. `first` is why the run ended, if not well. */
+export class LeftBehind extends Error {
+  readonly first: unknown;
+
+  constructor(trouble: unknown, first: unknown) {
+    super(trouble instanceof Error ? trouble.message : String(trouble), { cause: trouble });
+    this.first = first;
+  }
+}
+
+/**
+ * Rejects with {@link CannotTry}, QueueError, or the signal's AbortError, in each case after it has tidied up; with
+ * {@link LeftBehind} if that went wrong, after it has tidied up what it could.
+ */
 export async function runLive(options: LiveOptions): Promise<readonly Trial[]> {
   const { host, door } = options;
   const run = thisRun(hostname(), process.pid, Date.now());
@@ -37,34 +50,48 @@ export async function runLive(options: LiveOptions): Promise<readonly Trial[]> {
   const doors = door === undefined ? doorsOf(host) : [door];
   if (doors.length === 0) throw new CannotTry('no smtpd in master.cf takes mail from strangers');
   const stage = new Stage(options, run, doors);
-  try {
-    await stage.set();
-    return [...(await tryReceipt(stage)), ...(await tryDelivery(stage)), await tryTable(stage)];
-  } finally {
+  const clear = async (first?: unknown): Promise<void> => {
     options.progress('tidying up');
     stage.strike();
-    await tidy(options, stage.names, (other) => other.pid === run.pid && other.began === run.began);
+    await tidy(options, stage.names, (other) => other.pid === run.pid && other.began === run.began).catch((trouble) => {
+      throw new LeftBehind(trouble, first);
+    });
+  };
+  let trials: readonly Trial[];
+  try {
+    await stage.set();
+    trials = [...(await tryReceipt(stage)), ...(await tryDelivery(stage)), await tryTable(stage)];
+  } catch (error) {
+    await clear(error);
+    throw error;
   }
+  await clear();
+  return trials;
 }
 
-/** Takes messages of these runs out of the queue, and the domains out of the settings. */
+/** Takes messages of these runs out of the queue, and the domains out of the settings, be it that one of both fails. */
 async function tidy(
   { host, store }: LiveOptions,
   names: readonly DomainName[],
   isMeant: (run: RunName) => boolean,
 ): Promise<void> {
-  const { directory } = host.postfix;
-  const queued = await queuedTrials(directory, (domain) => {
+  const errors: unknown[] = [];
+  await deleteMessages(host.postfix.directory, isMeant).catch((error) => errors.push(error));
+  if (names.length > 0) {
+    const without = (present: ReadonlyMap<DomainName, unknown>): ReadonlyMap<DomainName, undefined> =>
+      new Map(names.filter((name) => present.has(name)).map((name) => [name, undefined]));
+    await store.change(without, { concerns: names, command: 'doctor --live' }).catch((error) => errors.push(error));
+  }
+  if (errors.length > 0) throw errors[0];
+}
+
+async function deleteMessages(configDirectory: string, isMeant: (run: RunName) => boolean): Promise<void> {
+  const queued = await queuedTrials(configDirectory, (domain) => {
     const run = runOf(domain);
     return run !== undefined && isMeant(run);
   });
   await deleteTrials(
-    directory,
+    configDirectory,
     queued.map(({ id }) => id),
   );
-  if (names.length === 0) return;
-  await store.change((present) => new Map(names.filter((name) => present.has(name)).map((name) => [name, undefined])), {
-    concerns: names,
-    command: 'doctor --live',
-  });
 }

@@ -16,7 +16,7 @@ import { queuedTrials } from './queue.ts';
 import type { LiveOptions } from './run-live.ts';
 import { selfSigned } from './self-signed.ts';
 import { type Door, SmtpSender } from './smtp-sender.ts';
-import { tableObstacle } from './try-table.ts';
+import { tableObstacle } from './table-obstacle.ts';
 
 /** How long the service has to take up the domains; a change is in force within a second. */
 const SERVICE_MS = 15_000;

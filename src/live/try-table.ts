@@ -10,6 +10,7 @@ import { QueueError } from '../queue/postqueue.ts';
 import { loadSettings } from '../source/open-source.ts';
 import { stampFile } from '../tables/stamp.ts';
 import type { Stage } from './stage.ts';
+import { tableObstacle } from './table-obstacle.ts';
 import { type Trial, trial } from './trial.ts';
 import { judgePlaintext } from './try-delivery.ts';
 
@@ -17,19 +18,6 @@ import { judgePlaintext } from './try-delivery.ts';
 const TABLES_MS = 5_000;
 /** trivial-rewrite(8) looks for changed tables every 10 s. */
 const REWRITE_MS = 12_000;
-/** Above it the tables are not written for a trial. */
-const MOST_DOMAINS = 100_000;
-
-/** Why the tables are not tried, or undefined. */
-export function tableObstacle({ host, level }: Stage): string | undefined {
-  const { main, settings } = host;
-  if (main.maps === undefined) return 'there is no maps directory';
-  if (level === undefined) return 'there is no transport for it';
-  if (main.settings.source.kind === 'redis') return 'with settings in Redis every host would write tables for it';
-  if (settings.size > MOST_DOMAINS) return `the tables of ${settings.size} domains would be written twice for it`;
-  return undefined;
-}
-
 export async function tryTable(stage: Stage): Promise<Trial> {
   const { host, progress, signal } = stage;
   const { main, postfix } = host;

@@ -97,7 +97,7 @@ export class Settings implements SettingsTotals {
     return (before.terms.has(key) ? before.terms.get(key) : terms.get(key)) ?? DEFAULT_TERMS;
   }
 
-  /** The next hops (for by-MX domains: the domain's name) whose terms are not the defaults, sorted. */
+  /** The next hops of which anything is asked, be it the defaults; by MX, the domains that ask more than those. Sorted. */
   nextHopsWithTerms(): readonly (readonly [key: string, terms: NextHopTerms])[] {
     const all = new Map(this.#data.terms);
     if (this.#next !== undefined) {

@@ -50,7 +50,7 @@ export function ownTerms({ minProtocol, ciphers }: Transport): NextHopTerms {
 
 /**
  * The terms by the keys that smtp(8) looks up: explicit next hops as they are written; for domains by MX all their names
- * in all their forms, since then the next hop is the recipient's domain. Defaults are left out, keys are sorted.
+ * in all their forms, since then the next hop is the recipient's domain. Next hops may have the defaults; keys are sorted.
  */
 export function termsByKey(settings: Settings): ReadonlyMap<string, NextHopTerms> {
   const found = new Map<string, NextHopTerms>();

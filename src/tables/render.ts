@@ -118,15 +118,22 @@ function chunkOf(lines: readonly string[]): Chunk {
   return { text: lines.map((line) => `${line}\n`).join(''), lines: lines.length };
 }
 
-/** Whether the tls_policy table says all that this domain asks of delivery: then its mail keeps Postfix's own route. */
-function goesByPolicy(settings: Settings, domain: HostedDomain, setting: DeliverySetting): boolean {
-  return (
-    setting.tableKeys.everyone &&
+/**
+ * The setting of a domain of which the table tls_policy says all that it asks of delivery: then its mail keeps Postfix's own
+ * route. undefined: it asks nothing, or other tables and FILTER say it.
+ */
+export function policySetting(
+  settings: Settings,
+  { nexthop, settings: of }: HostedDomain,
+): DeliverySetting | undefined {
+  const setting = of.incoming.delivery;
+  const goesByPolicy =
+    setting?.tableKeys.everyone === true &&
     setting.onFailure === 'defer' &&
-    domain.nexthop === BY_MX &&
+    nexthop === BY_MX &&
     // With a relayhost the next hop of such a domain could be that, under which tls_policy has no entry for it.
-    settings.relayhost === BY_MX
-  );
+    settings.relayhost === BY_MX;
+  return goesByPolicy ? setting : undefined;
 }
 
 function policyEntries(
@@ -136,16 +143,22 @@ function policyEntries(
   domain: HostedDomain,
   terms: ReadonlyMap<string, NextHopTerms>,
 ): void {
-  const setting = domain.settings.incoming.delivery;
-  if (setting === undefined || !goesByPolicy(settings, domain, setting)) return;
+  const setting = policySetting(settings, domain);
+  if (setting === undefined) return;
   emit(`${form} ${policyEntry(setting.level, terms.get(form) ?? DEFAULT_TERMS)}`);
 }
 
 function transportEntries(emit: Emit, settings: Settings, form: string, domain: HostedDomain): void {
   const setting = domain.settings.incoming.delivery;
-  if (setting === undefined || goesByPolicy(settings, domain, setting)) return;
+  if (setting === undefined || policySetting(settings, domain) !== undefined) return;
   const route = staticRoute(settings, domain, 'incoming');
   if (route !== undefined) addressEntries(emit, setting.tableKeys, form, '', route.text);
+}
+
+/** Whether the table transport has an entry for all mail of this name of a domain. */
+export function isRoutedWhole(settings: Settings, domain: HostedDomain, name: DomainName): boolean {
+  const setting = domain.settings.incoming.delivery;
+  return setting !== undefined && policySetting(settings, domain) === undefined && isWhole(setting.tableKeys, name);
 }
 
 /** An empty next hop keeps relayhost, also where sender_dependent_relayhost_maps gives another one. */

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { freePort } from '../harness/loopback.ts';
 import { Host } from './host.ts';
 
 /** Nothing has changed, nothing was printed, and the one line on standard error says why. */
@@ -55,6 +58,36 @@ describe('main.cf and master.cf stay as they are', { concurrency: 4 }, () => {
     assert.equal(dry.status, 0);
   });
 
+  it('if Postfix is to reload while the policy service does not answer, which would have it defer all mail', async (t) => {
+    const host = await Host.of(t);
+    const port = await freePort();
+    await host.mainFile({ listen: `127.0.0.1:${port}` });
+    const reload = [...apply, '--reload'];
+    const why = (reason: string): RegExp =>
+      new RegExp(
+        `the policy service ${reason} \\(inet:127.*\\); .* nothing was changed.*\\n(?:systemctl restart |tlswarden --config .* serve &\\n$)`,
+        'u',
+      );
+    await refused(host, reload, [], why('is not reached: ECONNREFUSED'));
+    const mute = createServer((socket) =>
+      socket
+        .on('error', () => {})
+        .resume()
+        .end(),
+    ).listen(port, '127.0.0.1');
+    await once(mute, 'listening');
+    await refused(host, reload, [], why('closes the connection without a reply'));
+    mute.close();
+    await once(mute, 'close');
+
+    assert.equal((await host.attempt([...reload, '--dry-run'])).status, 0);
+    assert.match((await host.attempt(apply)).stderr, /The policy service is not reached: .* Postfix defers all mail/u);
+    assert.equal((await host.told('revert')).changed, true);
+    const forced = await host.told('apply', '--reload', '--force');
+    assert.deepEqual([forced.changed, forced.reload], [true, 'not running']);
+    assert.match(forced.notes.join(' '), /The policy service is not reached/u);
+  });
+
   it('on a file system that is read-only', async (t) => {
     const host = await Host.of(t);
     const through = mounted(host, 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0"');
@@ -88,6 +121,19 @@ describe('main.cf and master.cf stay as they are', { concurrency: 4 }, () => {
       ['no space left'],
     );
   });
+});
+
+it('Postfix is told of a service that has just been started', async (t) => {
+  const host = await Host.of(t);
+  const port = await freePort();
+  await host.mainFile({ listen: `127.0.0.1:${port}` });
+  const service = createServer((socket) => {
+    socket.on('error', () => {}).once('data', () => socket.write('action=DUNNO\n\n'));
+  });
+  t.after(() => service.close());
+  const applied = host.told('apply', '--reload');
+  setTimeout(() => service.listen(port, '127.0.0.1'), 1_500);
+  assert.equal((await applied).changed, true);
 });
 
 /** Runs the command where the disk has 0, 2, 4, … pages left, until it succeeds; fails if it fails and changes anything. */

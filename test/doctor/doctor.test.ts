@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { readFile, rm } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
-import { FINDING_IDS } from '../../src/doctor/finding.ts';
+import { FINDING_IDS, type Finding } from '../../src/doctor/finding.ts';
 import { selfSignedCertificate } from '../harness/certificates.ts';
 import { NameServer } from '../harness/name-server.ts';
 import { Workspace } from '../harness/workspace.ts';
@@ -359,6 +359,124 @@ describe('doctor', { concurrency: 2 }, () => {
     await cures(patient, 'breach delivered-here', 'breach next-hop-differs', 'breach outgoing-passed-by');
   });
 
+  test('advises to have Postfix accept what the settings have it receive, and nothing else', async () => {
+    const receipt = 'incoming.receipt.require_tls = "always"';
+    const patient = await ill(async (patient) => {
+      await patient.domains(
+        [
+          `[domains."refused.example"]\naliases = ["also-refused.example"]\n${receipt}`,
+          '[domains."routed.example"]\nnexthop = "[mx.routed.example]:25"\nincoming.delivery.require_tls = "always"',
+          // Mail is sent to it, as far as the settings tell.
+          '[domains."partner.example"]\nnexthop = "[mx.partner.example]:25"',
+          ...['sub.below.example', 'virtual.example'].map((name) => `[domains."${name}"]\n${receipt}`),
+          '[domains."sends.example".outgoing.receipt]\nrequire_tls = "always"',
+          '[domains."below.example"]',
+        ].join('\n'),
+      );
+      const routes = ['routed', 'partner'].map((name) => `${name}.example smtp:[mx.${name}.example]:25\n`).join('');
+      await patient.set({
+        relay_domains: `$mydestination, ${await patient.get('relay_domains')}, below.example`,
+        relay_recipient_maps: 'static:OK',
+        virtual_alias_domains: 'virtual.example',
+        transport_maps: `${await patient.get('transport_maps')}, ${await patient.table('routes', routes)}`,
+      });
+    });
+    const before = await patient.get('relay_domains');
+    const [finding] = await patient.findings();
+    assert.match(finding?.what ?? '', /mail for refused\.example, also-refused\.example, routed\.example[,.]/u);
+    assert.match(finding?.note ?? '', /relay_recipient_maps/u);
+    await cures(patient, 'advice domain-not-accepted');
+    assert.equal(
+      await patient.get('relay_domains'),
+      `${before}, refused.example, also-refused.example, routed.example`,
+    );
+  });
+
+  test('takes it for no breach if tlswarden has an entry for all mail of a domain, and Postfix none', async () => {
+    const patient = await ill(async (patient) => {
+      await patient.domains(
+        [
+          '[domains."always.example"]\nnexthop = "[mx.always.example]:25"',
+          '[domains."always.example".incoming.delivery]\nrequire_tls = "always"',
+          '[domains."listed.example"]\naliases = ["also-listed.example"]\nnexthop = "[mx.listed.example]:25"',
+          '[domains."listed.example".incoming.delivery]\nrequire_tls = "specific"\nrecipients = "*"',
+        ].join('\n'),
+      );
+      const more = 'always.example, listed.example, also-listed.example';
+      await patient.set({ relay_domains: `${await patient.get('relay_domains')}, ${more}` });
+    });
+    const findings = await patient.findings();
+    assert.deepEqual(
+      findings.map(({ id, severity, where }) => `${severity} ${id} ${where}`),
+      ['advice next-hop-differs always.example', 'advice next-hop-differs listed.example'],
+    );
+    await cures(patient, 'advice next-hop-differs');
+    // What it says of an entry of Postfix's own is so of the alias too.
+    assert.match(await readFile(`${patient.config}/next_hops`, 'utf8'), /^also-listed\.example relay:\[mx\.listed/mu);
+    await isKeptByApply(patient);
+  });
+
+  test('gives Postfix the entry that it lacks, and leaves a domain the next hop that it has', async () => {
+    const settings = [
+      '[domains."some.example"]\naliases = ["other.example"]\nnexthop = "[mx.some.example]:25"',
+      '[domains."some.example".incoming.delivery]\nrequire_tls = "always"\nenforcement = "monitor"',
+      '[domains."part.example"]\naliases = ["rest.example"]\nnexthop = "[mx.part.example]:25"',
+      '[domains."part.example".incoming.delivery]\nrequire_tls = "specific"\nrecipients = "*@part.example"',
+    ].join('\n');
+    const patient = await ill(async (patient) => {
+      await patient.domains(settings);
+      await patient.set({
+        transport_maps: `${await patient.get('transport_maps')}, pcre:/nonexistent, ${await patient.table('routes', '')}`,
+      });
+    });
+    const routed = (findings: readonly Finding[]): readonly string[] =>
+      findings.filter(({ id }) => id === 'next-hop-differs').map(({ severity, where }) => `${severity} ${where}`);
+    const found = await patient.findings();
+    assert.deepEqual(routed(found), ['breach some.example', 'breach rest.example', 'advice part.example']);
+    const mend = found.filter(({ id }) => id === 'next-hop-differs').flatMap((finding) => finding.mend);
+    assert.doesNotMatch(mend.join('\n'), /nexthop=/u);
+    await patient.mend(mend);
+    assert.equal(
+      await readFile(`${patient.config}/routes`, 'utf8'),
+      [
+        'some.example smtp:[mx.some.example]:25',
+        'other.example smtp:[mx.some.example]:25',
+        'rest.example smtp:[mx.part.example]:25',
+        'part.example smtp:[mx.part.example]:25\n',
+      ].join('\n'),
+    );
+    assert.deepEqual(routed(await patient.findings()), []);
+  });
+
+  test('would take over an entry that Postfix has, and says how to have it changed', async () => {
+    const patient = await ill(async (patient) => {
+      await patient.domains('[domains."moved.example"]\nnexthop = "[new.example]:25"');
+      await patient.set({ relay_domains: `${await patient.get('relay_domains')}, moved.example` });
+      const routes = await patient.table('routes', 'moved.example smtp:[old.example]:25\n');
+      await patient.set({ transport_maps: `${await patient.get('transport_maps')}, ${routes}` });
+    });
+    const [{ mend, note = '' } = { mend: [] }] = await patient.findings();
+    assert.match(mend.join('\n'), /domains set moved\.example 'nexthop=\[old\.example\]:25'$/u);
+    await patient.mend([note.slice(note.indexOf('sed '))]);
+    assert.equal(await readFile(`${patient.config}/routes`, 'utf8'), 'moved.example smtp:[new.example]:25\n');
+    assert.deepEqual(await patient.findings(), []);
+  });
+
+  test('gives a Postfix that has never heard of tlswarden both what it lacks, in either order', async () => {
+    const patient = await fresh.twin('fresh-without-routes');
+    await patient.set({ transport_maps: '' });
+    const findings = await patient.findings();
+    assert.ok(findings.some(({ id, where }) => id === 'next-hop-differs' && where === 'firm.example'));
+    await patient.mend(
+      findings
+        .map(({ mend }) => mend)
+        .reverse()
+        .flat(),
+    );
+    await patient.mend(findings.flatMap(({ mend }) => mend));
+    assert.deepEqual(await patient.findings(), []);
+  });
+
   test('tells what the levels in use need of Postfix and of the resolver', async () => {
     const names = await NameServer.start(workspace);
     const resolvers = [{ address: names.address, port: 53 }];
@@ -370,7 +488,11 @@ describe('doctor', { concurrency: 2 }, () => {
           `[domains."pinned.example".incoming.delivery]\nrequire_tls = "always"\nlevel = "fingerprint"\nfingerprints = "${fingerprint}"`,
         ].join('\n'),
       );
-      await patient.set({ smtp_host_lookup: 'native', smtp_tls_fingerprint_digest: 'md5' });
+      await patient.set({
+        relay_domains: `${await patient.get('relay_domains')}, dane.example, pinned.example`,
+        smtp_host_lookup: 'native',
+        smtp_tls_fingerprint_digest: 'md5',
+      });
     });
     const findings = await patient.findings(resolvers);
     assert.deepEqual(idsOf(findings), ['fault dns-support', 'fault fingerprint-digest', 'fault transport-missing']);

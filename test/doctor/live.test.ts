@@ -2,7 +2,7 @@
 // is found out; and nothing of it stays.
 
 import assert from 'node:assert/strict';
-import { readdir, readFile, utimes, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Finding } from '../../src/doctor/finding.ts';
@@ -15,7 +15,7 @@ import { Workspace } from '../harness/workspace.ts';
 
 interface Told {
   readonly findings: readonly Finding[];
-  readonly live?: readonly Trial[];
+  readonly live?: readonly Trial[] | null;
 }
 
 describe('doctor on a running Postfix', () => {
@@ -40,18 +40,32 @@ describe('doctor on a running Postfix', () => {
   after(() => workspace.dispose());
 
   /** Runs doctor, and gives its exit status and what it tells. */
-  async function doctor(...options: readonly string[]): Promise<Told & { readonly status: number }> {
+  async function doctor(
+    ...options: readonly string[]
+  ): Promise<Told & { readonly status: number; readonly stderr: string }> {
     const { status, stdout, stderr } = await gateway.attempt('--json', 'doctor', ...options);
     assert.notEqual(stdout, '', stderr);
-    return { status, ...(JSON.parse(stdout) as Told) };
+    return { status, stderr, ...(JSON.parse(stdout) as Told) };
+  }
+
+  /** The same where a program of Postfix is another one. */
+  async function doctorWith(name: string, commands: string): ReturnType<typeof doctor> {
+    const path = process.env['PATH'];
+    process.env['PATH'] = `${await workspace.program(name, commands)}:${path}`;
+    try {
+      return await doctor('--live');
+    } finally {
+      process.env['PATH'] = path;
+      await rm(workspace.path('programs', name));
+    }
   }
 
   function idsOf({ findings }: Told): readonly string[] {
     return findings.map(({ id, severity }) => `${severity} ${id}`);
   }
 
-  function outcomes({ live = [] }: Told): Readonly<Record<string, string>> {
-    return Object.fromEntries(live.map(({ id, outcome }) => [id, outcome]));
+  function outcomes({ live }: Told): Readonly<Record<string, string>> {
+    return Object.fromEntries((live ?? []).map(({ id, outcome }) => [id, outcome]));
   }
 
   /** The domains of trials in the settings. */
@@ -102,12 +116,39 @@ describe('doctor on a running Postfix', () => {
     assert.deepEqual(idsOf(told), ['fault service-silent']);
     assert.match(told.findings[0]?.mend[0] ?? '', /^systemctl restart |^tlswarden --config \S+ serve &$/u);
     assert.equal(told.status, 0);
+    // Nothing can be tried then; that the queue fails it besides is told behind that, and hides nothing.
+    const once = 'test ! -e "$0.used" && : > "$0.used" && PATH=/usr/sbin:/usr/bin exec postqueue "$@"';
+    const tried = await doctorWith('postqueue', `${once}; echo "no queue" >&2; exit 69`);
+    assert.deepEqual([tried.status, idsOf(tried), tried.live], [1, ['fault service-silent'], null]);
+    assert.match(
+      tried.stderr,
+      /nothing could be tried: the policy service is not reached: \w+; not all that was put in could be taken out again: no queue/u,
+    );
+    assert.deepEqual(await trialDomains(), []);
     await gateway.serve();
     assert.deepEqual(idsOf(await doctor()), []);
     const main = await readFile(gateway.configFile, 'utf8');
     await writeFile(gateway.configFile, main.replace('exempt_clients = []', 'exempt_clients = ["192.0.2.77"]'));
     assert.deepEqual(idsOf(await doctor()), ['breach tables-damaged', 'breach service-behind']);
     await writeFile(gateway.configFile, main);
+    // Postfix is told of a service when that is there.
+    const elsewhere = join(gateway.directory, 'elsewhere.toml');
+    await writeFile(elsewhere, main.replace(`127.0.0.1:${gateway.port}`, '127.0.0.1:1'));
+    const mends = (await doctor('--config', elsewhere)).findings.map(({ mend }) => mend.join('\n'));
+    const applying = mends.filter((mend) => mend.includes('postfix apply'));
+    assert.notEqual(applying.length, 0);
+    for (const mend of applying) {
+      assert.match(mend, /^(?:systemctl restart |tlswarden --config \S+ serve &\n).*postfix apply --reload$/su);
+    }
+  });
+
+  test('takes its domains out again also if its messages cannot be deleted, and tells what it has found', async () => {
+    const told = await doctorWith('postsuper', 'echo "queue file is busy" >&2; exit 1');
+    assert.deepEqual([told.status, told.findings, told.live], [1, [], null]);
+    assert.match(told.stderr, /^[^;]*not all that was put in could be taken out again: queue file is busy/u);
+    assert.deepEqual(await trialDomains(), []);
+    // The next run deletes them.
+    assert.notDeepEqual(await gateway.postfix.queue(), []);
   });
 
   test('takes out what it has put in when it is interrupted, and what a killed one has left', async () => {

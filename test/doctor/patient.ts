@@ -120,9 +120,10 @@ export class Patient {
     return await Promise.all(['main.cf', 'master.cf'].map((name) => readFile(join(this.config, name), 'utf8')));
   }
 
-  /** Runs commands as they are printed, one after the other. Nobody serves here, and systemd has nothing to restart. */
+  /** Runs commands as they are printed, each once, the last time. Nobody serves here, and systemd has nothing to restart. */
   async mend(commands: readonly string[]): Promise<void> {
-    const runnable = [...new Set(commands)].filter((command) => !/ serve &$|^systemctl /u.test(command));
+    const once = commands.filter((command, i) => commands.lastIndexOf(command) === i);
+    const runnable = once.filter((command) => !/ serve &$|^systemctl /u.test(command));
     await runLines(this.directory, runnable);
   }
 }

@@ -202,6 +202,7 @@ ${ORG_ZONE}END
       key=$(ldns-keygen -a ECDSAP256SHA256 -k org)
       ldns-signzone -f org.zone org $key
       mv $key.key org.key
+      postconf -e "relay_domains = $(postconf -h relay_domains), dane.example"
       cat > /etc/tlswarden/domains.d/dane.toml << 'END'
 [domains."dane.example"]
 nexthop = "[relay.example]:25"

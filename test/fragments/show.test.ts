@@ -132,6 +132,18 @@ test('main.cf learns of DNSSEC and of digests only if domains by MX need them', 
   assert.equal(value(plain, 'smtp_tls_fingerprint_digest'), undefined);
   const fingerprints = [Array.from({ length: 32 }, () => 'AB').join(':')];
   assert.equal(value(by('fingerprint', { fingerprints }), 'smtp_tls_fingerprint_digest'), 'sha256');
+  // These go by transports, which say it themselves.
+  const bouncing = { on_failure: 'bounce' };
+  assert.equal(value(by('fingerprint', { fingerprints, ...bouncing }), 'smtp_tls_fingerprint_digest'), undefined);
+  for (const raw of [by('dane-only', bouncing), { ...by('dane-only'), postfix: { relayhost: '[relay.example]' } }]) {
+    const made = fragments(raw);
+    const parameters = made.parameters.map(({ parameter }) => parameter);
+    assert.deepEqual(
+      parameters.filter((name) => /^smtp_(?:dns|host)/u.test(name)),
+      [],
+    );
+    assert.match(made.services[0]?.line ?? '', / -o smtp_dns_support_level=dnssec -o smtp_host_lookup=dns/u);
+  }
 });
 
 test('each transport in use is a service that compels TLS whatever main.cf says', () => {
@@ -174,6 +186,12 @@ test('without a maps directory there are services and the policy service, and no
   // Empty, not absent: main.cf's own table could ask for less.
   assert.match(services[0]?.line ?? '', / -o smtp_tls_policy_maps= /u);
   assert.match(notes.join(' '), /certificate_names and fingerprints/u);
+  for (const more of [{}, { ciphers: 'high', protocols: '>=TLSv1.3' }] as const) {
+    const without: RawSettings = {
+      domains: { 'a.example': { nexthop: '[mx.a.example]', incoming: { delivery: { ...always, ...more } } } },
+    };
+    assert.doesNotMatch(fragments(without, { withoutMaps: true }).notes.join(' '), /certificate_names/u);
+  }
 });
 
 test('a submission service with a list of its own gets the same in it', () => {
