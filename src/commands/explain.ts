@@ -2,10 +2,14 @@
  * `tlswarden explain`: what is asked for between one sender and one recipient, by which line of which setting, who
  * enforces it, and what the service would reply. It asks the decision itself; there is no second statement of the rules.
  */
+import { isIP } from 'node:net';
 import { type Command, Option } from 'commander';
+import { Address } from '../address/address.ts';
+import { parseDomain } from '../address/domain-name.ts';
 import { explain, type Session } from '../explain/explain.ts';
 import { readTables } from '../explain/read-tables.ts';
 import { wordExplanation } from '../explain/word-explanation.ts';
+import { quoted } from '../log/printable.ts';
 import { TLS_VERSIONS } from '../settings/level.ts';
 import { loadSettings } from '../source/open-source.ts';
 import { likelyMeant } from '../toml/complaint.ts';
@@ -35,7 +39,7 @@ Examples:
 
   $ tlswarden explain ceo@example.com someone@partner.example --tls TLSv1.2:128 --client 192.0.2.7
 
-Exit status: 0; 2 if the settings cannot be read.`;
+Exit status: 0; 2 if an argument is not what it has to be, or the settings cannot be read.`;
 
 interface Options {
   readonly tls?: string;
@@ -48,7 +52,12 @@ export function addExplain(program: Command): void {
     .command('explain')
     .argument('<sender>', 'the envelope sender; <> or "" is the null sender')
     .argument('<recipient>', 'the envelope recipient')
-    .addOption(new Option('--tls <protocol[:bits]>', `the session, such as ${TLS_VERSIONS.at(-1)}:256`))
+    .addOption(
+      new Option(
+        '--tls <protocol[:bits]>',
+        `the session, ${TLS_VERSIONS.join(', ')}, such as ${TLS_VERSIONS.at(-1)}:256`,
+      ),
+    )
     .option('--client <address>', "the client's address, for receipt.exempt_clients")
     .option('--authenticated', 'a mail program that has logged in')
     .summary('what is asked for between a sender and a recipient, why, and the reply')
@@ -59,17 +68,20 @@ export function addExplain(program: Command): void {
     .addHelpText('after', HELP)
     .action(
       action(async (context, sender: string, recipient: string, options: Options) => {
+        const from = sender === '' || sender === '<>' ? '' : parseAddress(sender);
+        const to = parseAddress(recipient);
         const session = options.tls === undefined ? undefined : parseSession(options.tls);
+        const client = options.client === undefined ? '' : parseClient(options.client);
         const main = await context.readMain();
         const settings = await loadSettings(main);
         const explanation = await explain({
           main,
           settings,
           tables: await readTables(main, settings),
-          sender: sender === '<>' ? '' : sender,
-          recipient,
+          sender: from,
+          recipient: to,
           session,
-          clientAddress: options.client ?? '',
+          clientAddress: client,
           authenticated: options.authenticated === true,
         });
         if (context.json) context.printJson(explanation);
@@ -79,12 +91,28 @@ export function addExplain(program: Command): void {
     );
 }
 
+/** An address as Postfix passes it to a policy service; its log puts it into brackets. */
+function parseAddress(text: string): string {
+  const bare = text.startsWith('<') && text.endsWith('>') ? text.slice(1, -1) : text;
+  const { local, domain } = Address.read(bare, '');
+  const isAddress = local !== '' && (parseDomain(domain) !== undefined || /^\[.+\]$/u.test(domain));
+  if (!isAddress) throw new UsageError(`${quoted(bare)} is no address; write user@example.com`);
+  return bare;
+}
+
+function parseClient(text: string): string {
+  if (isIP(text) === 0) throw new UsageError(`${quoted(text)} is no IP address; write --client 192.0.2.7`);
+  return text;
+}
+
 function parseSession(text: string): Session {
-  const [protocol = '', bits, ...rest] = text.split(':');
-  if (!/^(?:TLSv\d(?:\.\d)?|SSLv[23])$/u.test(protocol) || rest.length > 0) {
-    const meant = likelyMeant(protocol, TLS_VERSIONS);
-    throw new UsageError(`"${text}" is no PROTOCOL[:BITS]${meant === undefined ? '' : `; did you mean ${meant}:256?`}`);
+  const [protocol = '', bits = '256', ...rest] = text.split(':');
+  if ((TLS_VERSIONS as readonly string[]).includes(protocol) && /^\d{1,5}$/u.test(bits) && rest.length === 0) {
+    return { protocol, bits: Number(bits) };
   }
-  if (bits !== undefined && !/^\d{1,5}$/u.test(bits)) throw new UsageError(`"${bits}" is no number of cipher bits`);
-  return { protocol, bits: bits === undefined ? 256 : Number(bits) };
+  const meant = likelyMeant(protocol, TLS_VERSIONS);
+  throw new UsageError(
+    `${quoted(text)} is no PROTOCOL[:BITS], PROTOCOL being one of ${TLS_VERSIONS.join(', ')}` +
+      (meant === undefined ? '' : `; did you mean ${meant}:256?`),
+  );
 }

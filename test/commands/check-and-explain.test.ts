@@ -182,12 +182,55 @@ describe('explain', () => {
     assert.match(stdout, /Neither side is hosted here/u);
   });
 
-  it('called wrongly is exit status 2', async (t) => {
-    const program = new Program(t);
-    for (const tls of ['tlsv1.2', 'TLSv1.3:many', 'TLSv1.3:256:1', 'none']) {
-      const { status, stderr } = await program.run(['explain', 'a', 'b', '--tls', tls]);
+  it('takes addresses, also as the log of Postfix has them, and nothing else', async (t) => {
+    const program = new Program(t, { 'a.toml': HAND });
+    for (const [sender, recipient, wrong] of [
+      ['bank.example', 'a@a.example', 'bank.example'],
+      ['a@b.example', 'payroll', 'payroll'],
+      ['a@b.example', '@a.example', '@a.example'],
+      ['a@b.example', 'a@', 'a@'],
+      ['a@-b.example', 'a@a.example', 'a@-b.example'],
+      ['a@b.example', '<>', ''],
+      ['a@b.example', '', ''],
+    ] as const) {
+      const { status, stdout, stderr } = await program.run(['explain', sender, recipient]);
+      assert.deepEqual([status, stdout], [2, ''], wrong);
+      assert.equal(stderr, `tlswarden: "${wrong}" is no address; write user@example.com\n`);
+    }
+    for (const [given, said] of [
+      ['', '<> (the null sender)'],
+      ['<>', '<> (the null sender)'],
+      ['<ceo@bank.example>', 'ceo@bank.example'],
+      ['ceo@[192.0.2.1]', 'ceo@[192.0.2.1]'],
+    ] as const) {
+      const { status, stdout } = await program.run(['explain', given, 'payroll%a.example']);
+      assert.equal(status, 0, given);
+      assert.ok(stdout.startsWith(`From ${said}, not hosted here.\nTo   payroll%a.example, hosted here.\n`), stdout);
+    }
+  });
+
+  it('takes the address of a client, and no name', async (t) => {
+    const program = new Program(t, { 'a.toml': HAND });
+    for (const client of ['foo', '192.0.2.0/24', '']) {
+      const { status, stderr } = await program.run(['explain', '<>', 'a@a.example', '--client', client]);
+      assert.equal(status, 2, client);
+      assert.equal(stderr, `tlswarden: "${client}" is no IP address; write --client 192.0.2.7\n`);
+    }
+    for (const client of ['192.0.2.7', '2001:db8::7']) {
+      assert.equal((await program.run(['explain', '<>', 'a@a.example', '--client', client])).status, 0, client);
+    }
+  });
+
+  it('takes the sessions that there are, and names them', async (t) => {
+    const program = new Program(t, { 'a.toml': HAND });
+    for (const tls of ['TLSv1.4', '1.2', 'none', 'SSLv3', 'tlsv1.2', 'TLSv1.3:many', 'TLSv1.3:256:1']) {
+      const { status, stderr } = await program.run(['explain', '<>', 'a@a.example', '--tls', tls]);
       assert.equal(status, 2, tls);
-      if (tls === 'tlsv1.2') assert.match(stderr, /did you mean TLSv1\.2:256\?/u);
+      assert.match(stderr, /" is no PROTOCOL\[:BITS\], PROTOCOL being one of TLSv1, TLSv1\.1, TLSv1\.2, TLSv1\.3/u);
+      if (tls === 'tlsv1.2') assert.match(stderr, /; did you mean TLSv1\.2:256\?\n$/u);
+    }
+    for (const tls of ['TLSv1.1', 'TLSv1.3:256']) {
+      assert.equal((await program.run(['explain', '<>', 'a@a.example', '--tls', tls])).status, 0, tls);
     }
   });
 });
