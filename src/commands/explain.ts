@@ -13,11 +13,12 @@ import { quoted } from '../log/printable.ts';
 import { TLS_VERSIONS } from '../settings/level.ts';
 import { loadSettings } from '../source/open-source.ts';
 import { likelyMeant } from '../toml/complaint.ts';
-import { action, UsageError, WELL } from './command-context.ts';
+import { action, openStore, UsageError, WELL } from './command-context.ts';
 
 const HELP = `
 For the question "why was this refused?", and for "what would happen if?" before a change. The addresses are as in the log
 of Postfix; <> is the null sender. Without --tls the replies to a plaintext session and to one with TLSv1.3 are shown.
+Settings in Redis have no lines: its URL is named, without credentials.
 
 Examples:
   $ tlswarden explain billing@bank.example payroll@example.com
@@ -53,10 +54,7 @@ export function addExplain(program: Command): void {
     .argument('<sender>', 'the envelope sender; <> or "" is the null sender')
     .argument('<recipient>', 'the envelope recipient')
     .addOption(
-      new Option(
-        '--tls <protocol[:bits]>',
-        `the session, ${TLS_VERSIONS.join(', ')}, such as ${TLS_VERSIONS.at(-1)}:256`,
-      ),
+      new Option('--tls <protocol[:bits]>', `the session: one of ${TLS_VERSIONS.join(', ')}, such as TLSv1.3:256`),
     )
     .option('--client <address>', "the client's address, for receipt.exempt_clients")
     .option('--authenticated', 'a mail program that has logged in')
@@ -77,6 +75,7 @@ export function addExplain(program: Command): void {
         const explanation = await explain({
           main,
           settings,
+          store: openStore(main),
           tables: await readTables(main, settings),
           sender: from,
           recipient: to,

@@ -14,6 +14,7 @@ import type { HostedDomain } from '../settings/hosted-domain.ts';
 import { People, tableHolds } from '../settings/people.ts';
 import { FLOWS, type Flow, type Hop, listName, type Setting } from '../settings/setting.ts';
 import type { Settings } from '../settings/settings.ts';
+import type { SettingsStore } from '../source/settings-store.ts';
 import type { TablesState } from './read-tables.ts';
 import { SettingText } from './setting-text.ts';
 
@@ -25,6 +26,8 @@ export interface Session {
 export interface Question {
   readonly main: MainFile;
   readonly settings: Settings;
+  /** Where the settings stand. */
+  readonly store: SettingsStore;
   readonly tables: TablesState;
   readonly sender: string;
   readonly recipient: string;
@@ -36,6 +39,7 @@ export interface Question {
 
 /** A place in the settings. */
 export interface Line {
+  /** With settings in Redis, its URL without credentials; it has no lines. */
   readonly file: string;
   readonly line: number | null;
 }
@@ -92,7 +96,7 @@ export async function explain(question: Question): Promise<Explanation> {
   const delimiters = main.addresses.recipientDelimiter;
   const parties = findParties(settings, sender, recipient, delimiters);
   const tables: TablesInForce = { holds: () => question.tables === 'current' };
-  const text = new SettingText(main);
+  const text = new SettingText(main, question.store);
   const isExempt = compileExemptClients(main.receipt.exemptClients);
   const wanted = wantedRoute(settings, parties, tables);
   const lane = ownLane(settings, parties, tables);
@@ -162,21 +166,23 @@ async function trace(
   const { condition } = setting;
   const own = flow === 'incoming' ? parties.recipient : parties.sender;
   const far = flow === 'incoming' ? parties.sender : parties.recipient;
-  const written = await text.find(domain, flow, setting.hop);
+  const written = await text.find(domain, flow, setting);
   const entries: RequirementExplained['entries'][number][] = [];
   if (condition.kind !== 'always') {
     for (const [side, address] of [
       ['own', own],
       ['far', far],
     ] as const) {
-      if (condition[side].match(address) === undefined) continue;
+      const listed = condition[side].match(address);
+      if (listed === undefined) continue;
       const list = listName(flow, side);
       const names = written.isDefault ? undefined : [domain.name, ...domain.aliases];
       const given = written.table[list];
       const all = typeof given === 'string' ? splitList(given) : Array.isArray(given) ? given.map(String) : [];
-      // The first entry that would list the address if it stood alone.
+      // The first entry that would list the address if it stood alone; what has changed since is told as it was read.
       const entry =
-        all.find((one) => People.compile([one], side, names, () => {}).match(address) !== undefined) ?? null;
+        all.find((one) => People.compile([one], side, names, () => {}).match(address) !== undefined) ??
+        (condition.kind === 'both' && condition[side].everyone ? null : listed);
       entries.push({ list, entry, ...written.lineOf(list, entry) });
     }
   }
