@@ -7,7 +7,7 @@ import { type Command, Option } from 'commander';
 import { Address } from '../address/address.ts';
 import { parseDomain } from '../address/domain-name.ts';
 import { explain, type Session } from '../explain/explain.ts';
-import { readTables } from '../explain/read-tables.ts';
+import { lookAtTables } from '../explain/read-tables.ts';
 import { wordExplanation } from '../explain/word-explanation.ts';
 import { quoted } from '../log/printable.ts';
 import { TLS_VERSIONS } from '../settings/level.ts';
@@ -76,7 +76,7 @@ export function addExplain(program: Command): void {
           main,
           settings,
           store: openStore(main),
-          tables: await readTables(main, settings),
+          tables: await lookAtTables(main, settings, Date.now()),
           sender: from,
           recipient: to,
           session,

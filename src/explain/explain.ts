@@ -5,7 +5,7 @@
 import type { Address } from '../address/address.ts';
 import { splitList } from '../address/pattern.ts';
 import { type DecisionContext, decide } from '../decision/decide.ts';
-import { ownLane, type TablesInForce, wantedRoute } from '../decision/delivery.ts';
+import { NO_TABLES, ownLane, type TablesInForce, wantedRoute } from '../decision/delivery.ts';
 import { Lanes } from '../decision/lanes.ts';
 import { findParties, type Parties, requirement } from '../decision/parties.ts';
 import type { MainFile } from '../main-file/main-file.ts';
@@ -15,7 +15,7 @@ import { People, tableHolds } from '../settings/people.ts';
 import { FLOWS, type Flow, type Hop, listName, type Setting } from '../settings/setting.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { SettingsStore } from '../source/settings-store.ts';
-import type { TablesState } from './read-tables.ts';
+import type { TablesReading, TablesState } from './read-tables.ts';
 import { SettingText } from './setting-text.ts';
 
 export interface Session {
@@ -28,7 +28,7 @@ export interface Question {
   readonly settings: Settings;
   /** Where the settings stand. */
   readonly store: SettingsStore;
-  readonly tables: TablesState;
+  readonly tables: TablesReading;
   readonly sender: string;
   readonly recipient: string;
   /** undefined: what one that uses TLS as well as can be would get. */
@@ -65,8 +65,13 @@ export interface RequirementExplained extends Line {
 
 export interface Reply {
   readonly session: Session | null;
+  /** What Postfix answers by table receipt_access, so that it does not ask the service. */
+  readonly before: string | null;
+  /** Of the service. */
   readonly kind: string;
   readonly reply: string;
+  /** What it is instead while the tables are settling, if they hold something new of the domain; null: the same. */
+  readonly whileSettling: { readonly kind: string; readonly reply: string } | null;
 }
 
 export interface Explanation {
@@ -79,6 +84,8 @@ export interface Explanation {
   /** All that delivery asks for together: transport and next hop; null: nothing. */
   readonly route: { readonly transport: string; readonly nexthop: string; readonly by: 'tables' | 'filter' } | null;
   readonly tables: TablesState;
+  /** Since when tables are in force that some part of Postfix may not use yet, and until when; null: all of it uses them. */
+  readonly settling: { readonly writtenAt: string; readonly until: string } | null;
   readonly replies: readonly Reply[];
 }
 
@@ -89,15 +96,19 @@ export interface PartyExplained {
   readonly isAlias: boolean;
 }
 
+/** What reject_plaintext_session says. */
+const PLAINTEXT_REJECT = '550 5.7.1 Session encryption is required';
 const BEST: Session = { protocol: 'TLSv1.3', bits: 256 };
 
 export async function explain(question: Question): Promise<Explanation> {
   const { main, settings, sender, recipient } = question;
+  const { state, settling } = question.tables;
   const delimiters = main.addresses.recipientDelimiter;
   const parties = findParties(settings, sender, recipient, delimiters);
-  const tables: TablesInForce = { holds: () => question.tables === 'current' };
+  const tables: TablesInForce = { holds: () => state === 'current' };
   const text = new SettingText(main, question.store);
   const isExempt = compileExemptClients(main.receipt.exemptClients);
+  const exempt = isExempt(question.clientAddress);
   const wanted = wantedRoute(settings, parties, tables);
   const lane = ownLane(settings, parties, tables);
   const traced = async (hop: Hop): Promise<readonly RequirementExplained[]> => {
@@ -109,11 +120,14 @@ export async function explain(question: Question): Promise<Explanation> {
     }
     return found;
   };
+  const receipt = await traced('receipt');
+  const isRefusedByTable = state === 'current' && !exempt && receipt.some(({ inTables }) => inTables);
+  const context = { settings, generation: 1, delimiters, lanes: new Lanes(0), isExempt };
   return {
     sender: party(sender, parties.sender, parties.senderDomain),
     recipient: party(recipient, parties.recipient, parties.recipientDomain),
-    exempt: isExempt(question.clientAddress),
-    receipt: await traced('receipt'),
+    exempt,
+    receipt,
     delivery: await traced('delivery'),
     route:
       wanted === undefined
@@ -123,8 +137,21 @@ export async function explain(question: Question): Promise<Explanation> {
             nexthop: wanted.nexthop,
             by: lane === undefined ? 'tables' : 'filter',
           },
-    tables: question.tables,
-    replies: replies(question, { settings, generation: 1, delimiters, tables, lanes: new Lanes(0), isExempt }),
+    tables: state,
+    settling:
+      settling === undefined
+        ? null
+        : { writtenAt: new Date(settling.writtenAt).toISOString(), until: new Date(settling.until).toISOString() },
+    replies: [null, question.session ?? BEST].map((session) => {
+      const now = reply(question, session, { ...context, tables });
+      const other = settling === undefined ? now : reply(question, session, { ...context, tables: NO_TABLES });
+      return {
+        session,
+        before: session === null && isRefusedByTable ? PLAINTEXT_REJECT : null,
+        ...now,
+        whileSettling: other.reply === now.reply ? null : other,
+      };
+    }),
   };
 }
 
@@ -133,27 +160,25 @@ function party(given: string, address: Address, domain: HostedDomain | undefined
   return { address: given, domain: name, isAlias: name !== null && name !== address.domain };
 }
 
-/** Of each session what a first recipient would be told: the service without a memory of other recipients. */
-function replies(question: Question, context: DecisionContext): readonly Reply[] {
-  return [null, question.session ?? BEST].map((session) => {
-    const { kind, reply } = decide(
-      context,
-      {
-        protocolState: 'RCPT',
-        sender: question.sender,
-        recipient: question.recipient,
-        recipientCount: 0,
-        clientAddress: question.clientAddress,
-        encryptionProtocol: session?.protocol ?? '',
-        encryptionKeysize: session?.bits ?? 0,
-        authenticated: question.authenticated,
-        instance: '',
-        policyContext: 'both',
-      },
-      0,
-    );
-    return { session, kind, reply };
-  });
+/** What a first recipient would be told: the service without a memory of other recipients. */
+function reply(question: Question, session: Session | null, context: DecisionContext): Pick<Reply, 'kind' | 'reply'> {
+  const { kind, reply } = decide(
+    context,
+    {
+      protocolState: 'RCPT',
+      sender: question.sender,
+      recipient: question.recipient,
+      recipientCount: 0,
+      clientAddress: question.clientAddress,
+      encryptionProtocol: session?.protocol ?? '',
+      encryptionKeysize: session?.bits ?? 0,
+      authenticated: question.authenticated,
+      instance: '',
+      policyContext: 'both',
+    },
+    0,
+  );
+  return { kind, reply };
 }
 
 async function trace(

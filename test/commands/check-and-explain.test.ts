@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { SETTLE_MS } from '../../src/tables/held-domains.ts';
 import { Program } from './program.ts';
 
 const HAND = `[domains."a.example"]
@@ -24,6 +27,44 @@ when = "both"
 recipients = "*@*.gov.example"
 level = "secure"
 `;
+
+/** Everyone who mails a.example needs TLS on receipt, and gets it on delivery; so it is with ceo@bank.example at b.example. */
+const ALWAYS = `[domains."a.example".incoming.receipt]
+require_tls = "always"
+[domains."a.example".incoming.delivery]
+require_tls = "always"
+[domains."b.example".incoming.receipt]
+require_tls = "specific"
+senders = "ceo@bank.example"
+[domains."b.example".incoming.delivery]
+require_tls = "specific"
+senders = "ceo@bank.example"
+`;
+
+/** A program with a maps directory, and a Postfix that never runs. */
+function withTables(t: TestContext, main = ''): Program {
+  const tables = '[maps]\ndirectory = "maps"\ntype = "texthash"\n[postfix]\nconfig_directory = "postfix"\n';
+  const program = new Program(t, { 'a.toml': ALWAYS }, tables + main);
+  const postfix = join(program.directory, 'postfix');
+  mkdirSync(postfix);
+  writeFileSync(join(postfix, 'master.cf'), '');
+  const file = join(postfix, 'main.cf');
+  writeFileSync(file, `compatibility_level = 3.6\nmyhostname = a.test\nqueue_directory = ${program.directory}/queue\n`);
+  // Postfix programs wait until main.cf has not changed for a while.
+  utimesSync(file, 1_000_000_000, 1_000_000_000);
+  return program;
+}
+
+/** Has the tables written, so long ago. */
+async function writeTables(program: Program, agoMs: number): Promise<Date> {
+  assert.equal((await program.run(['maps'])).status, 0);
+  const writtenAt = new Date(Math.floor((Date.now() - agoMs) / 1000) * 1000);
+  utimesSync(join(program.directory, 'maps', 'stamp.json'), writtenAt, writtenAt);
+  return writtenAt;
+}
+
+/** As a clock on the wall has it. */
+const clock = (ms: number): string => new Date(ms).toTimeString().slice(0, 8);
 
 describe('check', () => {
   it('counts what is there', async (t) => {
@@ -144,8 +185,10 @@ describe('explain', () => {
     assert.deepEqual(explanation.route, { transport: 'tlswarden-secure', nexthop: '', by: 'filter' });
     assert.deepEqual(explanation.replies[1], {
       session: { protocol: 'TLSv1.2', bits: 128 },
+      before: null,
       kind: 'filter',
       reply: 'FILTER tlswarden-secure:',
+      whileSettling: null,
     });
   });
 
@@ -180,6 +223,90 @@ describe('explain', () => {
     const { status, stdout } = await new Program(t).run(['explain', 'a@b.example', 'c@d.example']);
     assert.equal(status, 0);
     assert.match(stdout, /Neither side is hosted here/u);
+  });
+
+  it('says what Postfix answers by its own table, while there are tables', async (t) => {
+    const OWN = '550 5.7.1 Session encryption is required';
+    const program = withTables(t, '[receipt]\nexempt_clients = ["192.0.2.0/24"]\n');
+    const explained = async (...args: readonly string[]): Promise<string> =>
+      (await program.run(['explain', ...args])).stdout;
+    const without = await explained('x@y.example', 'a@a.example');
+    assert.match(without, /enforced by reply: reject; table receipt_access will too, once "tlswarden maps" has run$/mu);
+    assert.match(without, /^ {2}without TLS +550 5\.7\.10 TLS required/mu);
+    assert.ok(!without.includes(OWN), without);
+
+    await writeTables(program, SETTLE_MS);
+    const held = await explained('x@y.example', 'a@a.example');
+    assert.match(held, /enforced by reply: reject; and first, without TLS, by table receipt_access$/mu);
+    assert.ok(held.includes(`  without TLS        ${OWN}, by table receipt_access; the service is not asked\n`), held);
+    assert.match(held, /^ {2}TLSv1\.3, 256 bits +DUNNO$/mu);
+    const { replies } = JSON.parse(await explained('x@y.example', 'a@a.example', '--json'));
+    assert.deepEqual([replies[0].before, replies[1].before], [OWN, null]);
+    assert.match(replies[0].reply, /^550 5\.7\.10 /u);
+
+    // Who is exempt is so from the table too, and what depends on the sender no table of recipients has.
+    for (const args of [
+      ['x@y.example', 'a@a.example', '--client', '192.0.2.7'],
+      ['ceo@bank.example', 'a@b.example'],
+    ]) {
+      const other = await explained(...args);
+      assert.ok(!other.includes(OWN), other);
+    }
+    assert.match(await explained('ceo@bank.example', 'a@b.example'), /enforced by reply: reject$/mu);
+
+    program.write('c.toml', ALWAYS.replaceAll(/[ab]\.example"\./gu, 'c$&'));
+    assert.ok(!(await explained('x@y.example', 'a@a.example')).includes(OWN));
+  });
+
+  it('without a maps directory says nothing of tables', async (t) => {
+    const { stdout } = await new Program(t, { 'a.toml': ALWAYS }).run(['explain', 'x@y.example', 'a@a.example']);
+    assert.match(stdout, /enforced by reply: reject$/mu);
+    assert.ok(!stdout.includes('receipt_access'), stdout);
+  });
+
+  it('names the FILTER that tables written a moment ago may not have taken the place of yet', async (t) => {
+    const program = withTables(t);
+    const writtenAt = (await writeTables(program, 60_000)).getTime();
+    const until = writtenAt + SETTLE_MS;
+    const { stdout } = await program.run(['explain', 'x@y.example', 'a@a.example', '--tls', 'TLSv1.3']);
+    assert.ok(
+      stdout.includes(
+        `  the tables in force give just that.
+  They were written at ${clock(writtenAt)}. Until ${clock(until)} some of Postfix may go by those before: if what they hold
+  of a.example is new, or the service was started since, it answers FILTER until then.
+`,
+      ),
+      stdout,
+    );
+    assert.ok(
+      stdout.includes(`  TLSv1.3, 256 bits  DUNNO, or until ${clock(until)} FILTER tlswarden-encrypt:\n`),
+      stdout,
+    );
+    const json = JSON.parse((await program.run(['explain', 'x@y.example', 'a@a.example', '--json'])).stdout);
+    assert.deepEqual(json.settling, {
+      writtenAt: new Date(writtenAt).toISOString(),
+      until: new Date(until).toISOString(),
+    });
+    assert.equal(json.replies[0].whileSettling, null);
+    assert.deepEqual(json.replies[1].whileSettling, { kind: 'filter', reply: 'FILTER tlswarden-encrypt:' });
+
+    // What no table can say is answered by the same FILTER all the time.
+    const dynamic = await program.run(['explain', 'ceo@bank.example', 'a@b.example']);
+    assert.match(dynamic.stdout, /^ {2}TLSv1\.3, 256 bits +FILTER tlswarden-encrypt:$/mu);
+    assert.ok(!dynamic.stdout.includes('written at'), dynamic.stdout);
+  });
+
+  it('says nothing of when tables were written that all of Postfix uses', async (t) => {
+    const program = withTables(t);
+    await writeTables(program, SETTLE_MS);
+    const { stdout } = await program.run(['explain', 'x@y.example', 'a@a.example']);
+    assert.match(
+      stdout,
+      /^ {2}the tables in force give just that\.\n\nREPLIES at RCPT, to the first recipient of a message$/mu,
+    );
+    assert.match(stdout, /^ {2}TLSv1\.3, 256 bits +DUNNO$/mu);
+    const json = JSON.parse((await program.run(['explain', 'x@y.example', 'a@a.example', '--json'])).stdout);
+    assert.deepEqual([json.settling, json.replies[1].whileSettling], [null, null]);
   });
 
   it('takes addresses, also as the log of Postfix has them, and nothing else', async (t) => {
