@@ -21,22 +21,23 @@ of Postfix; <> is the null sender. Without --tls the replies to a plaintext sess
 Settings in Redis have no lines: its URL is named, without credentials.
 
 Examples:
-  $ tlswarden explain billing@bank.example payroll@example.com
-  From billing@bank.example, not hosted here.
-  To payroll@example.com, hosted here as example.com.
+  $ tlswarden explain ceo@bank.example info@example.com
+  From ceo@bank.example, not hosted here.
+  To   info@example.com, hosted here.
 
-  RECEIPT, from the sending server to this Postfix
-    incoming.receipt of example.com asks for TLS: TLSv1.2 or later, 128 bits or more
-      example.com.toml:5  require_tls = "specific"
-      example.com.toml:6  senders lists "*@bank.example"
-      enforced by reply, reject
+  RECEIPT, from the sending server or user to this Postfix
+    incoming.receipt of example.com asks for TLS: TLSv1.2 or later, ciphers of 128 bits or more
+      example.com.toml:2  require_tls = "specific"
+      example.com.toml:3  senders lists "*@bank.example"
+      enforced by reply: reject
 
   DELIVERY, from this Postfix to the next server
     nothing asks for TLS
 
-  REPLIES of the service at RCPT, to the first recipient of a message
-    without TLS       550 5.7.10 TLS required: mail for example.com is accepted over TLS only, and this session is not…
-    TLSv1.3, 256 bits DUNNO
+  REPLIES at RCPT, to the first recipient of a message
+    without TLS        550 5.7.10 TLS required: mail for example.com is accepted over TLS only, and this session is not \
+encrypted; send it with STARTTLS
+    TLSv1.3, 256 bits  DUNNO
 
   $ tlswarden explain ceo@example.com someone@partner.example --tls TLSv1.2:128 --client 192.0.2.7
 

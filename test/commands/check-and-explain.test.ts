@@ -219,6 +219,17 @@ describe('explain', () => {
     assert.match(monitor.stdout, /without TLS +WARN /u);
   });
 
+  it('prints what the sample in its help says', async (t) => {
+    const program = new Program(t);
+    const set = ['domains', 'set', 'example.com', 'incoming.receipt', 'require_tls=specific', 'senders=*@bank.example'];
+    assert.equal((await program.run(set)).status, 0);
+    const help = (await program.run(['explain', '--help'])).stdout;
+    const [, args = '', sample = ''] = /^ {2}\$ tlswarden explain (.*)\n([\s\S]*?)\n\n {2}\$ /mu.exec(help) ?? [];
+    const { status, stdout } = await program.run(['explain', ...args.split(' ')]);
+    assert.equal(status, 0);
+    assert.equal(`${sample.replaceAll(/^ {2}/gmu, '')}\n`, stdout);
+  });
+
   it('says when neither side is hosted', async (t) => {
     const { status, stdout } = await new Program(t).run(['explain', 'a@b.example', 'c@d.example']);
     assert.equal(status, 0);
