@@ -18,7 +18,8 @@ import { action, openStore, UsageError, WELL } from './command-context.ts';
 const HELP = `
 For the question "why was this refused?", and for "what would happen if?" before a change. The addresses are as in the log
 of Postfix; <> is the null sender. Without --tls the replies to a plaintext session and to one with TLSv1.3 are shown.
-Settings in Redis have no lines: its URL is named, without credentials.
+Settings in Redis have no lines: its URL is named, without credentials. For six minutes after tables were written both
+replies are named that the service may give until all of Postfix uses them.
 
 Examples:
   $ tlswarden explain ceo@bank.example info@example.com

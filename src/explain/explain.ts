@@ -5,7 +5,7 @@
 import type { Address } from '../address/address.ts';
 import { splitList } from '../address/pattern.ts';
 import { type DecisionContext, decide } from '../decision/decide.ts';
-import { NO_TABLES, ownLane, type TablesInForce, wantedRoute } from '../decision/delivery.ts';
+import { filterReason, NO_TABLES, ownLane, wantedRoute } from '../decision/delivery.ts';
 import { Lanes } from '../decision/lanes.ts';
 import { findParties, type Parties, requirement } from '../decision/parties.ts';
 import type { MainFile } from '../main-file/main-file.ts';
@@ -82,11 +82,20 @@ export interface Explanation {
   readonly receipt: readonly RequirementExplained[];
   readonly delivery: readonly RequirementExplained[];
   /** All that delivery asks for together: transport and next hop; null: nothing. */
-  readonly route: { readonly transport: string; readonly nexthop: string; readonly by: 'tables' | 'filter' } | null;
+  readonly route: RouteExplained | null;
+  /** By what they hold of the domain that they go by: the recipient's, or, if that is not hosted here, the sender's. */
   readonly tables: TablesState;
   /** Since when tables are in force that some part of Postfix may not use yet, and until when; null: all of it uses them. */
   readonly settling: { readonly writtenAt: string; readonly until: string } | null;
   readonly replies: readonly Reply[];
+}
+
+export interface RouteExplained {
+  readonly transport: string;
+  readonly nexthop: string;
+  readonly by: 'tables' | 'filter';
+  /** Whether tables, once written, give all of it. */
+  readonly inTables: boolean;
 }
 
 export interface PartyExplained {
@@ -102,10 +111,11 @@ const BEST: Session = { protocol: 'TLSv1.3', bits: 256 };
 
 export async function explain(question: Question): Promise<Explanation> {
   const { main, settings, sender, recipient } = question;
-  const { state, settling } = question.tables;
+  const { inForce: tables, settling } = question.tables;
   const delimiters = main.addresses.recipientDelimiter;
   const parties = findParties(settings, sender, recipient, delimiters);
-  const tables: TablesInForce = { holds: () => state === 'current' };
+  const domain = parties.recipientDomain ?? parties.senderDomain;
+  const state = stateFor(question.tables, domain);
   const text = new SettingText(main, question.store);
   const isExempt = compileExemptClients(main.receipt.exemptClients);
   const exempt = isExempt(question.clientAddress);
@@ -136,6 +146,7 @@ export async function explain(question: Question): Promise<Explanation> {
             transport: wanted.text.slice(0, wanted.text.indexOf(':')),
             nexthop: wanted.nexthop,
             by: lane === undefined ? 'tables' : 'filter',
+            inTables: lane === undefined || filterReason(settings, parties, NO_TABLES) !== 'dynamic',
           },
     tables: state,
     settling:
@@ -153,6 +164,12 @@ export async function explain(question: Question): Promise<Explanation> {
       };
     }),
   };
+}
+
+/** Tables that hold other settings may hold the same of this domain. */
+function stateFor({ state, inForce }: TablesReading, domain: HostedDomain | undefined): TablesState {
+  if (domain === undefined || state === 'none' || state === 'absent') return state;
+  return inForce.holds(domain) ? 'current' : 'outdated';
 }
 
 function party(given: string, address: Address, domain: HostedDomain | undefined): PartyExplained {

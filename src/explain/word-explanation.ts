@@ -82,18 +82,21 @@ function deliveryEnforcer({ enforcement, on_failure: onFailure, inTables, flow }
   return `static: a table can hold it (${flow === 'incoming' ? 'tls_policy or transport' : 'sender_transport'}); ${what}`;
 }
 
+const DYNAMIC_WORDS = 'no table can give all of it, so the service answers FILTER';
+
 const TABLES_WORDS: Readonly<Record<Explanation['tables'], string>> = {
   none: 'there is no [maps] directory, so the service answers FILTER',
   absent: 'no tables are in force yet, so the service answers FILTER until "tlswarden maps" has run',
   outdated: 'the tables in force hold other settings, so the service answers FILTER until "tlswarden maps" has run',
-  current: 'the tables in force do not give all of it, so the service answers FILTER',
+  current: DYNAMIC_WORDS,
 };
 
 function wordRoute(explanation: Explanation): readonly string[] {
   const { route, tables } = explanation;
   if (route === null) return [];
   const nexthop = route.nexthop === '' ? 'the MX of the recipient domain' : route.nexthop;
-  const by = route.by === 'tables' ? 'the tables in force give just that' : TABLES_WORDS[tables];
+  const filter = route.inTables ? TABLES_WORDS[tables] : DYNAMIC_WORDS;
+  const by = route.by === 'tables' ? 'the tables in force give just that' : filter;
   return [`  Together: transport ${route.transport} to ${nexthop};`, `  ${by}.`, ...wordSettling(explanation)];
 }
 

@@ -182,7 +182,7 @@ describe('explain', () => {
         ['recipients', '*@*.gov.example', 20],
       ],
     );
-    assert.deepEqual(explanation.route, { transport: 'tlswarden-secure', nexthop: '', by: 'filter' });
+    assert.deepEqual(explanation.route, { transport: 'tlswarden-secure', nexthop: '', by: 'filter', inTables: false });
     assert.deepEqual(explanation.replies[1], {
       session: { protocol: 'TLSv1.2', bits: 128 },
       before: null,
@@ -264,9 +264,33 @@ describe('explain', () => {
       assert.ok(!other.includes(OWN), other);
     }
     assert.match(await explained('ceo@bank.example', 'a@b.example'), /enforced by reply: reject$/mu);
+  });
 
-    program.write('c.toml', ALWAYS.replaceAll(/[ab]\.example"\./gu, 'c$&'));
-    assert.ok(!(await explained('x@y.example', 'a@a.example')).includes(OWN));
+  it('with tables that hold other settings tells by what they hold of this domain', async (t) => {
+    const program = withTables(t);
+    await writeTables(program, SETTLE_MS);
+    const explained = async (): Promise<string> =>
+      (await program.run(['explain', 'x@y.example', 'a@a.example'])).stdout;
+    program.write('c.toml', ALWAYS.replaceAll('."', '."c'));
+    const same = await explained();
+    assert.match(same, /^ {2}the tables in force give just that\.$/mu);
+    assert.match(same, /^ {2}without TLS +550 5\.7\.1 .*table receipt_access/mu);
+    assert.match(same, /^ {2}TLSv1\.3, 256 bits +DUNNO$/mu);
+    program.write('a.toml', ALWAYS.replace('delivery]', 'delivery]\nlevel = "secure"'));
+    const other = await explained();
+    assert.match(other, /^ {2}the tables in force hold other settings, so the service answers FILTER until/mu);
+    assert.match(other, /^ {2}without TLS +550 5\.7\.10 /mu);
+    assert.match(other, /^ {2}TLSv1\.3, 256 bits +FILTER tlswarden-secure:$/mu);
+  });
+
+  it('foretells no end of a FILTER for what no table can say', async (t) => {
+    const program = withTables(t);
+    const dynamic = async (): Promise<string> =>
+      (await program.run(['explain', 'ceo@bank.example', 'a@b.example'])).stdout;
+    const said = /^ {2}no table can give all of it, so the service answers FILTER\.$/mu;
+    assert.match(await dynamic(), said);
+    await writeTables(program, SETTLE_MS);
+    assert.match(await dynamic(), said);
   });
 
   it('without a maps directory says nothing of tables', async (t) => {
