@@ -42,7 +42,7 @@ encrypted; send it with STARTTLS
 
   $ tlswarden explain ceo@example.com someone@partner.example --tls TLSv1.2:128 --client 192.0.2.7
 
-Exit status: 0; 2 if an argument is not what it has to be, or the settings cannot be read.`;
+Exit status: 0; 1 if Redis is away; 2 if an argument is not what it has to be, or the settings cannot be read.`;
 
 interface Options {
   readonly tls?: string;
