@@ -2,40 +2,47 @@
  * `tlswarden explain`: what is asked for between one sender and one recipient, by which line of which setting, who
  * enforces it, and what the service would reply. It asks the decision itself; there is no second statement of the rules.
  */
+import { isIP } from 'node:net';
 import { type Command, Option } from 'commander';
+import { Address } from '../address/address.ts';
+import { parseDomain } from '../address/domain-name.ts';
 import { explain, type Session } from '../explain/explain.ts';
-import { readTables } from '../explain/read-tables.ts';
+import { lookAtTables } from '../explain/read-tables.ts';
 import { wordExplanation } from '../explain/word-explanation.ts';
+import { quoted } from '../log/printable.ts';
 import { TLS_VERSIONS } from '../settings/level.ts';
 import { loadSettings } from '../source/open-source.ts';
 import { likelyMeant } from '../toml/complaint.ts';
-import { action, UsageError, WELL } from './command-context.ts';
+import { action, openStore, UsageError, WELL } from './command-context.ts';
 
 const HELP = `
 For the question "why was this refused?", and for "what would happen if?" before a change. The addresses are as in the log
 of Postfix; <> is the null sender. Without --tls the replies to a plaintext session and to one with TLSv1.3 are shown.
+Settings in Redis have no lines: its URL is named, without credentials. For six minutes after tables were written both
+replies are named that the service may give until all of Postfix uses them.
 
 Examples:
-  $ tlswarden explain billing@bank.example payroll@example.com
-  From billing@bank.example, not hosted here.
-  To payroll@example.com, hosted here as example.com.
+  $ tlswarden explain ceo@bank.example info@example.com
+  From ceo@bank.example, not hosted here.
+  To   info@example.com, hosted here.
 
-  RECEIPT, from the sending server to this Postfix
-    incoming.receipt of example.com asks for TLS: TLSv1.2 or later, 128 bits or more
-      example.com.toml:5  require_tls = "specific"
-      example.com.toml:6  senders lists "*@bank.example"
-      enforced by reply, reject
+  RECEIPT, from the sending server or user to this Postfix
+    incoming.receipt of example.com asks for TLS: TLSv1.2 or later, ciphers of 128 bits or more
+      example.com.toml:2  require_tls = "specific"
+      example.com.toml:3  senders lists "*@bank.example"
+      enforced by reply: reject
 
   DELIVERY, from this Postfix to the next server
     nothing asks for TLS
 
-  REPLIES of the service at RCPT, to the first recipient of a message
-    without TLS       550 5.7.10 TLS required: mail for example.com is accepted over TLS only, and this session is not…
-    TLSv1.3, 256 bits DUNNO
+  REPLIES at RCPT, to the first recipient of a message
+    without TLS        550 5.7.10 TLS required: mail for example.com is accepted over TLS only, and this session is not \
+encrypted; send it with STARTTLS
+    TLSv1.3, 256 bits  DUNNO
 
   $ tlswarden explain ceo@example.com someone@partner.example --tls TLSv1.2:128 --client 192.0.2.7
 
-Exit status: 0; 2 if the settings cannot be read.`;
+Exit status: 0; 1 if Redis is away; 2 if an argument is not what it has to be, or the settings cannot be read.`;
 
 interface Options {
   readonly tls?: string;
@@ -48,7 +55,9 @@ export function addExplain(program: Command): void {
     .command('explain')
     .argument('<sender>', 'the envelope sender; <> or "" is the null sender')
     .argument('<recipient>', 'the envelope recipient')
-    .addOption(new Option('--tls <protocol[:bits]>', `the session, such as ${TLS_VERSIONS.at(-1)}:256`))
+    .addOption(
+      new Option('--tls <protocol[:bits]>', `the session: one of ${TLS_VERSIONS.join(', ')}, such as TLSv1.3:256`),
+    )
     .option('--client <address>', "the client's address, for receipt.exempt_clients")
     .option('--authenticated', 'a mail program that has logged in')
     .summary('what is asked for between a sender and a recipient, why, and the reply')
@@ -59,17 +68,21 @@ export function addExplain(program: Command): void {
     .addHelpText('after', HELP)
     .action(
       action(async (context, sender: string, recipient: string, options: Options) => {
+        const from = sender === '' || sender === '<>' ? '' : parseAddress(sender);
+        const to = parseAddress(recipient);
         const session = options.tls === undefined ? undefined : parseSession(options.tls);
+        const client = options.client === undefined ? '' : parseClient(options.client);
         const main = await context.readMain();
         const settings = await loadSettings(main);
         const explanation = await explain({
           main,
           settings,
-          tables: await readTables(main, settings),
-          sender: sender === '<>' ? '' : sender,
-          recipient,
+          store: openStore(main),
+          tables: await lookAtTables(main, settings, Date.now()),
+          sender: from,
+          recipient: to,
           session,
-          clientAddress: options.client ?? '',
+          clientAddress: client,
           authenticated: options.authenticated === true,
         });
         if (context.json) context.printJson(explanation);
@@ -79,12 +92,28 @@ export function addExplain(program: Command): void {
     );
 }
 
+/** An address as Postfix passes it to a policy service; its log puts it into brackets. */
+function parseAddress(text: string): string {
+  const bare = text.startsWith('<') && text.endsWith('>') ? text.slice(1, -1) : text;
+  const { local, domain } = Address.read(bare, '');
+  const isAddress = local !== '' && (parseDomain(domain) !== undefined || /^\[.+\]$/u.test(domain));
+  if (!isAddress) throw new UsageError(`${quoted(bare)} is no address; write user@example.com`);
+  return bare;
+}
+
+function parseClient(text: string): string {
+  if (isIP(text) === 0) throw new UsageError(`${quoted(text)} is no IP address; write --client 192.0.2.7`);
+  return text;
+}
+
 function parseSession(text: string): Session {
-  const [protocol = '', bits, ...rest] = text.split(':');
-  if (!/^(?:TLSv\d(?:\.\d)?|SSLv[23])$/u.test(protocol) || rest.length > 0) {
-    const meant = likelyMeant(protocol, TLS_VERSIONS);
-    throw new UsageError(`"${text}" is no PROTOCOL[:BITS]${meant === undefined ? '' : `; did you mean ${meant}:256?`}`);
+  const [protocol = '', bits = '256', ...rest] = text.split(':');
+  if ((TLS_VERSIONS as readonly string[]).includes(protocol) && /^\d{1,5}$/u.test(bits) && rest.length === 0) {
+    return { protocol, bits: Number(bits) };
   }
-  if (bits !== undefined && !/^\d{1,5}$/u.test(bits)) throw new UsageError(`"${bits}" is no number of cipher bits`);
-  return { protocol, bits: bits === undefined ? 256 : Number(bits) };
+  const meant = likelyMeant(protocol, TLS_VERSIONS);
+  throw new UsageError(
+    `${quoted(text)} is no PROTOCOL[:BITS], PROTOCOL being one of ${TLS_VERSIONS.join(', ')}` +
+      (meant === undefined ? '' : `; did you mean ${meant}:256?`),
+  );
 }

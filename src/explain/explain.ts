@@ -5,7 +5,7 @@
 import type { Address } from '../address/address.ts';
 import { splitList } from '../address/pattern.ts';
 import { type DecisionContext, decide } from '../decision/decide.ts';
-import { ownLane, type TablesInForce, wantedRoute } from '../decision/delivery.ts';
+import { filterReason, NO_TABLES, ownLane, wantedRoute } from '../decision/delivery.ts';
 import { Lanes } from '../decision/lanes.ts';
 import { findParties, type Parties, requirement } from '../decision/parties.ts';
 import type { MainFile } from '../main-file/main-file.ts';
@@ -14,7 +14,8 @@ import type { HostedDomain } from '../settings/hosted-domain.ts';
 import { People, tableHolds } from '../settings/people.ts';
 import { FLOWS, type Flow, type Hop, listName, type Setting } from '../settings/setting.ts';
 import type { Settings } from '../settings/settings.ts';
-import type { TablesState } from './read-tables.ts';
+import type { SettingsStore } from '../source/settings-store.ts';
+import type { TablesReading, TablesState } from './read-tables.ts';
 import { SettingText } from './setting-text.ts';
 
 export interface Session {
@@ -25,7 +26,9 @@ export interface Session {
 export interface Question {
   readonly main: MainFile;
   readonly settings: Settings;
-  readonly tables: TablesState;
+  /** Where the settings stand. */
+  readonly store: SettingsStore;
+  readonly tables: TablesReading;
   readonly sender: string;
   readonly recipient: string;
   /** undefined: what one that uses TLS as well as can be would get. */
@@ -36,6 +39,7 @@ export interface Question {
 
 /** A place in the settings. */
 export interface Line {
+  /** With settings in Redis, its URL without credentials; it has no lines. */
   readonly file: string;
   readonly line: number | null;
 }
@@ -61,8 +65,13 @@ export interface RequirementExplained extends Line {
 
 export interface Reply {
   readonly session: Session | null;
+  /** What Postfix answers by table receipt_access, so that it does not ask the service. */
+  readonly before: string | null;
+  /** Of the service. */
   readonly kind: string;
   readonly reply: string;
+  /** What it is instead while the tables are settling, if they hold something new of the domain; null: the same. */
+  readonly whileSettling: { readonly kind: string; readonly reply: string } | null;
 }
 
 export interface Explanation {
@@ -73,9 +82,20 @@ export interface Explanation {
   readonly receipt: readonly RequirementExplained[];
   readonly delivery: readonly RequirementExplained[];
   /** All that delivery asks for together: transport and next hop; null: nothing. */
-  readonly route: { readonly transport: string; readonly nexthop: string; readonly by: 'tables' | 'filter' } | null;
+  readonly route: RouteExplained | null;
+  /** By what they hold of the domain that they go by: the recipient's, or, if that is not hosted here, the sender's. */
   readonly tables: TablesState;
+  /** Since when tables are in force that some part of Postfix may not use yet, and until when; null: all of it uses them. */
+  readonly settling: { readonly writtenAt: string; readonly until: string } | null;
   readonly replies: readonly Reply[];
+}
+
+export interface RouteExplained {
+  readonly transport: string;
+  readonly nexthop: string;
+  readonly by: 'tables' | 'filter';
+  /** Whether tables, once written, give all of it. */
+  readonly inTables: boolean;
 }
 
 export interface PartyExplained {
@@ -85,15 +105,20 @@ export interface PartyExplained {
   readonly isAlias: boolean;
 }
 
+/** What reject_plaintext_session says. */
+const PLAINTEXT_REJECT = '550 5.7.1 Session encryption is required';
 const BEST: Session = { protocol: 'TLSv1.3', bits: 256 };
 
 export async function explain(question: Question): Promise<Explanation> {
   const { main, settings, sender, recipient } = question;
+  const { inForce: tables, settling } = question.tables;
   const delimiters = main.addresses.recipientDelimiter;
   const parties = findParties(settings, sender, recipient, delimiters);
-  const tables: TablesInForce = { holds: () => question.tables === 'current', stillUsed: [] };
-  const text = new SettingText(main);
+  const domain = parties.recipientDomain ?? parties.senderDomain;
+  const state = stateFor(question.tables, domain);
+  const text = new SettingText(main, question.store);
   const isExempt = compileExemptClients(main.receipt.exemptClients);
+  const exempt = isExempt(question.clientAddress);
   const wanted = wantedRoute(settings, parties, tables);
   const lane = ownLane(settings, parties, tables);
   const traced = async (hop: Hop): Promise<readonly RequirementExplained[]> => {
@@ -105,11 +130,14 @@ export async function explain(question: Question): Promise<Explanation> {
     }
     return found;
   };
+  const receipt = await traced('receipt');
+  const isRefusedByTable = state === 'current' && !exempt && receipt.some(({ inTables }) => inTables);
+  const context = { settings, generation: 1, delimiters, lanes: new Lanes(0), isExempt };
   return {
     sender: party(sender, parties.sender, parties.senderDomain),
     recipient: party(recipient, parties.recipient, parties.recipientDomain),
-    exempt: isExempt(question.clientAddress),
-    receipt: await traced('receipt'),
+    exempt,
+    receipt,
     delivery: await traced('delivery'),
     route:
       wanted === undefined
@@ -118,10 +146,30 @@ export async function explain(question: Question): Promise<Explanation> {
             transport: wanted.text.slice(0, wanted.text.indexOf(':')),
             nexthop: wanted.nexthop,
             by: lane === undefined ? 'tables' : 'filter',
+            inTables: lane === undefined || filterReason(settings, parties, NO_TABLES) !== 'dynamic',
           },
-    tables: question.tables,
-    replies: replies(question, { settings, generation: 1, delimiters, tables, lanes: new Lanes(0), isExempt }),
+    tables: state,
+    settling:
+      settling === undefined
+        ? null
+        : { writtenAt: new Date(settling.writtenAt).toISOString(), until: new Date(settling.until).toISOString() },
+    replies: [null, question.session ?? BEST].map((session) => {
+      const now = reply(question, session, { ...context, tables });
+      const other = settling === undefined ? now : reply(question, session, { ...context, tables: NO_TABLES });
+      return {
+        session,
+        before: session === null && isRefusedByTable ? PLAINTEXT_REJECT : null,
+        ...now,
+        whileSettling: other.reply === now.reply ? null : other,
+      };
+    }),
   };
+}
+
+/** Tables that hold other settings may hold the same of this domain. */
+function stateFor({ state, inForce }: TablesReading, domain: HostedDomain | undefined): TablesState {
+  if (domain === undefined || state === 'none' || state === 'absent') return state;
+  return inForce.holds(domain) ? 'current' : 'outdated';
 }
 
 function party(given: string, address: Address, domain: HostedDomain | undefined): PartyExplained {
@@ -129,27 +177,25 @@ function party(given: string, address: Address, domain: HostedDomain | undefined
   return { address: given, domain: name, isAlias: name !== null && name !== address.domain };
 }
 
-/** Of each session what a first recipient would be told: the service without a memory of other recipients. */
-function replies(question: Question, context: DecisionContext): readonly Reply[] {
-  return [null, question.session ?? BEST].map((session) => {
-    const { kind, reply } = decide(
-      context,
-      {
-        protocolState: 'RCPT',
-        sender: question.sender,
-        recipient: question.recipient,
-        recipientCount: 0,
-        clientAddress: question.clientAddress,
-        encryptionProtocol: session?.protocol ?? '',
-        encryptionKeysize: session?.bits ?? 0,
-        authenticated: question.authenticated,
-        instance: '',
-        policyContext: 'both',
-      },
-      0,
-    );
-    return { session, kind, reply };
-  });
+/** What a first recipient would be told: the service without a memory of other recipients. */
+function reply(question: Question, session: Session | null, context: DecisionContext): Pick<Reply, 'kind' | 'reply'> {
+  const { kind, reply } = decide(
+    context,
+    {
+      protocolState: 'RCPT',
+      sender: question.sender,
+      recipient: question.recipient,
+      recipientCount: 0,
+      clientAddress: question.clientAddress,
+      encryptionProtocol: session?.protocol ?? '',
+      encryptionKeysize: session?.bits ?? 0,
+      authenticated: question.authenticated,
+      instance: '',
+      policyContext: 'both',
+    },
+    0,
+  );
+  return { kind, reply };
 }
 
 async function trace(
@@ -162,21 +208,23 @@ async function trace(
   const { condition } = setting;
   const own = flow === 'incoming' ? parties.recipient : parties.sender;
   const far = flow === 'incoming' ? parties.sender : parties.recipient;
-  const written = await text.find(domain, flow, setting.hop);
+  const written = await text.find(domain, flow, setting);
   const entries: RequirementExplained['entries'][number][] = [];
   if (condition.kind !== 'always') {
     for (const [side, address] of [
       ['own', own],
       ['far', far],
     ] as const) {
-      if (condition[side].match(address) === undefined) continue;
+      const listed = condition[side].match(address);
+      if (listed === undefined) continue;
       const list = listName(flow, side);
       const names = written.isDefault ? undefined : [domain.name, ...domain.aliases];
       const given = written.table[list];
       const all = typeof given === 'string' ? splitList(given) : Array.isArray(given) ? given.map(String) : [];
-      // The first entry that would list the address if it stood alone.
+      // The first entry that would list the address if it stood alone; what has changed since is told as it was read.
       const entry =
-        all.find((one) => People.compile([one], side, names, () => {}).match(address) !== undefined) ?? null;
+        all.find((one) => People.compile([one], side, names, () => {}).match(address) !== undefined) ??
+        (condition.kind === 'both' && condition[side].everyone ? null : listed);
       entries.push({ list, entry, ...written.lineOf(list, entry) });
     }
   }

@@ -1,12 +1,14 @@
 /**
- * Traces a setting in force back to the text that it was read from: the domain's own table, or [defaults]. Best effort as
- * to lines; a file that has changed since gives none.
+ * Traces a setting in force back to what it was read from: the domain's own table, in a file or in Redis, or [defaults].
+ * Best effort as to lines; Redis has none, and neither gives a file that has changed since. What it does not find it never
+ * takes for a default.
  */
 import { join } from 'node:path';
 import { parseDomain } from '../address/domain-name.ts';
 import type { MainFile } from '../main-file/main-file.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
-import type { Flow, Hop } from '../settings/setting.ts';
+import type { Flow, Setting } from '../settings/setting.ts';
+import type { SettingsStore } from '../source/settings-store.ts';
 import { KeyLocator } from '../toml/locate-key.ts';
 import { readToml, type TomlFile } from '../toml/read-toml.ts';
 import { isTable, type Table } from '../toml/table-reader.ts';
@@ -26,21 +28,33 @@ interface LocatedFile extends TomlFile {
 
 export class SettingText {
   readonly #main: MainFile;
+  readonly #store: SettingsStore;
   readonly #files = new Map<string, LocatedFile | undefined>();
 
-  constructor(main: MainFile) {
+  /** `store` is where `settings.source` leads to. */
+  constructor(main: MainFile, store: SettingsStore) {
     this.#main = main;
+    this.#store = store;
   }
 
-  async find(domain: HostedDomain, flow: Flow, hop: Hop): Promise<WrittenSetting> {
+  /** Where this setting of the domain is written. */
+  async find(domain: HostedDomain, flow: Flow, setting: Setting): Promise<WrittenSetting> {
     const { source } = this.#main.settings;
-    const path = source.kind === 'directory' ? join(source.path, domain.file) : undefined;
-    const file = path === undefined ? undefined : await this.#read(path, domain.file);
-    const own = tableAt(domainTable(file, domain), [flow, hop]);
-    if (own !== undefined) return written(domain.file, file, own, domain.name, `${flow}.${hop}`, false);
+    const { hop } = setting;
+    const file =
+      source.kind === 'directory' ? await this.#read(join(source.path, domain.file), domain.file) : undefined;
+    const own = source.kind === 'directory' ? domainTable(file, domain) : await this.#record(domain);
+    const table = tableAt(own, [flow, hop]);
+    if (table !== undefined || setting !== this.#main.defaults[flow][hop]) {
+      return written(domain.file, file, table ?? {}, domain.name, `${flow}.${hop}`, false);
+    }
     const main = await this.#read(this.#main.path, this.#main.path);
-    const table = tableAt(main?.table, ['defaults', flow, hop]) ?? {};
-    return written(this.#main.path, main, table, undefined, `defaults.${flow}.${hop}`, true);
+    const given = tableAt(main?.table, ['defaults', flow, hop]) ?? {};
+    return written(this.#main.path, main, given, undefined, `defaults.${flow}.${hop}`, true);
+  }
+
+  async #record({ name }: HostedDomain): Promise<Table | undefined> {
+    return (await this.#store.read([name])).domains.get(name)?.table;
   }
 
   async #read(path: string, name: string): Promise<LocatedFile | undefined> {

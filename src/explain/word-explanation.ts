@@ -4,7 +4,7 @@
 import type { Explanation, Line, PartyExplained, Reply, RequirementExplained } from './explain.ts';
 
 export function wordExplanation(explanation: Explanation): string {
-  const { sender, recipient, exempt, receipt, delivery } = explanation;
+  const { sender, recipient, exempt, receipt, delivery, tables } = explanation;
   const lines = [wordParty('From', sender), wordParty('To', recipient), ''];
   if (sender.domain === null && recipient.domain === null) {
     lines.push('Neither side is hosted here: no setting counts for this mail, and the service says DUNNO.');
@@ -13,17 +13,18 @@ export function wordExplanation(explanation: Explanation): string {
   lines.push('RECEIPT, from the sending server or user to this Postfix');
   if (receipt.length === 0) lines.push('  nothing asks for TLS');
   else if (exempt) lines.push('  the client is one of receipt.exempt_clients: it is not asked for what follows');
-  for (const requirement of receipt) lines.push(...wordRequirement(requirement), `    ${receiptEnforcer(requirement)}`);
+  for (const requirement of receipt)
+    lines.push(...wordRequirement(requirement), `    ${receiptEnforcer(requirement, tables)}`);
   lines.push('', 'DELIVERY, from this Postfix to the next server');
   if (delivery.length === 0) lines.push('  nothing asks for TLS');
   for (const requirement of delivery)
     lines.push(...wordRequirement(requirement), `    ${deliveryEnforcer(requirement)}`);
   lines.push(...wordRoute(explanation));
-  lines.push('', 'REPLIES of the service at RCPT, to the first recipient of a message');
+  lines.push('', 'REPLIES at RCPT, to the first recipient of a message');
   const names = explanation.replies.map(wordSession);
   const width = Math.max(...names.map((name) => name.length));
-  for (const [i, { reply }] of explanation.replies.entries())
-    lines.push(`  ${(names[i] ?? '').padEnd(width)}  ${reply}`);
+  for (const [i, reply] of explanation.replies.entries())
+    lines.push(`  ${(names[i] ?? '').padEnd(width)}  ${wordReply(reply, explanation)}`);
   return lines.join('\n');
 }
 
@@ -59,11 +60,20 @@ function wordAsks(asks: Readonly<Record<string, unknown>>): string {
   return `${asks['level']}, protocols ${asks['protocols']}, ciphers ${asks['ciphers']}${names}`;
 }
 
-function receiptEnforcer({ enforcement, on_failure: onFailure, inTables }: RequirementExplained): string {
+function receiptEnforcer(
+  { enforcement, on_failure: onFailure, inTables }: RequirementExplained,
+  tables: Explanation['tables'],
+): string {
   if (enforcement === 'monitor') return 'under monitor: it is logged and counted, and the mail passes';
-  const table = inTables ? '; table receipt_access asks for it too' : '';
-  return `enforced by reply: ${onFailure}${table}`;
+  return `enforced by reply: ${onFailure}${inTables ? RECEIPT_TABLE_WORDS[tables] : ''}`;
 }
+
+const RECEIPT_TABLE_WORDS: Readonly<Record<Explanation['tables'], string>> = {
+  none: '',
+  absent: '; table receipt_access will too, once "tlswarden maps" has run',
+  outdated: '; table receipt_access will too, once "tlswarden maps" has run',
+  current: '; and first, without TLS, by table receipt_access',
+};
 
 function deliveryEnforcer({ enforcement, on_failure: onFailure, inTables, flow }: RequirementExplained): string {
   if (enforcement === 'monitor') return 'under monitor: it is logged and counted, and the mail passes';
@@ -72,18 +82,44 @@ function deliveryEnforcer({ enforcement, on_failure: onFailure, inTables, flow }
   return `static: a table can hold it (${flow === 'incoming' ? 'tls_policy or transport' : 'sender_transport'}); ${what}`;
 }
 
+const DYNAMIC_WORDS = 'no table can give all of it, so the service answers FILTER';
+
 const TABLES_WORDS: Readonly<Record<Explanation['tables'], string>> = {
   none: 'there is no [maps] directory, so the service answers FILTER',
   absent: 'no tables are in force yet, so the service answers FILTER until "tlswarden maps" has run',
   outdated: 'the tables in force hold other settings, so the service answers FILTER until "tlswarden maps" has run',
-  current: 'the tables in force do not give all of it, so the service answers FILTER',
+  current: DYNAMIC_WORDS,
 };
 
-function wordRoute({ route, tables }: Explanation): readonly string[] {
+function wordRoute(explanation: Explanation): readonly string[] {
+  const { route, tables } = explanation;
   if (route === null) return [];
   const nexthop = route.nexthop === '' ? 'the MX of the recipient domain' : route.nexthop;
-  const by = route.by === 'tables' ? 'the tables in force give just that' : TABLES_WORDS[tables];
-  return [`  Together: transport ${route.transport} to ${nexthop};`, `  ${by}.`];
+  const filter = route.inTables ? TABLES_WORDS[tables] : DYNAMIC_WORDS;
+  const by = route.by === 'tables' ? 'the tables in force give just that' : filter;
+  return [`  Together: transport ${route.transport} to ${nexthop};`, `  ${by}.`, ...wordSettling(explanation)];
+}
+
+/** Only the service remembers whether the tables hold something new of the domain, so both are said. */
+function wordSettling({ settling, replies, recipient, sender }: Explanation): readonly string[] {
+  if (settling === null || replies.every(({ whileSettling }) => whileSettling === null)) return [];
+  const [writtenAt, until] = [wordTime(settling.writtenAt), wordTime(settling.until)];
+  const name = recipient.domain ?? sender.domain;
+  return [
+    `  They were written at ${writtenAt}. Until ${until} some of Postfix may go by those before: if what they hold`,
+    `  of ${name} is new, or the service was started since, it answers FILTER until then.`,
+  ];
+}
+
+function wordReply({ before, reply, whileSettling }: Reply, { settling }: Explanation): string {
+  if (before !== null) return `${before}, by table receipt_access; the service is not asked`;
+  if (whileSettling === null || settling === null) return reply;
+  return `${reply}, or until ${wordTime(settling.until)} ${whileSettling.reply}`;
+}
+
+/** As the clock of this host has it. */
+function wordTime(iso: string): string {
+  return new Date(iso).toTimeString().slice(0, 8);
 }
 
 function wordSession({ session }: Reply): string {

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { SETTLE_MS } from '../../src/tables/held-domains.ts';
 import { Program } from './program.ts';
 
 const HAND = `[domains."a.example"]
@@ -24,6 +27,44 @@ when = "both"
 recipients = "*@*.gov.example"
 level = "secure"
 `;
+
+/** Everyone who mails a.example needs TLS on receipt, and gets it on delivery; so it is with ceo@bank.example at b.example. */
+const ALWAYS = `[domains."a.example".incoming.receipt]
+require_tls = "always"
+[domains."a.example".incoming.delivery]
+require_tls = "always"
+[domains."b.example".incoming.receipt]
+require_tls = "specific"
+senders = "ceo@bank.example"
+[domains."b.example".incoming.delivery]
+require_tls = "specific"
+senders = "ceo@bank.example"
+`;
+
+/** A program with a maps directory, and a Postfix that never runs. */
+function withTables(t: TestContext, main = ''): Program {
+  const tables = '[maps]\ndirectory = "maps"\ntype = "texthash"\n[postfix]\nconfig_directory = "postfix"\n';
+  const program = new Program(t, { 'a.toml': ALWAYS }, tables + main);
+  const postfix = join(program.directory, 'postfix');
+  mkdirSync(postfix);
+  writeFileSync(join(postfix, 'master.cf'), '');
+  const file = join(postfix, 'main.cf');
+  writeFileSync(file, `compatibility_level = 3.6\nmyhostname = a.test\nqueue_directory = ${program.directory}/queue\n`);
+  // Postfix programs wait until main.cf has not changed for a while.
+  utimesSync(file, 1_000_000_000, 1_000_000_000);
+  return program;
+}
+
+/** Has the tables written, so long ago. */
+async function writeTables(program: Program, agoMs: number): Promise<Date> {
+  assert.equal((await program.run(['maps'])).status, 0);
+  const writtenAt = new Date(Math.floor((Date.now() - agoMs) / 1000) * 1000);
+  utimesSync(join(program.directory, 'maps', 'stamp.json'), writtenAt, writtenAt);
+  return writtenAt;
+}
+
+/** As a clock on the wall has it. */
+const clock = (ms: number): string => new Date(ms).toTimeString().slice(0, 8);
 
 describe('check', () => {
   it('counts what is there', async (t) => {
@@ -141,11 +182,13 @@ describe('explain', () => {
         ['recipients', '*@*.gov.example', 20],
       ],
     );
-    assert.deepEqual(explanation.route, { transport: 'tlswarden-secure', nexthop: '', by: 'filter' });
+    assert.deepEqual(explanation.route, { transport: 'tlswarden-secure', nexthop: '', by: 'filter', inTables: false });
     assert.deepEqual(explanation.replies[1], {
       session: { protocol: 'TLSv1.2', bits: 128 },
+      before: null,
       kind: 'filter',
       reply: 'FILTER tlswarden-secure:',
+      whileSettling: null,
     });
   });
 
@@ -176,18 +219,180 @@ describe('explain', () => {
     assert.match(monitor.stdout, /without TLS +WARN /u);
   });
 
+  it('prints what the sample in its help says', async (t) => {
+    const program = new Program(t);
+    const set = ['domains', 'set', 'example.com', 'incoming.receipt', 'require_tls=specific', 'senders=*@bank.example'];
+    assert.equal((await program.run(set)).status, 0);
+    const help = (await program.run(['explain', '--help'])).stdout;
+    const [, args = '', sample = ''] = /^ {2}\$ tlswarden explain (.*)\n([\s\S]*?)\n\n {2}\$ /mu.exec(help) ?? [];
+    const { status, stdout } = await program.run(['explain', ...args.split(' ')]);
+    assert.equal(status, 0);
+    assert.equal(`${sample.replaceAll(/^ {2}/gmu, '')}\n`, stdout);
+  });
+
   it('says when neither side is hosted', async (t) => {
     const { status, stdout } = await new Program(t).run(['explain', 'a@b.example', 'c@d.example']);
     assert.equal(status, 0);
     assert.match(stdout, /Neither side is hosted here/u);
   });
 
-  it('called wrongly is exit status 2', async (t) => {
-    const program = new Program(t);
-    for (const tls of ['tlsv1.2', 'TLSv1.3:many', 'TLSv1.3:256:1', 'none']) {
-      const { status, stderr } = await program.run(['explain', 'a', 'b', '--tls', tls]);
+  it('says what Postfix answers by its own table, while there are tables', async (t) => {
+    const OWN = '550 5.7.1 Session encryption is required';
+    const program = withTables(t, '[receipt]\nexempt_clients = ["192.0.2.0/24"]\n');
+    const explained = async (...args: readonly string[]): Promise<string> =>
+      (await program.run(['explain', ...args])).stdout;
+    const without = await explained('x@y.example', 'a@a.example');
+    assert.match(without, /enforced by reply: reject; table receipt_access will too, once "tlswarden maps" has run$/mu);
+    assert.match(without, /^ {2}without TLS +550 5\.7\.10 TLS required/mu);
+    assert.ok(!without.includes(OWN), without);
+
+    await writeTables(program, SETTLE_MS);
+    const held = await explained('x@y.example', 'a@a.example');
+    assert.match(held, /enforced by reply: reject; and first, without TLS, by table receipt_access$/mu);
+    assert.ok(held.includes(`  without TLS        ${OWN}, by table receipt_access; the service is not asked\n`), held);
+    assert.match(held, /^ {2}TLSv1\.3, 256 bits +DUNNO$/mu);
+    const { replies } = JSON.parse(await explained('x@y.example', 'a@a.example', '--json'));
+    assert.deepEqual([replies[0].before, replies[1].before], [OWN, null]);
+    assert.match(replies[0].reply, /^550 5\.7\.10 /u);
+
+    // Who is exempt is so from the table too, and what depends on the sender no table of recipients has.
+    for (const args of [
+      ['x@y.example', 'a@a.example', '--client', '192.0.2.7'],
+      ['ceo@bank.example', 'a@b.example'],
+    ]) {
+      const other = await explained(...args);
+      assert.ok(!other.includes(OWN), other);
+    }
+    assert.match(await explained('ceo@bank.example', 'a@b.example'), /enforced by reply: reject$/mu);
+  });
+
+  it('with tables that hold other settings tells by what they hold of this domain', async (t) => {
+    const program = withTables(t);
+    await writeTables(program, SETTLE_MS);
+    const explained = async (): Promise<string> =>
+      (await program.run(['explain', 'x@y.example', 'a@a.example'])).stdout;
+    program.write('c.toml', ALWAYS.replaceAll('."', '."c'));
+    const same = await explained();
+    assert.match(same, /^ {2}the tables in force give just that\.$/mu);
+    assert.match(same, /^ {2}without TLS +550 5\.7\.1 .*table receipt_access/mu);
+    assert.match(same, /^ {2}TLSv1\.3, 256 bits +DUNNO$/mu);
+    program.write('a.toml', ALWAYS.replace('delivery]', 'delivery]\nlevel = "secure"'));
+    const other = await explained();
+    assert.match(other, /^ {2}the tables in force hold other settings, so the service answers FILTER until/mu);
+    assert.match(other, /^ {2}without TLS +550 5\.7\.10 /mu);
+    assert.match(other, /^ {2}TLSv1\.3, 256 bits +FILTER tlswarden-secure:$/mu);
+  });
+
+  it('foretells no end of a FILTER for what no table can say', async (t) => {
+    const program = withTables(t);
+    const dynamic = async (): Promise<string> =>
+      (await program.run(['explain', 'ceo@bank.example', 'a@b.example'])).stdout;
+    const said = /^ {2}no table can give all of it, so the service answers FILTER\.$/mu;
+    assert.match(await dynamic(), said);
+    await writeTables(program, SETTLE_MS);
+    assert.match(await dynamic(), said);
+  });
+
+  it('without a maps directory says nothing of tables', async (t) => {
+    const { stdout } = await new Program(t, { 'a.toml': ALWAYS }).run(['explain', 'x@y.example', 'a@a.example']);
+    assert.match(stdout, /enforced by reply: reject$/mu);
+    assert.ok(!stdout.includes('receipt_access'), stdout);
+  });
+
+  it('names the FILTER that tables written a moment ago may not have taken the place of yet', async (t) => {
+    const program = withTables(t);
+    const writtenAt = (await writeTables(program, 60_000)).getTime();
+    const until = writtenAt + SETTLE_MS;
+    const { stdout } = await program.run(['explain', 'x@y.example', 'a@a.example', '--tls', 'TLSv1.3']);
+    assert.ok(
+      stdout.includes(
+        `  the tables in force give just that.
+  They were written at ${clock(writtenAt)}. Until ${clock(until)} some of Postfix may go by those before: if what they hold
+  of a.example is new, or the service was started since, it answers FILTER until then.
+`,
+      ),
+      stdout,
+    );
+    assert.ok(
+      stdout.includes(`  TLSv1.3, 256 bits  DUNNO, or until ${clock(until)} FILTER tlswarden-encrypt:\n`),
+      stdout,
+    );
+    const json = JSON.parse((await program.run(['explain', 'x@y.example', 'a@a.example', '--json'])).stdout);
+    assert.deepEqual(json.settling, {
+      writtenAt: new Date(writtenAt).toISOString(),
+      until: new Date(until).toISOString(),
+    });
+    assert.equal(json.replies[0].whileSettling, null);
+    assert.deepEqual(json.replies[1].whileSettling, { kind: 'filter', reply: 'FILTER tlswarden-encrypt:' });
+
+    // What no table can say is answered by the same FILTER all the time.
+    const dynamic = await program.run(['explain', 'ceo@bank.example', 'a@b.example']);
+    assert.match(dynamic.stdout, /^ {2}TLSv1\.3, 256 bits +FILTER tlswarden-encrypt:$/mu);
+    assert.ok(!dynamic.stdout.includes('written at'), dynamic.stdout);
+  });
+
+  it('says nothing of when tables were written that all of Postfix uses', async (t) => {
+    const program = withTables(t);
+    await writeTables(program, SETTLE_MS);
+    const { stdout } = await program.run(['explain', 'x@y.example', 'a@a.example']);
+    assert.match(
+      stdout,
+      /^ {2}the tables in force give just that\.\n\nREPLIES at RCPT, to the first recipient of a message$/mu,
+    );
+    assert.match(stdout, /^ {2}TLSv1\.3, 256 bits +DUNNO$/mu);
+    const json = JSON.parse((await program.run(['explain', 'x@y.example', 'a@a.example', '--json'])).stdout);
+    assert.deepEqual([json.settling, json.replies[1].whileSettling], [null, null]);
+  });
+
+  it('takes addresses, also as the log of Postfix has them, and nothing else', async (t) => {
+    const program = new Program(t, { 'a.toml': HAND });
+    for (const [sender, recipient, wrong] of [
+      ['bank.example', 'a@a.example', 'bank.example'],
+      ['a@b.example', 'payroll', 'payroll'],
+      ['a@b.example', '@a.example', '@a.example'],
+      ['a@b.example', 'a@', 'a@'],
+      ['a@-b.example', 'a@a.example', 'a@-b.example'],
+      ['a@b.example', '<>', ''],
+      ['a@b.example', '', ''],
+    ] as const) {
+      const { status, stdout, stderr } = await program.run(['explain', sender, recipient]);
+      assert.deepEqual([status, stdout], [2, ''], wrong);
+      assert.equal(stderr, `tlswarden: "${wrong}" is no address; write user@example.com\n`);
+    }
+    for (const [given, said] of [
+      ['', '<> (the null sender)'],
+      ['<>', '<> (the null sender)'],
+      ['<ceo@bank.example>', 'ceo@bank.example'],
+      ['ceo@[192.0.2.1]', 'ceo@[192.0.2.1]'],
+    ] as const) {
+      const { status, stdout } = await program.run(['explain', given, 'payroll%a.example']);
+      assert.equal(status, 0, given);
+      assert.ok(stdout.startsWith(`From ${said}, not hosted here.\nTo   payroll%a.example, hosted here.\n`), stdout);
+    }
+  });
+
+  it('takes the address of a client, and no name', async (t) => {
+    const program = new Program(t, { 'a.toml': HAND });
+    for (const client of ['foo', '192.0.2.0/24', '']) {
+      const { status, stderr } = await program.run(['explain', '<>', 'a@a.example', '--client', client]);
+      assert.equal(status, 2, client);
+      assert.equal(stderr, `tlswarden: "${client}" is no IP address; write --client 192.0.2.7\n`);
+    }
+    for (const client of ['192.0.2.7', '2001:db8::7']) {
+      assert.equal((await program.run(['explain', '<>', 'a@a.example', '--client', client])).status, 0, client);
+    }
+  });
+
+  it('takes the sessions that there are, and names them', async (t) => {
+    const program = new Program(t, { 'a.toml': HAND });
+    for (const tls of ['TLSv1.4', '1.2', 'none', 'SSLv3', 'tlsv1.2', 'TLSv1.3:many', 'TLSv1.3:256:1']) {
+      const { status, stderr } = await program.run(['explain', '<>', 'a@a.example', '--tls', tls]);
       assert.equal(status, 2, tls);
-      if (tls === 'tlsv1.2') assert.match(stderr, /did you mean TLSv1\.2:256\?/u);
+      assert.match(stderr, /" is no PROTOCOL\[:BITS\], PROTOCOL being one of TLSv1, TLSv1\.1, TLSv1\.2, TLSv1\.3/u);
+      if (tls === 'tlsv1.2') assert.match(stderr, /; did you mean TLSv1\.2:256\?\n$/u);
+    }
+    for (const tls of ['TLSv1.1', 'TLSv1.3:256']) {
+      assert.equal((await program.run(['explain', '<>', 'a@a.example', '--tls', tls])).status, 0, tls);
     }
   });
 });
