@@ -52,7 +52,7 @@ export function parseDomain(text: string): DomainName | undefined {
   return Buffer.from(name, 'latin1').toString('latin1') as DomainName;
 }
 
-/** Labels of letters, digits, `_` and, within, `-`. A loop: a fleet has millions of names, and an expression takes three times as long. */
+/** Labels of letters, digits, `_` and, within, `-`. A loop, since a fleet has millions of names, and an expression takes longer. */
 function hasPlainLabels(name: string): boolean {
   let start = 0;
   for (let i = 0; i <= name.length; i++) {

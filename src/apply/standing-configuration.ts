@@ -14,7 +14,7 @@ export interface StandingConfiguration {
   readonly overrides: ReadonlyMap<string, string>;
 }
 
-/** Rejects with {@link PostconfError}. */
+/** Rejects with a PostconfError. */
 export async function readStandingConfiguration(configDirectory: string): Promise<StandingConfiguration> {
   const [parameters, services, overrides] = await Promise.all([
     setParameters(configDirectory),

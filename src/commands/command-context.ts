@@ -1,6 +1,6 @@
 /**
  * What every command shares: the global options, the main file and the settings source, output, and how an error
- * becomes words and an exit status. No command writes to the process's streams or ends the process by itself.
+ * becomes words and an exit status. Results and errors go through here; no command ends the process by itself.
  */
 import { once } from 'node:events';
 import type { Command } from 'commander';

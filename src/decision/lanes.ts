@@ -17,7 +17,7 @@ import { hashOfText } from '../text/hash-of-text.ts';
 import type { Lane } from './delivery.ts';
 import type { Parties } from './parties.ts';
 
-/** Messages remembered at once; about 500 bytes each, so 50 MB. */
+/** Messages remembered at once: more than a busy host has on their way, in memory that any host has. */
 export const LANES_CAPACITY = 100_000;
 /**
  * Bytes of all recipients' domains remembered of them, about. Mail has few for each message, and this is never reached; of
@@ -27,8 +27,8 @@ const DOMAINS_BYTES = 32_000_000;
 /** What one of them takes besides its name. */
 const DOMAIN_OVERHEAD = 100;
 /**
- * Processes of smtpd(8) of whose last message is remembered that it came to DATA. A process goes on with a message, or begins
- * another and never comes back to it.
+ * How many processes of smtpd(8) are remembered by the last message that they brought to DATA. A process goes on with a
+ * message, or begins another and never comes back to it.
  */
 const ENDED_CAPACITY = 20_000;
 /** How long a message is remembered after its last recipient; more than smtpd_timeout allows between commands. */
@@ -50,7 +50,7 @@ export interface Message {
   readonly isWhole: boolean;
   /** Recipients let into the lane. */
   recipients: number;
-  /** {@link Lanes.remember}'s generation: which settings the recipients were judged by. */
+  /** {@link Lanes.begin}'s generation: which settings the recipients were judged by. */
   readonly generation: number;
   /** Whose settings were looked at: the sender's, the first recipient's, and those of other domains after it. */
   readonly sender: HostedDomain | undefined;
@@ -240,7 +240,7 @@ function beganAt(instance: string): number | undefined {
   return seconds === undefined ? undefined : seconds * 1000 + Math.floor((microseconds ?? 0) / 1000);
 }
 
-/** The number that [start, end) is; undefined if it is none. A tenth of what slice and parseInt cost. */
+/** The number that [start, end) is; undefined if it is none. No string is made of it. */
 function hexadecimal(text: string, start: number, end: number): number | undefined {
   let number = 0;
   for (let i = start; i < end; i++) {

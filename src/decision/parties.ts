@@ -24,10 +24,7 @@ export interface Parties {
 
 export type SettingOf<H extends Hop> = H extends 'receipt' ? ReceiptSetting : DeliverySetting;
 
-/**
- * What was found for the request before. At DATA the parties are mostly those of the RCPT before; to find them again was a tenth
- * of a decision.
- */
+/** What was found for the request before: at DATA the parties are mostly those of the RCPT before. */
 export interface FoundParties {
   parties: Parties;
   version: number;

@@ -1,6 +1,6 @@
 /**
- * Aliases and canonical maps that lead a recipient elsewhere after tlswarden has decided about it: what the recipient's domain asks of
- * delivery then holds for a server that is none of the address that the mail goes to.
+ * Aliases and canonical maps that lead a recipient elsewhere after tlswarden has decided about it: what the recipient's
+ * domain asks of delivery then holds for a server that is none of the address that the mail goes to.
  */
 import { parseDomain } from '../address/domain-name.ts';
 import { withOptions } from '../apply/master-entry.ts';

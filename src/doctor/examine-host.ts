@@ -51,7 +51,10 @@ export interface Diagnosis {
   readonly domains: { readonly looked: number; readonly of: number };
 }
 
-/** `tables`: undefined without a maps directory. `resolvers`: those of this host. `progress`: what is looked at now. Rejects with {@link PostconfError} or a TablesError. */
+/**
+ * `tables`: undefined without a maps directory. `resolvers`: those of this host. `progress`: is told what is looked at now. Rejects
+ * with a PostconfError or a TablesError.
+ */
 export async function examineHost(
   main: MainFile,
   settings: Settings,

@@ -112,7 +112,7 @@ function differing({ main, settings, postfix, mending }: Host): readonly Finding
   return found;
 }
 
-/** What an administrator may have set for a good reason, and what undoes some of ours. */
+/** Parameters that an administrator may have set on purpose, but that defeat some of ours. */
 function inTheWay({ postfix, fragmentContext, mending }: Host): readonly Finding[] {
   const found: Finding[] = [];
   const add = (parameter: string, value: string | undefined, finding: Omit<Finding, 'where' | 'mend'>): void =>

@@ -1,5 +1,5 @@
 /**
- * Whether smtpd(8) offers STARTTLS where TLS is asked for: without, every client is refused what it cannot help. Pure.
+ * Whether smtpd(8) offers STARTTLS where TLS is asked for: otherwise clients are refused for what they cannot change. Pure.
  */
 import { hopsAsked } from './entrance.ts';
 import { isInner } from './examine-filters.ts';

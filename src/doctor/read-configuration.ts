@@ -4,7 +4,7 @@
 import { masterEntries, postconf, readAssignments, repeatedParameters } from '../fragments/postconf.ts';
 import { type MasterService, PostfixConfiguration } from './postfix-configuration.ts';
 
-/** Rejects with {@link PostconfError}. */
+/** Rejects with a PostconfError. */
 export async function readConfiguration(directory: string): Promise<PostfixConfiguration> {
   const read = async (...options: readonly string[]): Promise<ReadonlyMap<string, string>> =>
     readAssignments(await postconf(directory, options));

@@ -5,7 +5,7 @@ import type { HostedDomain } from '../settings/hosted-domain.ts';
 import type { Settings } from '../settings/settings.ts';
 import { isTrialDomain } from '../settings/trial-domain.ts';
 
-/** postmap(1) looks up some hundred thousand names in a second; a database may take longer. */
+/** Each is looked up in every table by postmap(1), and a database may take its time. */
 export const MOST_DOMAINS = 20_000;
 
 export interface Sample {

@@ -10,7 +10,7 @@ import { RECEIPT_ACCESS, RECEIPT_CLIENTS } from '../tables/table.ts';
 import { normalServiceAddress } from './policy-service.ts';
 import { isTableAt, splitValue } from './value-list.ts';
 
-/** What {@link policyServiceCall} has Postfix answer in place of the service: nobody else says this. */
+/** What our call of the service has Postfix answer in place of the service: nobody else says this. */
 export const DEFAULT_ACTION = '{ default_action = 451 4.3.5 TLS policy service is not available, try again later }';
 
 /** By what tlswarden's own is told. */

@@ -76,8 +76,8 @@ function messageFields({ instance, clientAddress }: PolicyRequest): {
   return { instance: printable(instance, MAX_ATTRIBUTE), client: printable(clientAddress, MAX_ATTRIBUTE) };
 }
 
-// Where every tenth request is logged a line's cost counts. Its fields are written out, not spread: to put an object
-// together by spreading took as long as all the rest of the decision.
+// Where many requests are logged a line's cost counts. Its fields are written out, not spread, which would make an object of
+// another shape each time.
 
 function refusalFields(request: PolicyRequest, { action, domain, flow, lack, setting }: Refusal): object {
   const { instance, client } = messageFields(request);

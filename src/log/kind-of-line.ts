@@ -1,6 +1,6 @@
 /**
- * What the lines of one kind have in common, as a number, for a flood to be told by. A number, since the text of thousands of
- * kinds would be kept, made anew for each line and looked up by all of it. It writes nothing.
+ * A number that identifies a kind of line. A text would have to be made for every line, and kept for every kind. It writes
+ * nothing.
  */
 import { hashOfText } from '../text/hash-of-text.ts';
 
@@ -10,10 +10,7 @@ const VARYING_FIELDS: ReadonlySet<string> = new Set(['instance', 'more', 'genera
 /** Another one in each process: a stranger cannot choose an address whose lines are counted with those of another. */
 const SEED = Math.floor(Math.random() * 2 ** 32);
 
-/**
- * 32 bits: equal for lines that differ in nothing but what varies. Two others that have one by chance, of a few thousand kinds
- * one in a million, are counted as one kind.
- */
+/** 32 bits: equal for lines that differ in nothing but what varies. Kinds whose hashes collide, which is rare, are counted together. */
 export function kindOfLine(message: string, fields: Readonly<Record<string, unknown>>): number {
   let hash = hashOfText(message, SEED);
   // Not Object.entries: that makes an array of each field.

@@ -15,7 +15,7 @@ const FLUSH_MS = 200;
 const INFO_BURST = 100;
 const WARNING_BURST = 10;
 const WINDOW_MS = 60_000;
-/** Kinds that are told apart at once, about a hundred bytes each, and a kilobyte where a line waits. */
+/** Kinds that are told apart at once. */
 const KINDS = 4096;
 
 const [INFO, WARNING] = [pino.levels.values['info'] ?? 0, pino.levels.values['warn'] ?? 0];
@@ -80,8 +80,8 @@ export function openLog(level: string): Log {
 }
 
 /**
- * The line as pino writes it; `more`: how many besides it stands for. pino makes a line field by field, in half as much time again,
- * and of a large fleet every seventh request gives one.
+ * The line as pino writes it; `more`: how many besides it stands for. pino makes a line field by field, which takes longer,
+ * and with a large fleet a good part of all requests gives one.
  */
 function formatLine({ level, fields, message }: Line, more: number): string {
   const json = JSON.stringify(more === 0 ? fields : { ...fields, more });

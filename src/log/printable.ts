@@ -1,6 +1,6 @@
 /**
- * What a stranger's server, certificate, settings or request says, made fit for a terminal, a log and a document: bounded, and without
- * anything that moves a cursor or turns text around. It judges nothing.
+ * What a stranger's server, certificate, settings or request says, made fit for a terminal, a log and a document: bounded, and
+ * without anything that moves a cursor or turns text around. It judges nothing.
  */
 
 /** Longest text of a stranger that is repeated. */
@@ -17,7 +17,7 @@ export function quoted(text: string): string {
   return `"${printable(text, MAX_QUOTED)}"`;
 }
 
-/** What most of it is. Looked for first, as the classes of Unicode take ten times as long. */
+/** What most of it is. Looked for first, since the classes of Unicode take long. */
 const FIT = /^[\x20-\x7e]*$/;
 
 /** The text with unfit characters as `\xNN` or `\u{NNNN}`, cut where it is too long. */

@@ -1,12 +1,13 @@
 /**
- * Standard error as the place of log lines, if that is no terminal: they wait for company for a moment, and for whoever takes
- * them in as long as there is room. It holds up neither requests nor the end of the process, and counts what it lost.
+ * Standard error as the place of log lines, if that is no terminal: lines are collected for a moment and written together, and
+ * kept up to a limit while nobody reads them. It holds up neither requests nor the end of the process, and counts
+ * what it lost.
  *
- * pino's own destination lets lines wait too, but measures each of them first, which took longer than to make the line.
+ * pino's own destination collects lines too, but measures each of them first.
  */
 import { type DestinationStream, pino } from 'pino';
 
-/** How much waits for company: a write costs as much as ten lines. */
+/** How much is collected: a write costs as much as many lines. */
 const FULL_LENGTH = 32 * 1024;
 /** What may wait while nobody takes it in; lines beyond are lost, and counted. */
 const MAX_WAITING = 4 * 1024 * 1024;
@@ -44,7 +45,7 @@ export class StandardError implements DestinationStream {
     if (this.#lines.length >= FULL_LENGTH) this.pass();
   }
 
-  /** Writes what waits for company; to be called now and then. */
+  /** Writes what has been collected; to be called now and then. */
   pass(): void {
     if (this.#lines === '') return;
     this.#file.write(this.#lines);

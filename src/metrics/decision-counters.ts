@@ -1,5 +1,5 @@
 /**
- * Counts decisions, one by one as they are made: a few nanoseconds each, no allocation. It decides nothing, and tells
+ * Counts decisions, one by one as they are made, without allocating anything. It decides nothing, and tells
  * nobody but whoever asks.
  */
 import type { Decision } from '../decision/decide.ts';

@@ -36,7 +36,7 @@ export interface Reading {
   readonly process: ProcessMeter;
 }
 
-/** The bounds of {@link Reading.replyTimes}: replies take some ten microseconds, and trouble begins at milliseconds. */
+/** The bounds of {@link Reading.replyTimes}: replies take microseconds, and trouble begins at milliseconds. */
 export const REPLY_BOUNDS: readonly number[] = [
   0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
 ];

@@ -2,9 +2,8 @@
  * A map that knows which of its entries was set least recently, for what is remembered within bounds. It drops nothing by
  * itself, and has no clock.
  *
- * Map keeps the order too, but what comes and goes in it grows old: V8 makes its table anew every few entries, the table before
- * points to the next one, and once one of them is old all that follow count as used, with whatever was in them. Here an entry
- * that is deleted is garbage at once, and nothing is made for it but itself.
+ * A Map keeps the order too, but V8 rebuilds its table as entries come and go, and the old tables keep their entries alive until
+ * a full garbage collection. Here an entry that is deleted is garbage at once.
  */
 import { hashOfText } from '../text/hash-of-text.ts';
 

@@ -52,8 +52,8 @@ end
 `;
 
 /**
- * ARGV: run, sequence, host, now, since when the rows were counted; the most rows, the most remotes of one domain and flow, the room for all remotes; then
- * key and numbers of each row. A sequence of a run that was added before is not added again. Answers whether little room
+ * ARGV: run, sequence, host, now, since when the rows were counted; the most rows, the most remotes of one domain and flow,
+ * the room for all remotes; then key and numbers of each row. A sequence of a run that was added before is not added again. Answers whether little room
  * is left: '1' or '0'.
  */
 export const ADD_SCRIPT = `${COMMON}

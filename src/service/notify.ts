@@ -7,7 +7,7 @@
  *
  * Messages go out one after the other, in order. It never fails and never delays the service: without systemd it does
  * nothing, and when systemd-notify cannot be run it says so once, and tries again with the next message: a service that fell
- * silent for want of a process would be killed by its watchdog. Starting a child takes a millisecond or two in which
+ * silent for want of a process would be killed by its watchdog. While a child is started
  * nothing else runs, so none of this belongs in the path of a request, and a watchdog wants half a minute or more.
  */
 

@@ -1,7 +1,7 @@
 /**
  * How the bytes of an accepted connection reach us: through one buffer that all connections share, net.Socket's option
- * `onread`, instead of 64 KiB allocated, trimmed and passed through a stream for each read. For a request of 700 bytes
- * that is a sixth of all that it costs.
+ * `onread`, instead of 64 KiB allocated, trimmed and passed through a stream for each read, which costs a
+ * good part of all that a request of Postfix does.
  *
  * Node offers `onread` to sockets that it connects, not to those that it accepts, so an accepted socket's handle is
  * moved to a socket that has it. That is not documented; where it does not look as expected, the accepted socket
@@ -10,7 +10,7 @@
 
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net';
 
-/** As much as is read at once: many requests of Postfix, and little enough to be answered in a millisecond or so. */
+/** As much as is read at once: many requests of Postfix, and little enough that others wait for no time worth speaking of. */
 export const READ_BYTES = 16_384;
 
 /** Valid until the next read of any connection, that is while the {@link BytesReader} runs. */

@@ -4,7 +4,7 @@
  *
  * It is the service's hot path, and all of it is in one method on purpose: with the state in local variables, bytes
  * looked at four at a time where they lie in the chunk, names compared as words, and strings made of nothing but what
- * the decision needs, it costs about a tenth of what Node needs to read a request and write a reply. Only a line
+ * the decision needs, it costs little beside what Node needs to read a request and write a reply. Only a line
  * that is split between two chunks is copied. It never waits, never logs, and holds on to no chunk.
  *
  * Lines end in LF alone, as Postfix sends them. A CR is a byte like any other: a client that sends CR LF ends its

@@ -1,13 +1,13 @@
 /**
- * Which domain a name or alias is of, for a million of them: mostly a table of bytes, so that a name that is not hosted is looked up
- * in memory that caches hold, and one that is touches few places besides. A Map takes twice the memory, and with a million names a
- * look-up in it was a fifth of all that a request costs.
+ * Which domain a name or alias is of, for a million of them: mostly a table of bytes, so that a name that is not hosted is
+ * looked up in memory that caches hold, and one that is touches few places besides. A Map takes more memory, and most of
+ * its places are in no cache.
  */
 import type { DomainName } from '../address/domain-name.ts';
 import { hashOfText } from '../text/hash-of-text.ts';
 import type { HostedDomain } from './hosted-domain.ts';
 
-/** In the place of a tag, of which there are so many: eight bits of a hash that are none of these. */
+/** Reserved; the other 254 tags come from eight bits of the hash. */
 const [EMPTY, DELETED] = [0, 1];
 const TAGS = 254;
 

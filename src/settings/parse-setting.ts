@@ -39,7 +39,7 @@ export const SETTING_KEYS: Readonly<Record<Hop, readonly string[]>> = {
   delivery: [...COMMON_KEYS, 'level', 'certificate_names', 'fingerprints', 'protocols', 'ciphers', 'on_failure'],
 };
 
-/** Entries of the own side of a list, times the names of the domain, at each of which they hold: what tables grow to. */
+/** Upper bound of own-side entries times names of the domain, at each of which they hold: the size that tables may grow to. */
 const MAX_OWN_ADDRESSES = 1_000_000;
 
 const ALWAYS: Condition = { kind: 'always' };
@@ -130,7 +130,7 @@ function wordCondition(condition: Condition): string {
 function parseCondition(reader: TableReader, context: SettingContext): Condition | undefined {
   const requireTls = reader.oneOf('require_tls', ['never', 'always', 'specific']);
   const when = reader.oneOf('when', ['either', 'both']);
-  // What it was meant to be is not known, and so not what would be wrong with the lists.
+  // require_tls is wrong, so nothing can be said of the lists.
   if (requireTls === undefined && reader.has('require_tls')) return undefined;
   if (requireTls !== 'specific') {
     for (const key of ['senders', 'recipients', 'when']) {

@@ -36,7 +36,7 @@ interface SettingBase {
 export interface ReceiptSetting extends SettingBase {
   readonly hop: 'receipt';
   readonly minProtocol: TlsVersion;
-  /** {@link versionRank} of minProtocol. */
+  /** The rank of minProtocol, see versionRank in level.ts. */
   readonly minRank: number;
   readonly minCipherBits: number;
   readonly onFailure: 'reject' | 'defer';

@@ -57,7 +57,7 @@ export class SettingsOwner {
   #digestHigh = 0;
   #digestLow = 0;
   #newest: Settings | undefined;
-  /** What the newest version has otherwise than the data, while that is being changed. */
+  /** Where the newest version differs from the data, while that is being changed: what it has. */
   #undo: Difference | undefined;
 
   constructor(relayhost: NextHop) {

@@ -19,7 +19,7 @@ export interface SettingsData {
   readonly terms: ReadonlyMap<string, NextHopTerms>;
 }
 
-/** What a version had otherwise than the version after it. */
+/** Where a version differed from the version after it: what it had. */
 export interface Difference {
   readonly names: Map<DomainName, HostedDomain | undefined>;
   readonly slots: Map<number, HostedDomain | undefined>;
@@ -124,7 +124,7 @@ export class Settings implements SettingsTotals {
   }
 
   /**
-   * What this version has otherwise than the data. Differences of later versions are taken over once, so that a version
+   * Where this version differs from the data: what it has. Differences of later versions are taken over once, so that a version
    * that is kept long costs what changed and not a walk through all that came after it.
    */
   #whatWasBefore(): Difference {

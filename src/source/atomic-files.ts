@@ -9,7 +9,7 @@ import { basename, dirname, join } from 'node:path';
 /** How many files are written at once: fsync waits for the disk, not for us. */
 const AT_ONCE = 16;
 
-/** A change numbers its files from a random number below this, which leaves room for more files than there can be. */
+/** The numbers in the names of a change's temporary files begin at a random one below this, with room for any number of files. */
 const FIRST_NUMBERS = 2 ** 47;
 
 /** What a writer that was killed leaves behind. */

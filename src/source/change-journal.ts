@@ -40,7 +40,7 @@ export class ChangeJournal {
     }
   }
 
-  /** Another one if a change of several files has begun since; it stands in the lock file. */
+  /** Changes whenever a change of several files begins; it stands in the lock file. */
   async token(): Promise<string> {
     return await readFile(this.#file(LOCK_FILE), 'utf8').catch(() => '');
   }

@@ -29,7 +29,7 @@ const MAX_TRIES = 5;
 const MAX_CHANGES = 100;
 /** Files that are read at once, and threads that do it; each may use much memory. To parse takes most of the time. */
 const FILES_AT_ONCE = 2;
-/** Of domains in files that have changed, as many are looked through in one go, and changed: a few milliseconds of work. */
+/** What is changed in place at most: domains compared, in files that have changed, and domains that differ. */
 const MAX_LOOKED_AT = 20_000;
 const MAX_CHANGED = 500;
 
@@ -81,7 +81,7 @@ export class DirectorySource {
     return owner.settings;
   }
 
-  /** Changes in the settings in force what is otherwise now, if that is little and nothing is wrong with it. */
+  /** Changes in the settings in force what differs now, if that is little and nothing is wrong with it. */
   #changeFew(files: ReadonlyMap<string, LoadedFile>): SettingsOwner | undefined {
     const owner = this.#owner;
     if (owner === undefined) return undefined;
@@ -247,8 +247,8 @@ export class DirectorySource {
 }
 
 /**
- * What is otherwise than before, of which `owner` has the domains; undefined if that is much, or if a domain stands there twice,
- * which is for a load of everything to complain of.
+ * What differs from before, of which `owner` has the domains; undefined if that is too much, or if a domain stands there
+ * twice, which is for a load of everything to complain of.
  */
 function fewChanges(
   before: ReadonlyMap<string, LoadedFile>,

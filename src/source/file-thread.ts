@@ -1,6 +1,6 @@
 /**
- * The thread that reads large settings files: the parser keeps its thread busy for a second for every ten megabytes, and
- * the service answers requests meanwhile. It hands out what stands in a file some domains at a time, and only when asked
+ * The thread that reads large settings files: the parser keeps its thread busy for as long as a file takes, and the
+ * service answers requests meanwhile. It hands out what stands in a file some domains at a time, and only when asked
  * for more, since to receive takes time too. What a domain's table means it does not know.
  */
 import { parentPort } from 'node:worker_threads';

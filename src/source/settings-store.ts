@@ -10,7 +10,7 @@ import type { Table } from '../toml/table-reader.ts';
 /** One domain as it stands in the store, not validated. */
 export interface StoredDomain {
   readonly name: DomainName;
-  /** Where it stands: a file of the settings directory. */
+  /** Where it stands: a file of the settings directory, or the address of Redis. */
   readonly place: string;
   /** What stands under `[domains."NAME"]`. */
   readonly table: Table;

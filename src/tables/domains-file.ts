@@ -6,7 +6,7 @@ import type { DomainName } from '../address/domain-name.ts';
 
 const HALF = 0x1000000;
 
-/** A tableDigest in two halves of 24 bits: V8 writes small integers many times faster. */
+/** A tableDigest in two halves of 24 bits: V8 writes small integers faster. */
 export function formatDigest(name: DomainName, tableDigest: number): string {
   return `${name} ${Math.floor(tableDigest / HALF)}.${tableDigest % HALF}`;
 }

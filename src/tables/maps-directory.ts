@@ -101,7 +101,7 @@ export class MapsDirectory {
   }
 }
 
-/** What a generation's directory holds, told by its name: two of one content may follow each other. */
+/** The content that a generation's name stands for; `.1` marks a second generation of the same content. */
 export function contentOf(generation: string): string {
   return generation.slice(GENERATION_PREFIX.length).replace(/\.1$/u, '');
 }

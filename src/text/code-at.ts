@@ -1,6 +1,6 @@
 /**
- * A string's code unit, for loops over the characters of addresses and the like. V8 looks charCodeAt itself up again for every character
- * where strings of many representations come along (slices, concatenations, names from a file), which costs more than the loop.
+ * A string's code unit, for loops over the characters of addresses and the like. Where strings of several internal
+ * representations occur (slices, concatenations, names from a file), V8 resolves charCodeAt again for every character.
  */
 
 /** `text.charCodeAt(index)` */

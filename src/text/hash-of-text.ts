@@ -1,6 +1,6 @@
 /**
- * A text as a number of 32 bits, for tables that are kept in numbers. It keeps no secret: who knows the seed can find texts that
- * have one.
+ * A text as a number of 32 bits, for tables that are kept in numbers. Not cryptographic: whoever knows the seed can find
+ * texts that collide.
  */
 import { codeAt } from './code-at.ts';
 

@@ -34,7 +34,7 @@ export function addChangeOptions(command: Command): Command {
     .option('--reload', 'have Postfix reload afterwards, if it runs and was not told yet');
 }
 
-/** Before anything else is looked at: main.cf is root's, and so is `postfix check`. */
+/** Before anything of Postfix is looked at: main.cf is root's, and so is `postfix check`. */
 export function needsRoot({ dryRun }: ChangeFlags): void {
   if (dryRun !== true && process.geteuid?.() !== 0) {
     throw new CommandFailure("main.cf and master.cf are root's: run this as root, or with --dry-run");

@@ -38,7 +38,7 @@ async function show(context: CommandContext): Promise<ExitStatus> {
   return WELL;
 }
 
-/** The fragments for this host. Throws {@link CommandFailure} if postconf does not answer. */
+/** The fragments for this host. Throws a CommandFailure if postconf does not answer. */
 async function readFragments(main: MainFile): Promise<Fragments> {
   const settings = await loadSettings(main);
   try {
