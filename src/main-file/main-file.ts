@@ -87,7 +87,8 @@ async function redisUrl(): Promise<UrlSecret | undefined> {
 /** Checks what stands in the main file at `path`, against which relative paths are resolved. */
 export function parseMainFile(table: unknown, path: string, secret?: UrlSecret): MainFile {
   const complaints: Complaint[] = [];
-  const top = new TableReader(table, { file: path }, [...Object.keys(MAIN_FILE_KEYS), 'defaults'], complaints);
+  const sections = [...Object.keys(MAIN_FILE_KEYS), 'defaults'];
+  const top = new TableReader(table, { file: path }, sections, complaints, hintAtTop);
   const base = dirname(resolve(path));
   const section = (name: keyof typeof MAIN_FILE_KEYS): TableReader =>
     new TableReader(top.raw(name) ?? {}, { file: path, key: name }, MAIN_FILE_KEYS[name], complaints);
@@ -136,6 +137,10 @@ export function parseMainFile(table: unknown, path: string, secret?: UrlSecret):
   if (main.server.listen.length === 0) server.complain('listen', 'is empty: the service would listen nowhere');
   if (complaints.length > 0) throw new ComplaintError(complaints);
   return main;
+}
+
+function hintAtTop(key: string): string | undefined {
+  return key === 'domains' ? 'domains belong to the *.toml files of the directory settings.source' : undefined;
 }
 
 /** What is wrong with a URL is said without it: a password may stand in it. */

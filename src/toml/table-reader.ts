@@ -19,6 +19,9 @@ export const MAX_LIST_STRING = 8 * 1024 * 1024;
 /** Complaints about one key, or about unknown keys of one table, after which the others go without saying. */
 const MAX_ALIKE = 20;
 
+/** What was probably meant by a key that has no meaning in the table at `place`, in words, or undefined. */
+export type KeyHint = (key: string, value: unknown, place: Place) => string | undefined;
+
 export function isTable(value: unknown): value is Table {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
 }
@@ -27,15 +30,23 @@ export class TableReader {
   readonly #table: Table;
   readonly #place: Place | (() => Place);
   readonly #complaints: Complaint[];
+  readonly #hint: KeyHint | undefined;
   #told: Map<string, number> | undefined;
 
   /**
    * `place.key` is the dotted path of the table itself, '' or absent at the top; asked for only when there is something to
-   * complain of. Unknown keys are complained of at once.
+   * complain of. Unknown keys are complained of at once, with what `hint` says of them; it holds for tables within too.
    */
-  constructor(value: unknown, place: Place | (() => Place), known: readonly string[], complaints: Complaint[]) {
+  constructor(
+    value: unknown,
+    place: Place | (() => Place),
+    known: readonly string[],
+    complaints: Complaint[],
+    hint?: KeyHint,
+  ) {
     this.#place = place;
     this.#complaints = complaints;
+    this.#hint = hint;
     this.#table = isTable(value) ? value : {};
     if (!isTable(value)) complaints.push({ ...this.#placeOfTable(), message: `must be a table, not ${nameOf(value)}` });
     let unknown = 0;
@@ -46,8 +57,8 @@ export class TableReader {
         complaints.push({ ...this.#placeOfTable(), message: 'has more unknown keys' });
         break;
       }
-      const meant = likelyMeant(key, known);
-      this.complain(key, `unknown key${meant === undefined ? '' : `; did you mean "${meant}"?`}`);
+      const hint = this.#hint?.(key, this.#table[key], this.#placeOfTable()) ?? meantKey(key, known);
+      this.complain(key, `unknown key${hint === undefined ? '' : `; ${hint}`}`);
     }
   }
 
@@ -70,7 +81,7 @@ export class TableReader {
 
   /** The table that stands under this key, and may have these keys of its own. */
   table(key: string, known: readonly string[]): TableReader {
-    return new TableReader(this.raw(key), () => this.placeOf(key), known, this.#complaints);
+    return new TableReader(this.raw(key), () => this.placeOf(key), known, this.#complaints, this.#hint);
   }
 
   has(key: string): boolean {
@@ -142,6 +153,11 @@ export class TableReader {
     }
     return entries;
   }
+}
+
+function meantKey(key: string, known: readonly string[]): string | undefined {
+  const meant = likelyMeant(key, known);
+  return meant === undefined ? undefined : `did you mean "${meant}"?`;
 }
 
 function nameOf(value: unknown): string {

@@ -119,7 +119,15 @@ min_cipher_bits = 256
         ['a.example', 'incoming.receipt', 'sender=x'],
         /"sender" is no key of incoming\.receipt; did you mean "senders"\?/u,
       ],
-      [['a.example', 'incoming.receipt', 'level=secure'], /"level" is no key of incoming\.receipt/u],
+      [
+        ['a.example', 'incoming.receipt', 'level=secure'],
+        /"level" is no key of incoming\.receipt: it is one of incoming\.delivery$/mu,
+      ],
+      [
+        ['a.example', 'outgoing.receipt', 'colour=red'],
+        /"colour" is no key of outgoing\.receipt: there are require_tls, senders, .*on_failure$/mu,
+      ],
+      [['a.example', 'receipt.incoming', 'require_tls=always'], /did you mean incoming\.receipt\?/u],
       [['a.example', 'incoming.receipt', 'require_tls+=always'], /require_tls is no list/u],
       [['a b', 'nexthop=x'], /"a b" is no valid domain name/u],
       [['../etc', 'nexthop=x'], /is no valid domain name/u],

@@ -64,6 +64,7 @@ describe('a mistake in the main file', () => {
   const cases: readonly (readonly [string, RegExp])[] = [
     ['[sever]', /^sever: unknown key; did you mean "server"\?$/u],
     ['[server]\nlissten = []', /^server\.lissten: unknown key; did you mean "listen"\?$/u],
+    ['[domains."x.example"]', /^domains: unknown key; domains belong to the \*\.toml files of .* settings\.source$/u],
     ['server = 1', /^server: must be a table/u],
     ['[server]\nlisten = []', /^server\.listen: is empty/u],
     ['[server]\nlisten = 5', /^server\.listen: must be/u],

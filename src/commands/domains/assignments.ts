@@ -4,6 +4,7 @@
  */
 import { parsePattern, type Side, splitList, wordPattern } from '../../address/pattern.ts';
 import { LIST_KEYS } from '../../settings/domain-record.ts';
+import { settingsWith } from '../../settings/misplaced-key.ts';
 import { SETTING_KEYS } from '../../settings/parse-setting.ts';
 import { FLOWS, type Flow, HOPS, type Hop, listName } from '../../settings/setting.ts';
 import { likelyMeant } from '../../toml/complaint.ts';
@@ -38,7 +39,8 @@ const SPECIFIC_KEYS = ['senders', 'recipients', 'when'];
 export function parseHopName(word: string): Hops {
   const [flow, hop] = word.split('.') as [Flow, Hop];
   if (HOP_NAMES.includes(word)) return { flow, hop };
-  const meant = likelyMeant(word, HOP_NAMES);
+  const swapped = `${hop}.${flow}`;
+  const meant = HOP_NAMES.includes(swapped) ? swapped : likelyMeant(word, HOP_NAMES);
   const hint = meant === undefined ? '' : `; did you mean ${meant}?`;
   throw new UsageError(`"${word}" is none of ${HOP_NAMES.join(', ')}${hint}`);
 }
@@ -82,9 +84,16 @@ function parseWords(words: readonly string[]): { readonly hops: readonly Hops[];
 function checkKey(key: string, place: Hops | undefined): void {
   const known = place === undefined ? OWN_KEYS : SETTING_KEYS[place.hop];
   if (known.includes(key)) return;
-  const meant = likelyMeant(key, [...known, ...OWN_KEYS]);
   const where = place === undefined ? '' : ` of ${place.flow}.${place.hop}`;
-  throw new UsageError(`"${key}" is no key${where}${meant === undefined ? '' : `; did you mean "${meant}"?`}`);
+  throw new UsageError(`"${key}" is no key${where}${hint(key, known, place)}`);
+}
+
+/** The setting that has this key, or else the key that was meant, or else all there are. */
+function hint(key: string, known: readonly string[], place: Hops | undefined): string {
+  const [other] = place === undefined ? [] : settingsWith(key, [place.flow]);
+  if (other !== undefined) return `: it is one of ${other}`;
+  const meant = likelyMeant(key, [...known, ...OWN_KEYS]);
+  return meant === undefined ? `: there are ${known.join(', ')}` : `; did you mean "${meant}"?`;
 }
 
 /** The table of this setting within the domain's, made if need be. */
