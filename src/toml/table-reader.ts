@@ -123,10 +123,17 @@ export class TableReader {
     return undefined;
   }
 
-  oneOf<T extends string>(key: string, words: readonly T[]): T | undefined {
+  /** One of these words; `plain` takes from what is written that which does not count. */
+  oneOf<T extends string>(key: string, words: readonly T[], plain?: (value: string) => string): T | undefined {
+    const raw = this.raw(key);
+    if (raw !== undefined && typeof raw !== 'string') {
+      this.complain(key, `must be ${choice(words)}, not ${nameOf(raw)}`);
+      return undefined;
+    }
     const value = this.string(key);
     if (value === undefined) return undefined;
-    const found = words.find((word) => word === value);
+    const wanted = plain === undefined ? value : plain(value);
+    const found = words.find((word) => word === wanted);
     if (found !== undefined) return found;
     const meant = likelyMeant(value, words);
     const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
@@ -158,6 +165,12 @@ export class TableReader {
 function meantKey(key: string, known: readonly string[]): string | undefined {
   const meant = likelyMeant(key, known);
   return meant === undefined ? undefined : `did you mean "${meant}"?`;
+}
+
+/** `"a", "b" or "c"`. */
+function choice(words: readonly string[]): string {
+  const named = words.map((word) => `"${word}"`);
+  return named.length < 2 ? named.join('') : `${named.slice(0, -1).join(', ')} or ${named.at(-1)}`;
 }
 
 function nameOf(value: unknown): string {

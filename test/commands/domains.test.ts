@@ -141,6 +141,25 @@ min_cipher_bits = 256
     assert.deepEqual(program.names(), ['b.toml']);
   });
 
+  it('with blanks around "=" is told to do without', async (t) => {
+    const program = new Program(t, {});
+    for (const words of [
+      ['require_tls', '=', 'always'],
+      ['require_tls=', 'always'],
+      ['require_tls', '=always'],
+    ]) {
+      const { status, stderr } = await program.run(['domains', 'set', 'a.example', 'incoming.receipt', ...words]);
+      assert.deepEqual(
+        [status, stderr],
+        [2, 'tlswarden: write require_tls=always in one word, without blanks around "="\n'],
+        words.join(' '),
+      );
+    }
+    assert.deepEqual(program.names(), []);
+    const { status } = await program.run(['domains', 'set', 'a.example', 'nexthop=', 'incoming.receipt', 'when=']);
+    assert.equal(status, 0);
+  });
+
   it('that cannot write is exit status 1', async (t) => {
     const program = new Program(t);
     mkdirSync(join(program.settings, '.tlswarden.lock'));

@@ -91,7 +91,12 @@ describe('a mistake names file, domain and key:', () => {
   });
 
   it('a value of the wrong type', () => {
-    assert.match(complaint('require_tls = true'), /require_tls: must be a string, not true$/u);
+    assert.match(complaint('require_tls = true'), /require_tls: must be "never", "always" or "specific", not true$/u);
+    assert.match(
+      complaint('protocols = 1.3', '[domains."example.com".outgoing.delivery]\n'),
+      /protocols: must be ">=TLSv1\.2" or ">=TLSv1\.3", not 1\.3$/u,
+    );
+    assert.match(complaint('nexthop = 25', '[domains."example.com"]\n'), /nexthop: must be a string, not 25$/u);
     assert.match(
       complaint('require_tls = "always"\nmin_cipher_bits = "128"'),
       /min_cipher_bits: must be a whole number/u,

@@ -60,9 +60,11 @@ export function assign(before: Table, words: readonly string[]): Assigned {
 function parseWords(words: readonly string[]): { readonly hops: readonly Hops[]; readonly all: readonly Assignment[] } {
   const hops: Hops[] = [];
   const all: Assignment[] = [];
-  for (const word of words) {
+  for (const [i, word] of words.entries()) {
     const match = /^([^=]*?)([+-]?=)(.*)$/su.exec(word);
     if (match === null) {
+      const torn = tornAssignment(words, i);
+      if (torn !== undefined) throw new UsageError(`write ${torn} in one word, without blanks around "="`);
       hops.push(parseHopName(word));
       continue;
     }
@@ -79,6 +81,15 @@ function parseWords(words: readonly string[]): { readonly hops: readonly Hops[];
   }
   if (words.length === 0) throw new UsageError('nothing to set: say FLOW.HOP KEY=VALUE, aliases=… or nexthop=…');
   return { hops, all };
+}
+
+/** `KEY = VALUE` that the shell has made several words of, put together; undefined if the word here is none of these. */
+function tornAssignment(words: readonly string[], at: number): string | undefined {
+  const [before = '', word = '', after = '', last = ''] = [words[at - 1], ...words.slice(at, at + 3)];
+  if (/^[+-]?=$/u.test(after)) return `${word}${after}${last}`;
+  if (/^[+-]?=/u.test(after)) return `${word}${after}`;
+  // KEY= alone takes a key away, and a FLOW.HOP may follow it.
+  return /^[^=]+=$/u.test(before) && likelyMeant(word, HOP_NAMES) === undefined ? `${before}${word}` : undefined;
 }
 
 function checkKey(key: string, place: Hops | undefined): void {
