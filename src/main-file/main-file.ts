@@ -106,8 +106,6 @@ export function parseMainFile(table: unknown, path: string, secret?: UrlSecret):
   const pool = new SettingPool();
   const defaultsContext = { hasRelayhost: relayhost !== BY_MX, pool };
   const defaults = parseDefaults(top.raw('defaults'), path, defaultsContext, complaints);
-  const snapshot = settings.string('snapshot');
-  const state = report.string('state');
   const main: MainFile = {
     path,
     server: {
@@ -119,18 +117,18 @@ export function parseMainFile(table: unknown, path: string, secret?: UrlSecret):
     log: { level: log.oneOf('level', LOG_LEVELS) ?? 'info' },
     settings: {
       source: parseSource(settings, base, secret, complaints),
-      snapshot: snapshot === undefined ? undefined : resolve(base, snapshot),
+      snapshot: parsePath(settings, 'snapshot', base),
     },
     addresses: { recipientDelimiter: parseDelimiter(addresses) },
     receipt: { exemptClients: parseExemptClients(receipt) },
     report: {
       enabled: report.boolean('enabled') ?? true,
-      state: state === undefined ? undefined : resolve(base, state),
+      state: parsePath(report, 'state', base),
       localParts: report.boolean('local_parts') ?? false,
       maxRows: report.integer('max_rows', 100, 10_000_000) ?? DEFAULT_MAX_ROWS,
     },
     maps: parseMaps(top.has('maps'), maps, base),
-    postfix: { configDirectory: resolve(base, postfix.string('config_directory') ?? '/etc/postfix'), relayhost },
+    postfix: { configDirectory: parsePath(postfix, 'config_directory', base) ?? '/etc/postfix', relayhost },
     defaults,
     pool,
   };
@@ -162,7 +160,18 @@ function parseSource(
       settings.complain('source', `"${scheme}://" is no source; write a directory, redis:// or rediss://`);
     }
   }
-  return { kind: 'directory', path: resolve(base, text) };
+  return { kind: 'directory', path: resolvePath(settings, 'source', text, base) };
+}
+
+function parsePath(section: TableReader, key: string, base: string): string | undefined {
+  const text = section.string(key);
+  return text === undefined ? undefined : resolvePath(section, key, text, base);
+}
+
+/** An empty path would be that of `base` itself, which nobody means. */
+function resolvePath(section: TableReader, key: string, text: string, base: string): string {
+  if (text.trim() === '') section.complain(key, 'is empty: write a path, or leave the key out');
+  return resolve(base, text);
 }
 
 function parseDelimiter(addresses: TableReader): string {
@@ -187,10 +196,10 @@ function parseExemptClients(receipt: TableReader): readonly string[] {
 }
 
 function parseMaps(present: boolean, maps: TableReader, base: string): MainFile['maps'] {
-  const directory = maps.string('directory');
+  const directory = parsePath(maps, 'directory', base);
   const type = maps.oneOf('type', MAP_TYPES);
-  if (present && directory === undefined) maps.complain('directory', 'is missing; without tables leave out [maps]');
-  return directory === undefined ? undefined : { directory: resolve(base, directory), type };
+  if (present && !maps.has('directory')) maps.complain('directory', 'is missing; without tables leave out [maps]');
+  return directory === undefined ? undefined : { directory, type };
 }
 
 function parseRelayhost(postfix: TableReader): NextHop {

@@ -72,6 +72,12 @@ describe('a mistake in the main file', () => {
     ['[server]\nmax_connections = 0', /^server\.max_connections: must be a whole number/u],
     ['[log]\nlevel = "verbose"', /^log\.level: "verbose" is none of/u],
     ['[settings]\nsource = "mysql://x"', /^settings\.source: "mysql:\/\/" is no source/u],
+    ['[settings]\nsource = ""', /^settings\.source: is empty: write a path, or leave the key out$/u],
+    ['[settings]\nsnapshot = " "', /^settings\.snapshot: is empty/u],
+    ['[report]\nstate = ""', /^report\.state: is empty/u],
+    ['[maps]\ndirectory = ""', /^maps\.directory: is empty/u],
+    ['[maps]\ndirectory = 1', /^maps\.directory: must be a string, not 1$/u],
+    ['[postfix]\nconfig_directory = ""', /^postfix\.config_directory: is empty/u],
     ['[addresses]\nrecipient_delimiter = "@"', /^addresses\.recipient_delimiter: /u],
     ['[receipt]\nexempt_clients = ["10.0.0.0/33"]', /^receipt\.exempt_clients: "10\.0\.0\.0\/33" is no address/u],
     ['[receipt]\nexempt_clients = ["localhost"]', /^receipt\.exempt_clients: "localhost"/u],
@@ -85,6 +91,16 @@ describe('a mistake in the main file', () => {
   for (const [text, expected] of cases) {
     it(`names the key: ${text.replaceAll('\n', ' ')}`, () => assert.match(complaints(text)[0] ?? 'nothing', expected));
   }
+
+  it('is told once, and not what follows from it', () => {
+    for (const text of [
+      '[maps]\ndirectory = ""',
+      '[maps]\ndirectory = 1',
+      '[settings]\nsource = 1',
+      '[settings]\nsource = ""',
+    ])
+      assert.equal(complaints(text).length, 1, text);
+  });
 
   it('is told together with all others', () => {
     assert.equal(complaints('[server]\nmax_connections = 0\n[log]\nlevel = 1\n[maps]').length, 3);
