@@ -59,8 +59,7 @@ export function addCheck(program: Command): void {
     .addHelpText('after', HELP)
     .action(
       action(async (context) => {
-        const main = await context.readMain();
-        readServerAddresses(main);
+        const main = await context.readMain((read) => readServerAddresses(read).complaints);
         const settings = await loadSettings(main);
         const counts = count(settings);
         const { source } = main.settings;

@@ -4,7 +4,7 @@
  */
 import { once } from 'node:events';
 import type { Command } from 'commander';
-import { DEFAULT_PATH, type MainFile, readMainFile } from '../main-file/main-file.ts';
+import { DEFAULT_PATH, type FurtherCheck, type MainFile, readMainFile } from '../main-file/main-file.ts';
 import { RedisTrouble } from '../redis/redis-link.ts';
 import { RedisStore } from '../redis/redis-store.ts';
 import type { DomainContext } from '../settings/hosted-domain.ts';
@@ -63,9 +63,9 @@ export class CommandContext {
     this.json = options.json === true;
   }
 
-  /** Reads the main file; throws {@link ComplaintError}. */
-  async readMain(): Promise<MainFile> {
-    const main = await readMainFile(this.configPath);
+  /** Reads the main file; throws {@link ComplaintError} with all that is wrong, also by the `further` check. */
+  async readMain(further?: FurtherCheck): Promise<MainFile> {
+    const main = await readMainFile(this.configPath, further);
     const { source } = main.settings;
     if (source.kind === 'directory') this.#settingsDirectory = source.path;
     return main;

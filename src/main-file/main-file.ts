@@ -69,10 +69,13 @@ export const MAIN_FILE_KEYS = {
   postfix: ['config_directory', 'relayhost'],
 } as const;
 
-/** Reads the main file; throws {@link ComplaintError} with everything that is wrong. */
-export async function readMainFile(path: string): Promise<MainFile> {
+/** What else is wrong with a main file, to those who need more of it than that it can be read. */
+export type FurtherCheck = (main: MainFile) => readonly Complaint[];
+
+/** Reads the main file; throws {@link ComplaintError} with everything that is wrong, `further` asked too. */
+export async function readMainFile(path: string, further?: FurtherCheck): Promise<MainFile> {
   const { table } = await readToml(path, path);
-  return parseMainFile(table, path, await redisUrl());
+  return parseMainFile(table, path, await redisUrl(), further);
 }
 
 /** The URL of Redis that takes the place of one in the main file. */
@@ -85,7 +88,12 @@ async function redisUrl(): Promise<UrlSecret | undefined> {
 }
 
 /** Checks what stands in the main file at `path`, against which relative paths are resolved. */
-export function parseMainFile(table: unknown, path: string, secret?: UrlSecret): MainFile {
+export function parseMainFile(
+  table: unknown,
+  path: string,
+  secret?: UrlSecret,
+  further: FurtherCheck = () => [],
+): MainFile {
   const complaints: Complaint[] = [];
   const sections = [...Object.keys(MAIN_FILE_KEYS), 'defaults'];
   const top = new TableReader(table, { file: path }, sections, complaints, hintAtTop);
@@ -133,6 +141,7 @@ export function parseMainFile(table: unknown, path: string, secret?: UrlSecret):
     pool,
   };
   if (main.server.listen.length === 0) server.complain('listen', 'is empty: the service would listen nowhere');
+  complaints.push(...further(main));
   if (complaints.length > 0) throw new ComplaintError(complaints);
   return main;
 }

@@ -46,6 +46,18 @@ describe('check', () => {
     assert.match(stderr, /tlswarden\.toml:3: server\.metrics: "0\.0\.0\.0:10041": .*server\.allow_remote = true/u);
   });
 
+  it('says all that is wrong with the main file at once, its addresses included', async (t) => {
+    const main = '[server]\nlisten = ["localhost"]\nmax_connections = "4"\nmetrics = ":10"\n';
+    const { status, stderr } = await new Program(t, { 'a.toml': HAND }, main).run(['check']);
+    assert.equal(status, 2);
+    const keys = stderr
+      .trim()
+      .split('\n')
+      .map((line) => line.split(': ')[1])
+      .sort();
+    assert.deepEqual(keys, ['server.listen', 'server.max_connections', 'server.metrics']);
+  });
+
   it('says everything that is wrong, with the line of the key: exit status 2', async (t) => {
     const program = new Program(t, {
       'a.toml': HAND.replace('level = "secure"', 'level = "secret"').replace('nexthop', 'nexthost'),

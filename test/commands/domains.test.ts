@@ -332,6 +332,32 @@ describe('domains import and export', () => {
     assert.deepEqual(program.names(), ['a.toml']);
   });
 
+  it('import tells all mistakes at once, those of lines that are no domain and those of values', async (t) => {
+    const text = [
+      '{"domain":"b.example","incoming":{"receipt":{"require_tls":"allways"}}}',
+      '{"domain":',
+      '{"domain":"c.example","aliases":["d.example"]}',
+      '{"aliases":[]}',
+      '{"domain":"d.example"}',
+    ].join('\n');
+    const program = new Program(t);
+    const { status, stderr } = await program.run(['domains', 'import', '-'], text);
+    assert.equal(status, 2);
+    const lines = stderr.trim().split('\n');
+    assert.equal(lines.length, 5, stderr);
+    assert.match(
+      lines[0] ?? '',
+      /^standard input:1: b\.example: incoming\.receipt\.require_tls: "allways" is none of/u,
+    );
+    assert.match(lines[1] ?? '', /^standard input:2: not JSON/u);
+    assert.match(lines[2] ?? '', /^standard input:4: domain: must be the name of the domain$/u);
+    assert.match(lines[3] ?? '', /^standard input:5: d\.example: stands already as an alias of c\.example/u);
+    assert.equal(lines[4], 'Nothing was changed.');
+    const toml = '[domain]\n[domains."b.example"]\nnexthop = 1\n';
+    assert.equal((await program.run(['domains', 'import', '-'], toml)).stderr.trim().split('\n').length, 3);
+    assert.deepEqual(program.names(), []);
+  });
+
   it('import of a file that is not there is exit status 1', async (t) => {
     const { status, stderr } = await new Program(t).run(['domains', 'import', '/nowhere/x.toml']);
     assert.equal(status, 1);

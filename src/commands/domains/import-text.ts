@@ -5,18 +5,20 @@
 import { type DomainName, parseDomain } from '../../address/domain-name.ts';
 import { normalRecord } from '../../settings/domain-record.ts';
 import { domainTables } from '../../source/domain-tables.ts';
-import { type Complaint, ComplaintError } from '../../toml/complaint.ts';
+import type { Complaint } from '../../toml/complaint.ts';
 import { KeyLocator } from '../../toml/locate-key.ts';
 import { parseToml } from '../../toml/read-toml.ts';
 import { isTable, type Table } from '../../toml/table-reader.ts';
 
 export interface ImportedDomains {
   readonly domains: ReadonlyMap<DomainName, Table>;
+  /** About what is not among the domains. */
+  readonly complaints: readonly Complaint[];
   /** The line of a complaint about what was read here. */
   lineOf(complaint: Complaint): number | undefined;
 }
 
-/** `name` is how complaints call the text; its ending tells the form, or else the text does. Throws {@link ComplaintError}. */
+/** `name` is how complaints call the text; its ending tells the form, or else the text does. Throws a ComplaintError if it is no TOML. */
 export function readImport(text: string, name: string): ImportedDomains {
   return isJsonLines(text, name) ? readJsonLines(text, name) : readTomlText(text, name);
 }
@@ -34,9 +36,7 @@ function readTomlText(text: string, file: string): ImportedDomains {
   for (const [written, table] of Object.entries(domainTables(parseToml(text, file), file, complaints))) {
     add(domains, written, table, { file, domain: written }, complaints);
   }
-  if (complaints.length > 0)
-    throw new ComplaintError(complaints.map((complaint) => placed(complaint, lineOf(complaint))));
-  return { domains, lineOf };
+  return { domains, complaints: complaints.map((complaint) => placed(complaint, lineOf(complaint))), lineOf };
 }
 
 function readJsonLines(text: string, file: string): ImportedDomains {
@@ -62,8 +62,7 @@ function readJsonLines(text: string, file: string): ImportedDomains {
     lines.set(domain, line);
     lines.set(parseDomain(domain) ?? domain, line);
   }
-  if (complaints.length > 0) throw new ComplaintError(complaints);
-  return { domains, lineOf: ({ domain }) => (domain === undefined ? undefined : lines.get(domain)) };
+  return { domains, complaints, lineOf: ({ domain }) => (domain === undefined ? undefined : lines.get(domain)) };
 }
 
 function parseRecord(source: string): Table | string {
