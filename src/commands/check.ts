@@ -9,6 +9,7 @@ import type { People } from '../settings/people.ts';
 import { FLOWS, type Flow, HOPS, type Hop, listName, type Setting } from '../settings/setting.ts';
 import type { Settings } from '../settings/settings.ts';
 import { loadSettings } from '../source/open-source.ts';
+import { overlookedFiles } from '../source/overlooked-files.ts';
 import type { Complaint, Place } from '../toml/complaint.ts';
 import { action, WELL } from './command-context.ts';
 import { placeComplaints } from './place-complaints.ts';
@@ -17,7 +18,7 @@ import { readServerAddresses } from './server-addresses.ts';
 const HELP = `
 Run it after every change by hand, before the service sees it. The service makes the same checks: on start a mistake stops
 it, later the settings in force stay. Everything that is wrong is said at once, a line each; what can be meant but
-probably is not is a warning, and no mistake.
+probably is not is a warning, and no mistake; so is a file beside the settings that has another ending than .toml.
 
 Examples:
   $ tlswarden check
@@ -64,7 +65,8 @@ export function addCheck(program: Command): void {
         const counts = count(settings);
         const { source } = main.settings;
         const directory = source.kind === 'directory' ? source.path : undefined;
-        const warnings = await placeComplaints(findSuspicious(main, settings), directory);
+        const overlooked = directory === undefined ? [] : await overlookedFiles(directory);
+        const warnings = [...(await placeComplaints(findSuspicious(main, settings), directory)), ...overlooked];
         if (context.json) {
           context.printJson({ ...counts, warnings });
           return WELL;

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { Program } from './program.ts';
 
@@ -100,6 +102,30 @@ describe('check', () => {
         'a.toml:9 a.example outgoing.receipt.min_cipher_bits',
       ],
     );
+  });
+});
+
+describe('check of a directory with other files', () => {
+  it('warns of those that hold settings and are not read, which is no mistake', async (t) => {
+    const program = new Program(t, {
+      'a.toml': HAND,
+      'c.example': '# a customer\n[domains."c.example"]\n',
+      'b.toml.txt': '  [domains."b.example".incoming.receipt]\nrequire_tls = "always"\n',
+      README: 'Write [domains."example.com"] into a file of its own.\n',
+      '.hidden': '[domains."d.example"]\n',
+      late: `${'#\n'.repeat(100_000)}[domains."e.example"]\n`,
+    });
+    mkdirSync(join(program.settings, 'directory'));
+    const { status, stdout, stderr } = await program.run(['check']);
+    assert.equal(status, 0);
+    assert.match(stdout, /^2 domains/u);
+    assert.equal(
+      stderr,
+      ['b.toml.txt', 'c.example']
+        .map((name) => `warning: ${name}: looks like settings, but is not read: only *.toml is\n`)
+        .join(''),
+    );
+    assert.equal(JSON.parse((await program.run(['--json', 'check'])).stdout).warnings[0].file, 'b.toml.txt');
   });
 });
 
