@@ -21,7 +21,7 @@ describe('domains set', () => {
       'nexthop=[mx1.example.com]:25',
       'aliases=example.net',
     ]);
-    assert.deepEqual([status, stdout, stderr], [0, 'example.com: changed\n', '']);
+    assert.deepEqual([status, stdout, stderr], [0, 'example.com: new domain\n', '']);
     assert.equal(
       program.read('example.com.toml'),
       `[domains."example.com"]
@@ -76,6 +76,41 @@ min_cipher_bits = 256
     const program = new Program(t, { 'a.toml': '[domains."a.example"]\nnexthop = "[mx.example]"\n' });
     assert.equal((await program.run(['domains', 'set', 'a.example', 'nexthop='])).status, 0);
     assert.equal(program.read('a.toml'), '[domains."a.example"]\n');
+  });
+
+  it('says of a new domain that it is new, and which hosted one has nearly that name', async (t) => {
+    const program = new Program(t, { 'a.toml': '[domains."example.com"]\n[domains."customer1.example"]\n' });
+    const set = async (name: string) => {
+      const { status, stdout, stderr } = await program.run(['domains', 'set', name, 'nexthop=mx.example']);
+      assert.equal(status, 0);
+      return stdout + stderr;
+    };
+    assert.equal(
+      await set('exmaple.com'),
+      'exmaple.com: new domain\nexmaple.com: did you mean example.com, which is hosted here?\n',
+    );
+    assert.equal(await set('exmaple.com'), 'exmaple.com: nothing to change\n');
+    assert.equal(await set('example.com'), 'example.com: changed\n');
+    assert.equal(await set('customer2.example'), 'customer2.example: new domain\n');
+    assert.equal(await set('other.example'), 'other.example: new domain\n');
+    const { stdout } = await program.run(['--json', 'domains', 'set', 'example.co', 'nexthop=mx.example']);
+    assert.deepEqual(JSON.parse(stdout), {
+      domain: 'example.co',
+      new: true,
+      changed: true,
+      removed: [],
+      notes: ['did you mean example.com, which is hosted here?'],
+    });
+  });
+
+  it('tells with --json which keys are gone', async (t) => {
+    const program = new Program(t, {
+      'a.toml':
+        '[domains."a.example"]\nnexthop = "mx.example"\n[domains."a.example".incoming.receipt]\nrequire_tls = "specific"\nsenders = "*"\n',
+    });
+    const words = ['nexthop=', 'incoming.receipt', 'require_tls=always'];
+    const { stdout } = await program.run(['--json', 'domains', 'set', 'a.example', ...words]);
+    assert.deepEqual(JSON.parse(stdout).removed, ['nexthop', 'incoming.receipt.senders']);
   });
 
   it('says that a setting of its own replaces the default whole', async (t) => {
@@ -187,6 +222,22 @@ describe('domains unset', () => {
     assert.equal(program.read('a.toml'), '[domains."a.example"]\n');
     assert.equal((await program.run(['domains', 'unset', 'a.example'])).stdout, 'a.example: removed\n');
     assert.deepEqual(program.names(), []);
+  });
+
+  it('tells with --json what was there', async (t) => {
+    const receipt = { require_tls: 'always' };
+    const program = new Program(t, {
+      'a.toml':
+        '[domains."a.example"]\naliases = "x.example"\n[domains."a.example".incoming.receipt]\nrequire_tls = "always"\n',
+    });
+    const unset = async (...words: readonly string[]) =>
+      JSON.parse((await program.run(['--json', 'domains', 'unset', 'a.example', ...words])).stdout);
+    assert.deepEqual(await unset('incoming.receipt'), {
+      domain: 'a.example',
+      removed: 'incoming.receipt',
+      was: receipt,
+    });
+    assert.deepEqual(await unset(), { domain: 'a.example', removed: 'domain', was: { aliases: ['x.example'] } });
   });
 
   it('of what is not there is exit status 1', async (t) => {

@@ -72,6 +72,21 @@ describe('a change in Redis', () => {
     assert.equal(await redis.cli('HLEN', '{tlswarden}:aliases'), '12');
   });
 
+  it('that makes a domain is said to, with the hosted domain that was probably meant', async (t) => {
+    const workspace = await Workspace.of(t);
+    const redis = await RedisServer.start(workspace);
+    await new Panel(redis.url).set({ 'example.com': ALWAYS, 'other.example': ALWAYS });
+    const config = await workspace.write('main.toml', `[settings]\nsource = "${redis.url}"\n`);
+    const set = async (name: string) => {
+      const { status, stdout, stderr } = await tlswarden(config, ['domains', 'set', name, 'nexthop=mx.example']);
+      return [status, stdout, stderr];
+    };
+    const meant = 'exmaple.com: did you mean example.com, which is hosted here?\n';
+    assert.deepEqual(await set('exmaple.com'), [0, 'exmaple.com: new domain\n', meant]);
+    assert.deepEqual(await set('exmaple.com'), [0, 'exmaple.com: nothing to change\n', '']);
+    assert.deepEqual(await set('new.example'), [0, 'new.example: new domain\n', '']);
+  });
+
   it('is told by domains log: who, where, when and what', async (t) => {
     const workspace = await Workspace.of(t);
     const redis = await RedisServer.start(workspace);
