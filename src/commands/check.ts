@@ -33,7 +33,7 @@ Examples:
   $ tlswarden check
   example.com.toml:4: example.com: incoming.receipt.sender: unknown key; did you mean "senders"?
 
-Exit status: 0; 2 if anything is wrong.`;
+Exit status: 0; 1 if Redis is away or holds no settings yet; 2 if anything is wrong.`;
 
 /** What there is of one setting of one hop of one flow, over all domains. */
 interface Count {

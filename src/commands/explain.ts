@@ -35,7 +35,7 @@ Examples:
 
   $ tlswarden explain ceo@example.com someone@partner.example --tls TLSv1.2:128 --client 192.0.2.7
 
-Exit status: 0; 2 if the settings cannot be read.`;
+Exit status: 0; 1 if Redis is away or holds no settings yet; 2 if the settings cannot be read.`;
 
 interface Options {
   readonly tls?: string;

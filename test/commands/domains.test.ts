@@ -208,7 +208,7 @@ min_cipher_bits = 256
     rmSync(program.settings, { recursive: true });
     const { status, stderr } = await program.run(['domains', 'set', 'a.example', 'nexthop=x.example']);
     assert.equal(status, 2);
-    assert.match(stderr, /the settings directory cannot be read/u);
+    assert.match(stderr, /the settings directory cannot be read.*\nNothing was changed\.\n$/u);
   });
 });
 
@@ -244,6 +244,23 @@ describe('domains unset', () => {
     const program = new Program(t, { 'a.toml': '[domains."a.example"]\n' });
     assert.equal((await program.run(['domains', 'unset', 'b.example'])).status, 1);
     assert.equal((await program.run(['domains', 'unset', 'a.example', 'incoming.receipt'])).status, 1);
+  });
+});
+
+describe('domains set, unset and import', () => {
+  it('beside a file with a mistake say that, and that nothing was changed', async (t) => {
+    const program = new Program(t, { 'a.toml': '[domains."a.example"]\n', 'b.toml': '[' });
+    for (const args of [
+      ['set', 'a.example', 'nexthop=x'],
+      ['unset', 'a.example'],
+      ['import', '-'],
+    ]) {
+      const { status, stderr } = await program.run(['domains', ...args], '{"domain":"c.example"}\n');
+      assert.equal(status, 2);
+      assert.match(stderr, /^b\.toml:1: not TOML: .*\nNothing was changed\.\n$/u, args.join(' '));
+    }
+    const { stderr } = await program.run(['domains', 'list']);
+    assert.doesNotMatch(stderr, /Nothing was changed/u);
   });
 });
 
@@ -379,6 +396,7 @@ describe('domains import and export', () => {
       const { status, stdout, stderr } = await program.run(['domains', 'import', '-'], text);
       assert.deepEqual([status, stdout], [2, ''], stderr);
       assert.match(stderr, expected);
+      assert.match(stderr, /\nNothing was changed\.\n$/u);
     }
     assert.deepEqual(program.names(), ['a.toml']);
   });
@@ -407,6 +425,18 @@ describe('domains import and export', () => {
     const toml = '[domain]\n[domains."b.example"]\nnexthop = 1\n';
     assert.equal((await program.run(['domains', 'import', '-'], toml)).stderr.trim().split('\n').length, 3);
     assert.deepEqual(program.names(), []);
+  });
+
+  it('import says once that JSON over many lines is not JSON Lines', async (t) => {
+    const program = new Program(t);
+    const domains = [{ domain: 'a.example', aliases: ['x.example'] }, { domain: 'b.example' }];
+    const said = ':1: not JSON Lines: write one domain a line, as {"domain":"example.com",…}\nNothing was changed.\n';
+    for (const value of [domains[0], domains]) {
+      const path = join(program.directory, 'x.json');
+      writeFileSync(path, JSON.stringify(value, null, 2));
+      const { status, stderr } = await program.run(['domains', 'import', path]);
+      assert.deepEqual([status, stderr], [2, path + said]);
+    }
   });
 
   it('import of a file that is not there is exit status 1', async (t) => {
@@ -450,6 +480,24 @@ describe('with a Redis source', () => {
       assert.equal(status, 1, args.join(' '));
       assert.match(stderr, /^tlswarden: redis:\/\/127\.0\.0\.1:1\/0: connect ECONNREFUSED/u);
       assert.doesNotMatch(stderr, /secret/u);
+      assert.equal(/\nNothing was changed\.\n$/u.test(stderr), args[0] === 'set');
     }
+  });
+
+  it('whose certificates cannot be read is told which: exit status 2', async (t) => {
+    for (const option of ['ca', 'cert', 'key']) {
+      const program = new Program(t, {}, `[settings]\nsource = "rediss://127.0.0.1:1?${option}=/nonexistent"\n`);
+      const { status, stderr } = await program.run(['check']);
+      assert.equal(status, 2);
+      assert.match(stderr, new RegExp(`^rediss://127\\.0\\.0\\.1:1/0: ${option} cannot be read: ENOENT`, 'u'));
+    }
+  });
+
+  it('a directory is told what it lacks', async (t) => {
+    const program = new Program(t);
+    const why = async (command: string): Promise<string> => (await program.run(['domains', command])).stderr;
+    assert.match(await why('log'), /only settings in Redis have a log of changes/u);
+    assert.match(await why('adopt'), /the settings are in a directory: .*adopted\n$/u);
+    assert.doesNotMatch(await why('adopt'), /log of changes/u);
   });
 });

@@ -43,12 +43,17 @@ function readJsonLines(text: string, file: string): ImportedDomains {
   const complaints: Complaint[] = [];
   const domains = new Map<DomainName, Table>();
   const lines = new Map<string, number>();
+  let isToldTorn = false;
   for (const [index, source] of text.split('\n').entries()) {
     if (source.trim() === '') continue;
     const line = index + 1;
     const record = parseRecord(source);
     if (typeof record === 'string') {
-      complaints.push({ file, line, message: record });
+      // Of a record that goes over many lines each would be a mistake of its own.
+      const isTorn = isBeginning(source);
+      if (isTorn && !isToldTorn) complaints.push({ file, line, message: TORN });
+      else if (!isToldTorn) complaints.push({ file, line, message: record });
+      isToldTorn ||= isTorn;
       continue;
     }
     const { domain, ...table } = record;
@@ -64,6 +69,11 @@ function readJsonLines(text: string, file: string): ImportedDomains {
   }
   return { domains, complaints, lineOf: ({ domain }) => (domain === undefined ? undefined : lines.get(domain)) };
 }
+
+const TORN = 'not JSON Lines: write one domain a line, as {"domain":"example.com",…}';
+
+/** Whether this line of JSON can be no whole document, as lines are that were broken for people to read. */
+const isBeginning = (source: string): boolean => /[[{,]\s*$/u.test(source);
 
 function parseRecord(source: string): Table | string {
   try {

@@ -40,27 +40,30 @@ export function addImport(domains: Command): void {
     .option('--all-or-nothing', 'in Redis too: one step, for which Redis does nothing else meanwhile')
     .addHelpText('after', HELP)
     .action(
-      action(async (context, file: string, options: { readonly allOrNothing?: boolean }) => {
-        const main = await context.readMain();
-        const name = file === '-' ? 'standard input' : file;
-        const imported = readImport(await readText(file), name);
-        if (imported.complaints.length > 0) throw new RejectedChange(allThatIsWrong(imported, name, main));
-        const progress = new Progress('writing', process.stderr);
-        const replaced = await openStore(main)
-          .replace(imported.domains, {
-            origin: name,
-            command: 'domains import',
-            allOrNothing: options.allOrNothing === true,
-            waiting: context.waiting,
-            progress: progress.show,
-          })
-          .catch((error: unknown) => {
-            throw error instanceof RejectedChange ? placed(error, imported, name) : error;
-          })
-          .finally(() => progress.end());
-        count(context, imported, replaced);
-        return WELL;
-      }),
+      action(
+        async (context, file: string, options: { readonly allOrNothing?: boolean }) => {
+          const main = await context.readMain();
+          const name = file === '-' ? 'standard input' : file;
+          const imported = readImport(await readText(file), name);
+          if (imported.complaints.length > 0) throw new RejectedChange(allThatIsWrong(imported, name, main));
+          const progress = new Progress('writing', process.stderr);
+          const replaced = await openStore(main)
+            .replace(imported.domains, {
+              origin: name,
+              command: 'domains import',
+              allOrNothing: options.allOrNothing === true,
+              waiting: context.waiting,
+              progress: progress.show,
+            })
+            .catch((error: unknown) => {
+              throw error instanceof RejectedChange ? placed(error, imported, name) : error;
+            })
+            .finally(() => progress.end());
+          count(context, imported, replaced);
+          return WELL;
+        },
+        { changesSettings: true },
+      ),
     );
 }
 

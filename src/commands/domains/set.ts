@@ -83,41 +83,46 @@ export function addSet(domains: Command): void {
     .addOption(TIMEOUT_OPTION)
     .addHelpText('after', HELP)
     .action(
-      action(async (context, text: string, words: readonly string[], options: Options) => {
-        const name = domainArgument(text);
-        if (options.force && !options.probe) throw new UsageError('--force goes with --probe');
-        const main = await context.readMain();
-        const store = openStore(main);
-        const trial = options.probe ? await tryFirst(context, main, store, name, words, options) : undefined;
-        let assigned: Assigned | undefined;
-        let notes: readonly string[] = [];
-        let removed: readonly string[] = [];
-        let others: StoredDomains = new Map();
-        const count = await store.change(
-          (present) => {
-            const before = tableOf(present, name);
-            assigned = assign(before, words);
-            if (trial !== undefined && !sameValue(normalRecord(assigned.table), trial.record)) {
-              throw new CommandFailure(`${name} was changed by somebody else while it was probed; nothing was changed`);
-            }
-            removed = removedKeys(before, assigned.table);
-            others = present;
-            notes = [...assigned.notes, ...defaultsReplaced(main.defaults, before, words)];
-            return new Map([[name, assigned.table]]);
-          },
-          { concerns: [name], command: 'domains set', waiting: context.waiting },
-        );
-        if (assigned === undefined) throw new CommandFailure('nothing was read');
-        const isNew = !others.has(name);
-        const near = isNew ? await nearDomain(main, store, name, others) : undefined;
-        if (near !== undefined) notes = [...notes, `did you mean ${near}, which is hosted here?`];
-        for (const note of notes) context.note(`${name}: ${note}`);
-        if (context.json) {
-          const probe = trial === undefined ? {} : { probe: trial.document };
-          context.printJson({ domain: name, new: isNew, changed: count > 0, removed, notes, ...probe });
-        } else context.print(`${name}: ${isNew ? 'new domain' : count > 0 ? 'changed' : 'nothing to change'}`);
-        return WELL;
-      }),
+      action(
+        async (context, text: string, words: readonly string[], options: Options) => {
+          const name = domainArgument(text);
+          if (options.force && !options.probe) throw new UsageError('--force goes with --probe');
+          const main = await context.readMain();
+          const store = openStore(main);
+          const trial = options.probe ? await tryFirst(context, main, store, name, words, options) : undefined;
+          let assigned: Assigned | undefined;
+          let notes: readonly string[] = [];
+          let removed: readonly string[] = [];
+          let others: StoredDomains = new Map();
+          const count = await store.change(
+            (present) => {
+              const before = tableOf(present, name);
+              assigned = assign(before, words);
+              if (trial !== undefined && !sameValue(normalRecord(assigned.table), trial.record)) {
+                throw new CommandFailure(
+                  `${name} was changed by somebody else while it was probed; nothing was changed`,
+                );
+              }
+              removed = removedKeys(before, assigned.table);
+              others = present;
+              notes = [...assigned.notes, ...defaultsReplaced(main.defaults, before, words)];
+              return new Map([[name, assigned.table]]);
+            },
+            { concerns: [name], command: 'domains set', waiting: context.waiting },
+          );
+          if (assigned === undefined) throw new CommandFailure('nothing was read');
+          const isNew = !others.has(name);
+          const near = isNew ? await nearDomain(main, store, name, others) : undefined;
+          if (near !== undefined) notes = [...notes, `did you mean ${near}, which is hosted here?`];
+          for (const note of notes) context.note(`${name}: ${note}`);
+          if (context.json) {
+            const probe = trial === undefined ? {} : { probe: trial.document };
+            context.printJson({ domain: name, new: isNew, changed: count > 0, removed, notes, ...probe });
+          } else context.print(`${name}: ${isNew ? 'new domain' : count > 0 ? 'changed' : 'nothing to change'}`);
+          return WELL;
+        },
+        { changesSettings: true },
+      ),
     );
 }
 

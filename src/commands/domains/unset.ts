@@ -29,29 +29,32 @@ export function addUnset(domains: Command): void {
     .description('Takes away one setting of a domain, or the whole domain. It takes effect at once.')
     .addHelpText('after', HELP)
     .action(
-      action(async (context, text: string, word: string | undefined) => {
-        const name = domainArgument(text);
-        const hops = word === undefined ? undefined : parseHopName(word);
-        const main = await context.readMain();
-        let was: unknown;
-        await openStore(main).change(
-          (present) => {
-            const stored = hostedDomain(present, name);
-            if (stored.name !== name) {
-              throw new UsageError(
-                `${name} is an alias of ${stored.name}: see "tlswarden domains set ${stored.name} aliases-=${name}"`,
-              );
-            }
-            const record = normalRecord(stored.table);
-            was = hops === undefined ? record : (record[hops.flow] as Table | undefined)?.[hops.hop];
-            return new Map([[name, hops === undefined ? undefined : without(stored.table, hops, name)]]);
-          },
-          { concerns: [name], command: 'domains unset', waiting: context.waiting },
-        );
-        if (context.json) context.printJson({ domain: name, removed: word ?? 'domain', was });
-        else context.print(`${name}: ${word === undefined ? '' : `${word} `}removed`);
-        return WELL;
-      }),
+      action(
+        async (context, text: string, word: string | undefined) => {
+          const name = domainArgument(text);
+          const hops = word === undefined ? undefined : parseHopName(word);
+          const main = await context.readMain();
+          let was: unknown;
+          await openStore(main).change(
+            (present) => {
+              const stored = hostedDomain(present, name);
+              if (stored.name !== name) {
+                throw new UsageError(
+                  `${name} is an alias of ${stored.name}: see "tlswarden domains set ${stored.name} aliases-=${name}"`,
+                );
+              }
+              const record = normalRecord(stored.table);
+              was = hops === undefined ? record : (record[hops.flow] as Table | undefined)?.[hops.hop];
+              return new Map([[name, hops === undefined ? undefined : without(stored.table, hops, name)]]);
+            },
+            { concerns: [name], command: 'domains unset', waiting: context.waiting },
+          );
+          if (context.json) context.printJson({ domain: name, removed: word ?? 'domain', was });
+          else context.print(`${name}: ${word === undefined ? '' : `${word} `}removed`);
+          return WELL;
+        },
+        { changesSettings: true },
+      ),
     );
 }
 
