@@ -8,7 +8,7 @@ import { readTables } from '../explain/read-tables.ts';
 import { wordExplanation } from '../explain/word-explanation.ts';
 import { TLS_VERSIONS } from '../settings/level.ts';
 import { loadSettings } from '../source/open-source.ts';
-import { likelyMeant } from '../toml/complaint.ts';
+import { likelyMeant } from '../toml/likely-meant.ts';
 import { action, UsageError, WELL } from './command-context.ts';
 
 const HELP = `

@@ -4,7 +4,8 @@
  */
 import { splitList } from '../address/pattern.ts';
 import { quoted } from '../log/printable.ts';
-import { type Complaint, likelyMeant, type Place } from './complaint.ts';
+import type { Complaint, Place } from './complaint.ts';
+import { likelyMeant } from './likely-meant.ts';
 
 export type Table = Readonly<Record<string, unknown>>;
 

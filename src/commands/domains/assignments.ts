@@ -7,7 +7,7 @@ import { LIST_KEYS } from '../../settings/domain-record.ts';
 import { settingsWith } from '../../settings/misplaced-key.ts';
 import { SETTING_KEYS } from '../../settings/parse-setting.ts';
 import { FLOWS, type Flow, HOPS, type Hop, listName } from '../../settings/setting.ts';
-import { likelyMeant } from '../../toml/complaint.ts';
+import { likelyMeant } from '../../toml/likely-meant.ts';
 import { isTable, type Table } from '../../toml/table-reader.ts';
 import { UsageError } from '../command-context.ts';
 
