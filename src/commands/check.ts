@@ -9,6 +9,7 @@ import type { People } from '../settings/people.ts';
 import { FLOWS, type Flow, HOPS, type Hop, listName, type Setting } from '../settings/setting.ts';
 import type { Settings } from '../settings/settings.ts';
 import { loadSettings } from '../source/open-source.ts';
+import { overlookedFiles } from '../source/overlooked-files.ts';
 import type { Complaint, Place } from '../toml/complaint.ts';
 import { action, WELL } from './command-context.ts';
 import { placeComplaints } from './place-complaints.ts';
@@ -17,7 +18,7 @@ import { readServerAddresses } from './server-addresses.ts';
 const HELP = `
 Run it after every change by hand, before the service sees it. The service makes the same checks: on start a mistake stops
 it, later the settings in force stay. Everything that is wrong is said at once, a line each; what can be meant but
-probably is not is a warning, and no mistake.
+probably is not is a warning, and no mistake; so is a file beside the settings that has another ending than .toml.
 
 Examples:
   $ tlswarden check
@@ -32,7 +33,7 @@ Examples:
   $ tlswarden check
   example.com.toml:4: example.com: incoming.receipt.sender: unknown key; did you mean "senders"?
 
-Exit status: 0; 2 if anything is wrong.`;
+Exit status: 0; 1 if Redis is away or holds no settings yet; 2 if anything is wrong.`;
 
 /** What there is of one setting of one hop of one flow, over all domains. */
 interface Count {
@@ -59,13 +60,13 @@ export function addCheck(program: Command): void {
     .addHelpText('after', HELP)
     .action(
       action(async (context) => {
-        const main = await context.readMain();
-        readServerAddresses(main);
+        const main = await context.readMain((read) => readServerAddresses(read).complaints);
         const settings = await loadSettings(main);
         const counts = count(settings);
         const { source } = main.settings;
         const directory = source.kind === 'directory' ? source.path : undefined;
-        const warnings = await placeComplaints(findSuspicious(main, settings), directory);
+        const overlooked = directory === undefined ? [] : await overlookedFiles(directory);
+        const warnings = [...(await placeComplaints(findSuspicious(main, settings), directory)), ...overlooked];
         if (context.json) {
           context.printJson({ ...counts, warnings });
           return WELL;

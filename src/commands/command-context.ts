@@ -4,14 +4,14 @@
  */
 import { once } from 'node:events';
 import type { Command } from 'commander';
-import { DEFAULT_PATH, type MainFile, readMainFile } from '../main-file/main-file.ts';
-import { RedisTrouble } from '../redis/redis-link.ts';
+import { DEFAULT_PATH, type FurtherCheck, type MainFile, readMainFile } from '../main-file/main-file.ts';
+import { RedisAway, RedisTrouble, UnusableRedisUrl } from '../redis/redis-link.ts';
 import { RedisStore } from '../redis/redis-store.ts';
 import type { DomainContext } from '../settings/hosted-domain.ts';
 import { BY_MX } from '../settings/next-hop.ts';
 import { DirectoryStore } from '../source/directory-store.ts';
 import { LockError } from '../source/exclusive-lock.ts';
-import { RejectedChange, type SettingsStore } from '../source/settings-store.ts';
+import { PartlyChanged, RejectedChange, type SettingsStore } from '../source/settings-store.ts';
 import { type Complaint, ComplaintError, wordComplaint } from '../toml/complaint.ts';
 import { placeComplaints } from './place-complaints.ts';
 
@@ -39,17 +39,14 @@ export function openStore(main: MainFile): SettingsStore {
   const { source } = main.settings;
   const options = { relayhost: main.postfix.relayhost, context: domainContext(main) };
   if (source.kind === 'directory') return new DirectoryStore({ ...options, path: source.path });
-  return openRedisStore(main);
+  return new RedisStore({ ...options, address: source.address });
 }
 
-/** The same, for what only Redis has. */
-export function openRedisStore(main: MainFile): RedisStore {
-  const { source } = main.settings;
-  if (source.kind === 'redis') {
-    const { relayhost } = main.postfix;
-    return new RedisStore({ address: source.address, relayhost, context: domainContext(main) });
-  }
-  throw new UsageError('the settings are in a directory: only settings in Redis have a log of changes');
+/** The same, for what only Redis has; `otherwise` says why a directory has it not. */
+export function openRedisStore(main: MainFile, otherwise: string): RedisStore {
+  const store = openStore(main);
+  if (store instanceof RedisStore) return store;
+  throw new UsageError(`the settings are in a directory: ${otherwise}`);
 }
 
 export class CommandContext {
@@ -68,9 +65,9 @@ export class CommandContext {
     });
   }
 
-  /** Reads the main file; throws {@link ComplaintError}. */
-  async readMain(): Promise<MainFile> {
-    const main = await readMainFile(this.configPath);
+  /** Reads the main file; throws {@link ComplaintError} with all that is wrong, also by the `further` check. */
+  async readMain(further?: FurtherCheck): Promise<MainFile> {
+    const main = await readMainFile(this.configPath, further);
     const { source } = main.settings;
     if (source.kind === 'directory') this.#settingsDirectory = source.path;
     return main;
@@ -104,15 +101,28 @@ export class CommandContext {
     process.stderr.write(text.endsWith('\n') ? text : `${text}\n`);
   }
 
-  /** Words an error on standard error and gives the exit status that it stands for. */
-  async report(error: unknown): Promise<ExitStatus> {
-    if (error instanceof RejectedChange) {
-      this.complain(error.complaints, 'settings');
-      if (!this.json) this.note('Nothing was changed.');
+  /**
+   * Words an error on standard error and gives the exit status that it stands for. Of what was to change settings it says
+   * that nothing was changed, where that is certain.
+   */
+  async report(error: unknown, changesSettings = false): Promise<ExitStatus> {
+    const status = await this.#word(error);
+    const isUnchanged =
+      (error instanceof ComplaintError && !(error instanceof PartlyChanged)) || error instanceof RedisAway;
+    if (changesSettings && isUnchanged && !this.json) this.note('Nothing was changed.');
+    return status;
+  }
+
+  async #word(error: unknown): Promise<ExitStatus> {
+    if (error instanceof ComplaintError) {
+      // A change that was rejected stands in no file yet.
+      const isPlaced = error instanceof RejectedChange;
+      const { complaints } = error;
+      this.complain(isPlaced ? complaints : await placeComplaints(complaints, this.#settingsDirectory), 'settings');
       return MISUSED;
     }
-    if (error instanceof ComplaintError) {
-      this.complain(await placeComplaints(error.complaints, this.#settingsDirectory), 'settings');
+    if (error instanceof UnusableRedisUrl) {
+      this.complain([{ message: error.message }], 'settings');
       return MISUSED;
     }
     if (error instanceof UsageError) {
@@ -148,10 +158,12 @@ export class CommandContext {
 
 /**
  * Makes a commander action of a command's body, which gets the context, then the arguments, then the command's own
- * options. What it returns is the exit status; what it throws is worded by {@link CommandContext.report}.
+ * options. What it returns is the exit status; what it throws is worded by {@link CommandContext.report}. A command that
+ * `changesSettings` says so.
  */
 export function action<A extends readonly unknown[]>(
   body: (context: CommandContext, ...given: A) => Promise<ExitStatus>,
+  { changesSettings = false } = {},
 ): (...given: unknown[]) => Promise<void> {
   return async (...given) => {
     const command = given.at(-1) as Command;
@@ -159,7 +171,7 @@ export function action<A extends readonly unknown[]>(
     try {
       process.exitCode = await body(context, ...(given.slice(0, -1) as unknown as A));
     } catch (error) {
-      process.exitCode = await context.report(error);
+      process.exitCode = await context.report(error, changesSettings);
     }
   };
 }

@@ -12,7 +12,7 @@ import { wordExplanation } from '../explain/word-explanation.ts';
 import { quoted } from '../log/printable.ts';
 import { TLS_VERSIONS } from '../settings/level.ts';
 import { loadSettings } from '../source/open-source.ts';
-import { likelyMeant } from '../toml/complaint.ts';
+import { likelyMeant } from '../toml/likely-meant.ts';
 import { action, openStore, UsageError, WELL } from './command-context.ts';
 
 const HELP = `
@@ -42,7 +42,7 @@ encrypted; send it with STARTTLS
 
   $ tlswarden explain ceo@example.com someone@partner.example --tls TLSv1.2:128 --client 192.0.2.7
 
-Exit status: 0; 1 if Redis is away; 2 if an argument is not what it has to be, or the settings cannot be read.`;
+Exit status: 0; 1 if Redis is away or holds no settings yet; 2 if an argument is not what it has to be, or the settings cannot be read.`;
 
 interface Options {
   readonly tls?: string;

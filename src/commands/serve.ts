@@ -23,7 +23,7 @@ import type { Settings } from '../settings/settings.ts';
 import { openSource } from '../source/open-source.ts';
 import { SettingsInForce } from '../source/settings-in-force.ts';
 import { DeployedTables } from '../tables/in-force.ts';
-import { complaintFields } from '../toml/complaint.ts';
+import { ComplaintError, complaintFields } from '../toml/complaint.ts';
 import { action, CommandFailure, WELL } from './command-context.ts';
 import { readServerAddresses } from './server-addresses.ts';
 import { untilStopped } from './until-stopped.ts';
@@ -74,6 +74,7 @@ export async function serve(
   ready: (settings: Settings, addresses: readonly string[]) => void,
 ): Promise<void> {
   const addresses = readServerAddresses(main, takePassedSockets(process.env, process.pid));
+  if (addresses.complaints.length > 0) throw new ComplaintError(addresses.complaints);
   const { allowRemote } = main.server;
   const log = openLog(main.log.level);
   const { logger } = log;

@@ -5,15 +5,16 @@
 import { quoted } from '../log/printable.ts';
 import type { MainFile } from '../main-file/main-file.ts';
 import { type ListenAddress, parseListenAddress } from '../service/listen-address.ts';
-import { type Complaint, ComplaintError } from '../toml/complaint.ts';
+import type { Complaint } from '../toml/complaint.ts';
 
 export interface ServerAddresses {
   readonly sockets: readonly ListenAddress[];
   /** undefined: no metrics are shown. */
   readonly metrics: ListenAddress | undefined;
+  readonly complaints: readonly Complaint[];
 }
 
-/** `passed` are the sockets that take the place of `listen`. Throws {@link ComplaintError} with all that is wrong. */
+/** `passed` are the sockets that take the place of `listen`. What is no address is not there, but complained of. */
 export function readServerAddresses(main: MainFile, passed: readonly ListenAddress[] = []): ServerAddresses {
   const { listen, metrics, allowRemote } = main.server;
   const complaints: Complaint[] = [];
@@ -25,6 +26,5 @@ export function readServerAddresses(main: MainFile, passed: readonly ListenAddre
   };
   const sockets = passed.length > 0 ? passed : listen.flatMap((text) => read('listen', text));
   const [metricsAddress] = metrics === undefined ? [] : read('metrics', metrics);
-  if (complaints.length > 0) throw new ComplaintError(complaints);
-  return { sockets, metrics: metricsAddress };
+  return { sockets, metrics: metricsAddress, complaints };
 }

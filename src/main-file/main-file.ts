@@ -69,10 +69,13 @@ export const MAIN_FILE_KEYS = {
   postfix: ['config_directory', 'relayhost'],
 } as const;
 
-/** Reads the main file; throws {@link ComplaintError} with everything that is wrong. */
-export async function readMainFile(path: string): Promise<MainFile> {
+/** What else is wrong with a main file, to those who need more of it than that it can be read. */
+export type FurtherCheck = (main: MainFile) => readonly Complaint[];
+
+/** Reads the main file; throws {@link ComplaintError} with everything that is wrong, `further` asked too. */
+export async function readMainFile(path: string, further?: FurtherCheck): Promise<MainFile> {
   const { table } = await readToml(path, path);
-  return parseMainFile(table, path, await redisUrl());
+  return parseMainFile(table, path, await redisUrl(), further);
 }
 
 /** The URL of Redis that takes the place of one in the main file. */
@@ -85,9 +88,15 @@ async function redisUrl(): Promise<UrlSecret | undefined> {
 }
 
 /** Checks what stands in the main file at `path`, against which relative paths are resolved. */
-export function parseMainFile(table: unknown, path: string, secret?: UrlSecret): MainFile {
+export function parseMainFile(
+  table: unknown,
+  path: string,
+  secret?: UrlSecret,
+  further: FurtherCheck = () => [],
+): MainFile {
   const complaints: Complaint[] = [];
-  const top = new TableReader(table, { file: path }, [...Object.keys(MAIN_FILE_KEYS), 'defaults'], complaints);
+  const sections = [...Object.keys(MAIN_FILE_KEYS), 'defaults'];
+  const top = new TableReader(table, { file: path }, sections, complaints, hintAtTop);
   const base = dirname(resolve(path));
   const section = (name: keyof typeof MAIN_FILE_KEYS): TableReader =>
     new TableReader(top.raw(name) ?? {}, { file: path, key: name }, MAIN_FILE_KEYS[name], complaints);
@@ -105,8 +114,6 @@ export function parseMainFile(table: unknown, path: string, secret?: UrlSecret):
   const pool = new SettingPool();
   const defaultsContext = { hasRelayhost: relayhost !== BY_MX, pool };
   const defaults = parseDefaults(top.raw('defaults'), path, defaultsContext, complaints);
-  const snapshot = settings.string('snapshot');
-  const state = report.string('state');
   const main: MainFile = {
     path,
     server: {
@@ -118,24 +125,29 @@ export function parseMainFile(table: unknown, path: string, secret?: UrlSecret):
     log: { level: log.oneOf('level', LOG_LEVELS) ?? 'info' },
     settings: {
       source: parseSource(settings, base, secret, complaints),
-      snapshot: snapshot === undefined ? undefined : resolve(base, snapshot),
+      snapshot: parsePath(settings, 'snapshot', base),
     },
     addresses: { recipientDelimiter: parseDelimiter(addresses) },
     receipt: { exemptClients: parseExemptClients(receipt) },
     report: {
       enabled: report.boolean('enabled') ?? true,
-      state: state === undefined ? undefined : resolve(base, state),
+      state: parsePath(report, 'state', base),
       localParts: report.boolean('local_parts') ?? false,
       maxRows: report.integer('max_rows', 100, 10_000_000) ?? DEFAULT_MAX_ROWS,
     },
     maps: parseMaps(top.has('maps'), maps, base),
-    postfix: { configDirectory: resolve(base, postfix.string('config_directory') ?? '/etc/postfix'), relayhost },
+    postfix: { configDirectory: parsePath(postfix, 'config_directory', base) ?? '/etc/postfix', relayhost },
     defaults,
     pool,
   };
   if (main.server.listen.length === 0) server.complain('listen', 'is empty: the service would listen nowhere');
+  complaints.push(...further(main));
   if (complaints.length > 0) throw new ComplaintError(complaints);
   return main;
+}
+
+function hintAtTop(key: string): string | undefined {
+  return key === 'domains' ? 'domains belong to the *.toml files of the directory settings.source' : undefined;
 }
 
 /** What is wrong with a URL is said without it: a password may stand in it. */
@@ -157,7 +169,18 @@ function parseSource(
       settings.complain('source', `"${scheme}://" is no source; write a directory, redis:// or rediss://`);
     }
   }
-  return { kind: 'directory', path: resolve(base, text) };
+  return { kind: 'directory', path: resolvePath(settings, 'source', text, base) };
+}
+
+function parsePath(section: TableReader, key: string, base: string): string | undefined {
+  const text = section.string(key);
+  return text === undefined ? undefined : resolvePath(section, key, text, base);
+}
+
+/** An empty path would be that of `base` itself, which nobody means. */
+function resolvePath(section: TableReader, key: string, text: string, base: string): string {
+  if (text.trim() === '') section.complain(key, 'is empty: write a path, or leave the key out');
+  return resolve(base, text);
 }
 
 function parseDelimiter(addresses: TableReader): string {
@@ -182,10 +205,10 @@ function parseExemptClients(receipt: TableReader): readonly string[] {
 }
 
 function parseMaps(present: boolean, maps: TableReader, base: string): MainFile['maps'] {
-  const directory = maps.string('directory');
+  const directory = parsePath(maps, 'directory', base);
   const type = maps.oneOf('type', MAP_TYPES);
-  if (present && directory === undefined) maps.complain('directory', 'is missing; without tables leave out [maps]');
-  return directory === undefined ? undefined : { directory: resolve(base, directory), type };
+  if (present && !maps.has('directory')) maps.complain('directory', 'is missing; without tables leave out [maps]');
+  return directory === undefined ? undefined : { directory, type };
 }
 
 function parseRelayhost(postfix: TableReader): NextHop {

@@ -10,6 +10,12 @@ import type { RedisAddress, TlsFiles } from './redis-address.ts';
 /** Redis is away, refuses, or does not answer in time. The message holds no credentials. */
 export class RedisTrouble extends Error {}
 
+/** No connection came about, so nothing was asked of Redis. */
+export class RedisAway extends RedisTrouble {}
+
+/** A file that the URL names cannot be read. */
+export class UnusableRedisUrl extends RedisAway {}
+
 /** How long a connection may take to come about. */
 const CONNECT_MS = 5_000;
 /** How long an answer may take. A server that is stopped or cut off says nothing at all. */
@@ -38,14 +44,13 @@ export class RedisLink {
     }
   }
 
-  /** Connects; throws {@link RedisTrouble}. */
+  /** Connects; throws {@link RedisAway}. */
   static async open(address: RedisAddress): Promise<RedisLink> {
     let link: RedisLink;
     try {
       link = new RedisLink(await makeClient(address), address);
     } catch (error) {
-      // Certificates that cannot be read.
-      throw new RedisTrouble(`${address.name}: ${address.redact((error as Error).message)}`);
+      throw new UnusableRedisUrl(`${address.name}: ${address.redact((error as Error).message)}`);
     }
     try {
       await link.#within(link.#client.connect(), 2 * CONNECT_MS, 'connection');
@@ -54,7 +59,7 @@ export class RedisLink {
       return link;
     } catch (error) {
       link.close();
-      throw error;
+      throw new RedisAway((error as Error).message);
     }
   }
 
@@ -181,10 +186,16 @@ async function makeClient(address: RedisAddress): Promise<Redis | Cluster> {
   }
 }
 
-async function readTls({ ca, cert, key }: TlsFiles): Promise<NonNullable<RedisOptions['tls']>> {
-  return {
-    ...(ca === undefined ? {} : { ca: await readFile(ca) }),
-    ...(cert === undefined ? {} : { cert: await readFile(cert) }),
-    ...(key === undefined ? {} : { key: await readFile(key) }),
-  };
+async function readTls(files: TlsFiles): Promise<NonNullable<RedisOptions['tls']>> {
+  const read: Partial<Record<keyof TlsFiles, Buffer>> = {};
+  for (const option of ['ca', 'cert', 'key'] as const) {
+    const path = files[option];
+    if (path === undefined) continue;
+    try {
+      read[option] = await readFile(path);
+    } catch (error) {
+      throw new Error(`${option} cannot be read: ${(error as Error).message}`);
+    }
+  }
+  return read;
 }

@@ -16,6 +16,7 @@ import { SettingsOwner } from '../settings/settings-owner.ts';
 import {
   type ChangeOptions,
   type DomainChanges,
+  PartlyChanged,
   RejectedChange,
   type Replaced,
   type ReplaceOptions,
@@ -152,6 +153,7 @@ export class RedisStore implements SettingsStore {
       const chunks: Change[][] = [];
       const postponed: Change[] = [];
       let done = 0;
+      let written = 0;
       const writing = new Set<Promise<void>>();
       let failure: Error | undefined;
       for (let i = 0; i < names.length && failure === undefined; i += AT_ONCE) {
@@ -179,6 +181,9 @@ export class RedisStore implements SettingsStore {
           continue;
         }
         const write = this.#write(link, [changes], options, true)
+          .then(() => {
+            written += changes.length;
+          })
           .catch((error: Error) => {
             // An alias may belong to a domain further down, or somebody else is at work: once more, at the end.
             if (error instanceof Conflict || error instanceof Overtaken) postponed.push(...changes);
@@ -192,7 +197,11 @@ export class RedisStore implements SettingsStore {
       await Promise.all(writing);
       if (failure !== undefined) throw failure;
       if (options.allOrNothing === true) await this.#insist(link, chunks, options);
-      else if (postponed.length > 0) await this.#insist(link, [postponed], options);
+      else if (postponed.length > 0) {
+        await this.#insist(link, [postponed], options).catch((error: Error) => {
+          throw error instanceof RejectedChange && written > 0 ? partlyChanged(error, written) : error;
+        });
+      }
       return result;
     });
   }
@@ -387,6 +396,11 @@ export class RedisStore implements SettingsStore {
       throw error instanceof Overtaken ? new RedisTrouble(error.message) : error;
     }
   }
+}
+
+function partlyChanged({ complaints }: RejectedChange, written: number): PartlyChanged {
+  const message = `${written} ${written === 1 ? 'domain was' : 'domains were'} written before that; mend it, and import all again`;
+  return new PartlyChanged([...complaints, { message }]);
 }
 
 function isSame(stored: StoredDomain | undefined, after: Table | undefined): boolean {

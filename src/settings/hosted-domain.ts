@@ -7,6 +7,7 @@ import { type DomainName, parseDomain } from '../address/domain-name.ts';
 import { quoted } from '../log/printable.ts';
 import type { Complaint } from '../toml/complaint.ts';
 import { TableReader } from '../toml/table-reader.ts';
+import { whereItBelongs } from './misplaced-key.ts';
 import type { NextHop } from './next-hop.ts';
 import { parseSetting, SETTING_KEYS, type SettingPool } from './parse-setting.ts';
 import {
@@ -101,7 +102,7 @@ export function parseHostedDomain(
     complaints.push({ ...place, message: 'is no valid domain name' });
     return undefined;
   }
-  const reader = new TableReader(value, place, DOMAIN_KEYS, complaints);
+  const reader = new TableReader(value, place, DOMAIN_KEYS, complaints, whereItBelongs);
   const aliases = parseAliases(reader, name);
   const nexthop = context.pool.nextHop(reader.string('nexthop') ?? '');
   if (nexthop === undefined)
@@ -185,7 +186,7 @@ export function parseDefaults(
   complaints: Complaint[],
 ): Defaults {
   if (value === undefined) return NO_DEFAULTS;
-  const reader = new TableReader(value, { file, key: 'defaults' }, FLOWS, complaints);
+  const reader = new TableReader(value, { file, key: 'defaults' }, FLOWS, complaints, whereItBelongs);
   const flow = (which: Flow): FlowSettings =>
     parseFlow(reader, which, undefined, { ...context, defaults: NO_DEFAULTS }, complaints);
   return { incoming: flow('incoming'), outgoing: flow('outgoing') };

@@ -6,7 +6,7 @@
 import { hash } from 'node:crypto';
 import type { DomainName } from '../address/domain-name.ts';
 import { quoted } from '../log/printable.ts';
-import { type Complaint, likelyMeant } from '../toml/complaint.ts';
+import type { Complaint } from '../toml/complaint.ts';
 import type { TableReader } from '../toml/table-reader.ts';
 import {
   CIPHER_GRADES,
@@ -296,17 +296,14 @@ function parseFingerprints(reader: TableReader, level: Level): readonly string[]
   return [...new Set(fingerprints)].sort();
 }
 
+const PROTOCOLS = TLS_VERSIONS.map((version) => `>=${version}` as const);
+const OUTGOING_PROTOCOLS = PROTOCOLS.slice(TLS_VERSIONS.indexOf(DEFAULT_VERSION));
+const withoutBlanks = (text: string): string => text.replaceAll(' ', '');
+
 function parseProtocols(reader: TableReader, context: SettingContext): TlsVersion {
-  const text = reader.string('protocols');
-  if (text === undefined) return DEFAULT_VERSION;
+  if (!reader.has('protocols')) return DEFAULT_VERSION;
   // Outgoing mail reaches next hops that it shares with others; it may raise what they ask, never lower it.
-  const versions =
-    context.flow === 'outgoing' ? TLS_VERSIONS.slice(TLS_VERSIONS.indexOf(DEFAULT_VERSION)) : TLS_VERSIONS;
-  const words = versions.map((version) => `>=${version}`);
-  const found = versions.find((version) => `>=${version}` === text.replaceAll(' ', ''));
-  if (found !== undefined) return found;
-  const meant = likelyMeant(text, words);
-  const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
-  reader.complain('protocols', `${quoted(text)} is none of ${words.map((word) => `"${word}"`).join(', ')}${hint}`);
-  return DEFAULT_VERSION;
+  const words = context.flow === 'outgoing' ? OUTGOING_PROTOCOLS : PROTOCOLS;
+  const found = reader.oneOf('protocols', words, withoutBlanks);
+  return found === undefined ? DEFAULT_VERSION : (found.slice(2) as TlsVersion);
 }

@@ -22,6 +22,12 @@ export function recordDifference(before: Table | undefined, after: Table | undef
   return lines;
 }
 
+/** The keys that a domain had and has no more, as `incoming.receipt.senders`. */
+export function removedKeys(before: Table, after: Table): readonly string[] {
+  const is = flatten(normalRecord(after));
+  return [...flatten(normalRecord(before)).keys()].filter((key) => !is.has(key));
+}
+
 function flatten(table: Table, path = '', into = new Map<string, unknown>()): ReadonlyMap<string, unknown> {
   for (const [key, value] of Object.entries(table)) {
     const own = path === '' ? key : `${path}.${key}`;

@@ -219,7 +219,7 @@ function editFile(
     throw new ComplaintError([
       {
         file: name,
-        message: 'cannot be changed here without changing what else it says; nothing was written. Edit it by hand',
+        message: 'cannot be changed here without changing what else it says; edit it by hand',
       },
     ]);
   }

@@ -68,3 +68,6 @@ export interface SettingsStore {
 
 /** Complaints about settings as they would be: their lines are not those of any file. */
 export class RejectedChange extends ComplaintError {}
+
+/** Some of the change is made, the rest cannot be: a store that takes several steps has got so far. */
+export class PartlyChanged extends ComplaintError {}

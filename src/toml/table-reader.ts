@@ -4,7 +4,8 @@
  */
 import { splitList } from '../address/pattern.ts';
 import { quoted } from '../log/printable.ts';
-import { type Complaint, likelyMeant, type Place } from './complaint.ts';
+import type { Complaint, Place } from './complaint.ts';
+import { likelyMeant } from './likely-meant.ts';
 
 export type Table = Readonly<Record<string, unknown>>;
 
@@ -19,6 +20,9 @@ export const MAX_LIST_STRING = 8 * 1024 * 1024;
 /** Complaints about one key, or about unknown keys of one table, after which the others go without saying. */
 const MAX_ALIKE = 20;
 
+/** What was probably meant by a key that has no meaning in the table at `place`, in words, or undefined. */
+export type KeyHint = (key: string, value: unknown, place: Place) => string | undefined;
+
 export function isTable(value: unknown): value is Table {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
 }
@@ -27,15 +31,23 @@ export class TableReader {
   readonly #table: Table;
   readonly #place: Place | (() => Place);
   readonly #complaints: Complaint[];
+  readonly #hint: KeyHint | undefined;
   #told: Map<string, number> | undefined;
 
   /**
    * `place.key` is the dotted path of the table itself, '' or absent at the top; asked for only when there is something to
-   * complain of. Unknown keys are complained of at once.
+   * complain of. Unknown keys are complained of at once, with what `hint` says of them; it holds for tables within too.
    */
-  constructor(value: unknown, place: Place | (() => Place), known: readonly string[], complaints: Complaint[]) {
+  constructor(
+    value: unknown,
+    place: Place | (() => Place),
+    known: readonly string[],
+    complaints: Complaint[],
+    hint?: KeyHint,
+  ) {
     this.#place = place;
     this.#complaints = complaints;
+    this.#hint = hint;
     this.#table = isTable(value) ? value : {};
     if (!isTable(value)) complaints.push({ ...this.#placeOfTable(), message: `must be a table, not ${nameOf(value)}` });
     let unknown = 0;
@@ -46,8 +58,8 @@ export class TableReader {
         complaints.push({ ...this.#placeOfTable(), message: 'has more unknown keys' });
         break;
       }
-      const meant = likelyMeant(key, known);
-      this.complain(key, `unknown key${meant === undefined ? '' : `; did you mean "${meant}"?`}`);
+      const hint = this.#hint?.(key, this.#table[key], this.#placeOfTable()) ?? meantKey(key, known);
+      this.complain(key, `unknown key${hint === undefined ? '' : `; ${hint}`}`);
     }
   }
 
@@ -70,7 +82,7 @@ export class TableReader {
 
   /** The table that stands under this key, and may have these keys of its own. */
   table(key: string, known: readonly string[]): TableReader {
-    return new TableReader(this.raw(key), () => this.placeOf(key), known, this.#complaints);
+    return new TableReader(this.raw(key), () => this.placeOf(key), known, this.#complaints, this.#hint);
   }
 
   has(key: string): boolean {
@@ -112,10 +124,17 @@ export class TableReader {
     return undefined;
   }
 
-  oneOf<T extends string>(key: string, words: readonly T[]): T | undefined {
+  /** One of these words; `plain` takes from what is written that which does not count. */
+  oneOf<T extends string>(key: string, words: readonly T[], plain?: (value: string) => string): T | undefined {
+    const raw = this.raw(key);
+    if (raw !== undefined && typeof raw !== 'string') {
+      this.complain(key, `must be ${choice(words)}, not ${nameOf(raw)}`);
+      return undefined;
+    }
     const value = this.string(key);
     if (value === undefined) return undefined;
-    const found = words.find((word) => word === value);
+    const wanted = plain === undefined ? value : plain(value);
+    const found = words.find((word) => word === wanted);
     if (found !== undefined) return found;
     const meant = likelyMeant(value, words);
     const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
@@ -142,6 +161,17 @@ export class TableReader {
     }
     return entries;
   }
+}
+
+function meantKey(key: string, known: readonly string[]): string | undefined {
+  const meant = likelyMeant(key, known);
+  return meant === undefined ? undefined : `did you mean "${meant}"?`;
+}
+
+/** `"a", "b" or "c"`. */
+function choice(words: readonly string[]): string {
+  const named = words.map((word) => `"${word}"`);
+  return named.length < 2 ? named.join('') : `${named.slice(0, -1).join(', ')} or ${named.at(-1)}`;
 }
 
 function nameOf(value: unknown): string {

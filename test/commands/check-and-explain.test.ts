@@ -87,6 +87,18 @@ describe('check', () => {
     assert.match(stderr, /tlswarden\.toml:3: server\.metrics: "0\.0\.0\.0:10041": .*server\.allow_remote = true/u);
   });
 
+  it('says all that is wrong with the main file at once, its addresses included', async (t) => {
+    const main = '[server]\nlisten = ["localhost"]\nmax_connections = "4"\nmetrics = ":10"\n';
+    const { status, stderr } = await new Program(t, { 'a.toml': HAND }, main).run(['check']);
+    assert.equal(status, 2);
+    const keys = stderr
+      .trim()
+      .split('\n')
+      .map((line) => line.split(': ')[1])
+      .sort();
+    assert.deepEqual(keys, ['server.listen', 'server.max_connections', 'server.metrics']);
+  });
+
   it('says everything that is wrong, with the line of the key: exit status 2', async (t) => {
     const program = new Program(t, {
       'a.toml': HAND.replace('level = "secure"', 'level = "secret"').replace('nexthop', 'nexthost'),
@@ -129,6 +141,30 @@ describe('check', () => {
         'a.toml:9 a.example outgoing.receipt.min_cipher_bits',
       ],
     );
+  });
+});
+
+describe('check of a directory with other files', () => {
+  it('warns of those that hold settings and are not read, which is no mistake', async (t) => {
+    const program = new Program(t, {
+      'a.toml': HAND,
+      'c.example': '# a customer\n[domains."c.example"]\n',
+      'b.toml.txt': '  [domains."b.example".incoming.receipt]\nrequire_tls = "always"\n',
+      README: 'Write [domains."example.com"] into a file of its own.\n',
+      '.hidden': '[domains."d.example"]\n',
+      late: `${'#\n'.repeat(100_000)}[domains."e.example"]\n`,
+    });
+    mkdirSync(join(program.settings, 'directory'));
+    const { status, stdout, stderr } = await program.run(['check']);
+    assert.equal(status, 0);
+    assert.match(stdout, /^2 domains/u);
+    assert.equal(
+      stderr,
+      ['b.toml.txt', 'c.example']
+        .map((name) => `warning: ${name}: looks like settings, but is not read: only *.toml is\n`)
+        .join(''),
+    );
+    assert.equal(JSON.parse((await program.run(['--json', 'check'])).stdout).warnings[0].file, 'b.toml.txt');
   });
 });
 

@@ -21,7 +21,7 @@ describe('domains set', () => {
       'nexthop=[mx1.example.com]:25',
       'aliases=example.net',
     ]);
-    assert.deepEqual([status, stdout, stderr], [0, 'example.com: changed\n', '']);
+    assert.deepEqual([status, stdout, stderr], [0, 'example.com: new domain\n', '']);
     assert.equal(
       program.read('example.com.toml'),
       `[domains."example.com"]
@@ -78,6 +78,41 @@ min_cipher_bits = 256
     assert.equal(program.read('a.toml'), '[domains."a.example"]\n');
   });
 
+  it('says of a new domain that it is new, and which hosted one has nearly that name', async (t) => {
+    const program = new Program(t, { 'a.toml': '[domains."example.com"]\n[domains."customer1.example"]\n' });
+    const set = async (name: string) => {
+      const { status, stdout, stderr } = await program.run(['domains', 'set', name, 'nexthop=mx.example']);
+      assert.equal(status, 0);
+      return stdout + stderr;
+    };
+    assert.equal(
+      await set('exmaple.com'),
+      'exmaple.com: new domain\nexmaple.com: did you mean example.com, which is hosted here?\n',
+    );
+    assert.equal(await set('exmaple.com'), 'exmaple.com: nothing to change\n');
+    assert.equal(await set('example.com'), 'example.com: changed\n');
+    assert.equal(await set('customer2.example'), 'customer2.example: new domain\n');
+    assert.equal(await set('other.example'), 'other.example: new domain\n');
+    const { stdout } = await program.run(['--json', 'domains', 'set', 'example.co', 'nexthop=mx.example']);
+    assert.deepEqual(JSON.parse(stdout), {
+      domain: 'example.co',
+      new: true,
+      changed: true,
+      removed: [],
+      notes: ['did you mean example.com, which is hosted here?'],
+    });
+  });
+
+  it('tells with --json which keys are gone', async (t) => {
+    const program = new Program(t, {
+      'a.toml':
+        '[domains."a.example"]\nnexthop = "mx.example"\n[domains."a.example".incoming.receipt]\nrequire_tls = "specific"\nsenders = "*"\n',
+    });
+    const words = ['nexthop=', 'incoming.receipt', 'require_tls=always'];
+    const { stdout } = await program.run(['--json', 'domains', 'set', 'a.example', ...words]);
+    assert.deepEqual(JSON.parse(stdout).removed, ['nexthop', 'incoming.receipt.senders']);
+  });
+
   it('says that a setting of its own replaces the default whole', async (t) => {
     const program = new Program(
       t,
@@ -119,7 +154,15 @@ min_cipher_bits = 256
         ['a.example', 'incoming.receipt', 'sender=x'],
         /"sender" is no key of incoming\.receipt; did you mean "senders"\?/u,
       ],
-      [['a.example', 'incoming.receipt', 'level=secure'], /"level" is no key of incoming\.receipt/u],
+      [
+        ['a.example', 'incoming.receipt', 'level=secure'],
+        /"level" is no key of incoming\.receipt: it is one of incoming\.delivery$/mu,
+      ],
+      [
+        ['a.example', 'outgoing.receipt', 'colour=red'],
+        /"colour" is no key of outgoing\.receipt: there are require_tls, senders, .*on_failure$/mu,
+      ],
+      [['a.example', 'receipt.incoming', 'require_tls=always'], /did you mean incoming\.receipt\?/u],
       [['a.example', 'incoming.receipt', 'require_tls+=always'], /require_tls is no list/u],
       [['a b', 'nexthop=x'], /"a b" is no valid domain name/u],
       [['../etc', 'nexthop=x'], /is no valid domain name/u],
@@ -131,6 +174,25 @@ min_cipher_bits = 256
       assert.match(stderr, expected);
     }
     assert.deepEqual(program.names(), ['b.toml']);
+  });
+
+  it('with blanks around "=" is told to do without', async (t) => {
+    const program = new Program(t, {});
+    for (const words of [
+      ['require_tls', '=', 'always'],
+      ['require_tls=', 'always'],
+      ['require_tls', '=always'],
+    ]) {
+      const { status, stderr } = await program.run(['domains', 'set', 'a.example', 'incoming.receipt', ...words]);
+      assert.deepEqual(
+        [status, stderr],
+        [2, 'tlswarden: write require_tls=always in one word, without blanks around "="\n'],
+        words.join(' '),
+      );
+    }
+    assert.deepEqual(program.names(), []);
+    const { status } = await program.run(['domains', 'set', 'a.example', 'nexthop=', 'incoming.receipt', 'when=']);
+    assert.equal(status, 0);
   });
 
   it('that cannot write is exit status 1', async (t) => {
@@ -146,7 +208,7 @@ min_cipher_bits = 256
     rmSync(program.settings, { recursive: true });
     const { status, stderr } = await program.run(['domains', 'set', 'a.example', 'nexthop=x.example']);
     assert.equal(status, 2);
-    assert.match(stderr, /the settings directory cannot be read/u);
+    assert.match(stderr, /the settings directory cannot be read.*\nNothing was changed\.\n$/u);
   });
 });
 
@@ -162,10 +224,43 @@ describe('domains unset', () => {
     assert.deepEqual(program.names(), []);
   });
 
+  it('tells with --json what was there', async (t) => {
+    const receipt = { require_tls: 'always' };
+    const program = new Program(t, {
+      'a.toml':
+        '[domains."a.example"]\naliases = "x.example"\n[domains."a.example".incoming.receipt]\nrequire_tls = "always"\n',
+    });
+    const unset = async (...words: readonly string[]) =>
+      JSON.parse((await program.run(['--json', 'domains', 'unset', 'a.example', ...words])).stdout);
+    assert.deepEqual(await unset('incoming.receipt'), {
+      domain: 'a.example',
+      removed: 'incoming.receipt',
+      was: receipt,
+    });
+    assert.deepEqual(await unset(), { domain: 'a.example', removed: 'domain', was: { aliases: ['x.example'] } });
+  });
+
   it('of what is not there is exit status 1', async (t) => {
     const program = new Program(t, { 'a.toml': '[domains."a.example"]\n' });
     assert.equal((await program.run(['domains', 'unset', 'b.example'])).status, 1);
     assert.equal((await program.run(['domains', 'unset', 'a.example', 'incoming.receipt'])).status, 1);
+  });
+});
+
+describe('domains set, unset and import', () => {
+  it('beside a file with a mistake say that, and that nothing was changed', async (t) => {
+    const program = new Program(t, { 'a.toml': '[domains."a.example"]\n', 'b.toml': '[' });
+    for (const args of [
+      ['set', 'a.example', 'nexthop=x'],
+      ['unset', 'a.example'],
+      ['import', '-'],
+    ]) {
+      const { status, stderr } = await program.run(['domains', ...args], '{"domain":"c.example"}\n');
+      assert.equal(status, 2);
+      assert.match(stderr, /^b\.toml:1: not TOML: .*\nNothing was changed\.\n$/u, args.join(' '));
+    }
+    const { stderr } = await program.run(['domains', 'list']);
+    assert.doesNotMatch(stderr, /Nothing was changed/u);
   });
 });
 
@@ -301,8 +396,47 @@ describe('domains import and export', () => {
       const { status, stdout, stderr } = await program.run(['domains', 'import', '-'], text);
       assert.deepEqual([status, stdout], [2, ''], stderr);
       assert.match(stderr, expected);
+      assert.match(stderr, /\nNothing was changed\.\n$/u);
     }
     assert.deepEqual(program.names(), ['a.toml']);
+  });
+
+  it('import tells all mistakes at once, those of lines that are no domain and those of values', async (t) => {
+    const text = [
+      '{"domain":"b.example","incoming":{"receipt":{"require_tls":"allways"}}}',
+      '{"domain":',
+      '{"domain":"c.example","aliases":["d.example"]}',
+      '{"aliases":[]}',
+      '{"domain":"d.example"}',
+    ].join('\n');
+    const program = new Program(t);
+    const { status, stderr } = await program.run(['domains', 'import', '-'], text);
+    assert.equal(status, 2);
+    const lines = stderr.trim().split('\n');
+    assert.equal(lines.length, 5, stderr);
+    assert.match(
+      lines[0] ?? '',
+      /^standard input:1: b\.example: incoming\.receipt\.require_tls: "allways" is none of/u,
+    );
+    assert.match(lines[1] ?? '', /^standard input:2: not JSON/u);
+    assert.match(lines[2] ?? '', /^standard input:4: domain: must be the name of the domain$/u);
+    assert.match(lines[3] ?? '', /^standard input:5: d\.example: stands already as an alias of c\.example/u);
+    assert.equal(lines[4], 'Nothing was changed.');
+    const toml = '[domain]\n[domains."b.example"]\nnexthop = 1\n';
+    assert.equal((await program.run(['domains', 'import', '-'], toml)).stderr.trim().split('\n').length, 3);
+    assert.deepEqual(program.names(), []);
+  });
+
+  it('import says once that JSON over many lines is not JSON Lines', async (t) => {
+    const program = new Program(t);
+    const domains = [{ domain: 'a.example', aliases: ['x.example'] }, { domain: 'b.example' }];
+    const said = ':1: not JSON Lines: write one domain a line, as {"domain":"example.com",…}\nNothing was changed.\n';
+    for (const value of [domains[0], domains]) {
+      const path = join(program.directory, 'x.json');
+      writeFileSync(path, JSON.stringify(value, null, 2));
+      const { status, stderr } = await program.run(['domains', 'import', path]);
+      assert.deepEqual([status, stderr], [2, path + said]);
+    }
   });
 
   it('import of a file that is not there is exit status 1', async (t) => {
@@ -346,6 +480,24 @@ describe('with a Redis source', () => {
       assert.equal(status, 1, args.join(' '));
       assert.match(stderr, /^tlswarden: redis:\/\/127\.0\.0\.1:1\/0: connect ECONNREFUSED/u);
       assert.doesNotMatch(stderr, /secret/u);
+      assert.equal(/\nNothing was changed\.\n$/u.test(stderr), args[0] === 'set');
     }
+  });
+
+  it('whose certificates cannot be read is told which: exit status 2', async (t) => {
+    for (const option of ['ca', 'cert', 'key']) {
+      const program = new Program(t, {}, `[settings]\nsource = "rediss://127.0.0.1:1?${option}=/nonexistent"\n`);
+      const { status, stderr } = await program.run(['check']);
+      assert.equal(status, 2);
+      assert.match(stderr, new RegExp(`^rediss://127\\.0\\.0\\.1:1/0: ${option} cannot be read: ENOENT`, 'u'));
+    }
+  });
+
+  it('a directory is told what it lacks', async (t) => {
+    const program = new Program(t);
+    const why = async (command: string): Promise<string> => (await program.run(['domains', command])).stderr;
+    assert.match(await why('log'), /only settings in Redis have a log of changes/u);
+    assert.match(await why('adopt'), /the settings are in a directory: .*adopted\n$/u);
+    assert.doesNotMatch(await why('adopt'), /log of changes/u);
   });
 });

@@ -64,6 +64,7 @@ describe('a mistake in the main file', () => {
   const cases: readonly (readonly [string, RegExp])[] = [
     ['[sever]', /^sever: unknown key; did you mean "server"\?$/u],
     ['[server]\nlissten = []', /^server\.lissten: unknown key; did you mean "listen"\?$/u],
+    ['[domains."x.example"]', /^domains: unknown key; domains belong to the \*\.toml files of .* settings\.source$/u],
     ['server = 1', /^server: must be a table/u],
     ['[server]\nlisten = []', /^server\.listen: is empty/u],
     ['[server]\nlisten = 5', /^server\.listen: must be/u],
@@ -71,6 +72,12 @@ describe('a mistake in the main file', () => {
     ['[server]\nmax_connections = 0', /^server\.max_connections: must be a whole number/u],
     ['[log]\nlevel = "verbose"', /^log\.level: "verbose" is none of/u],
     ['[settings]\nsource = "mysql://x"', /^settings\.source: "mysql:\/\/" is no source/u],
+    ['[settings]\nsource = ""', /^settings\.source: is empty: write a path, or leave the key out$/u],
+    ['[settings]\nsnapshot = " "', /^settings\.snapshot: is empty/u],
+    ['[report]\nstate = ""', /^report\.state: is empty/u],
+    ['[maps]\ndirectory = ""', /^maps\.directory: is empty/u],
+    ['[maps]\ndirectory = 1', /^maps\.directory: must be a string, not 1$/u],
+    ['[postfix]\nconfig_directory = ""', /^postfix\.config_directory: is empty/u],
     ['[addresses]\nrecipient_delimiter = "@"', /^addresses\.recipient_delimiter: /u],
     ['[receipt]\nexempt_clients = ["10.0.0.0/33"]', /^receipt\.exempt_clients: "10\.0\.0\.0\/33" is no address/u],
     ['[receipt]\nexempt_clients = ["localhost"]', /^receipt\.exempt_clients: "localhost"/u],
@@ -84,6 +91,16 @@ describe('a mistake in the main file', () => {
   for (const [text, expected] of cases) {
     it(`names the key: ${text.replaceAll('\n', ' ')}`, () => assert.match(complaints(text)[0] ?? 'nothing', expected));
   }
+
+  it('is told once, and not what follows from it', () => {
+    for (const text of [
+      '[maps]\ndirectory = ""',
+      '[maps]\ndirectory = 1',
+      '[settings]\nsource = 1',
+      '[settings]\nsource = ""',
+    ])
+      assert.equal(complaints(text).length, 1, text);
+  });
 
   it('is told together with all others', () => {
     assert.equal(complaints('[server]\nmax_connections = 0\n[log]\nlevel = 1\n[maps]').length, 3);

@@ -72,6 +72,38 @@ describe('a change in Redis', () => {
     assert.equal(await redis.cli('HLEN', '{tlswarden}:aliases'), '12');
   });
 
+  it('that makes a domain is said to, with the hosted domain that was probably meant', async (t) => {
+    const workspace = await Workspace.of(t);
+    const redis = await RedisServer.start(workspace);
+    await new Panel(redis.url).set({ 'example.com': ALWAYS, 'other.example': ALWAYS });
+    const config = await workspace.write('main.toml', `[settings]\nsource = "${redis.url}"\n`);
+    const set = async (name: string) => {
+      const { status, stdout, stderr } = await tlswarden(config, ['domains', 'set', name, 'nexthop=mx.example']);
+      return [status, stdout, stderr];
+    };
+    const meant = 'exmaple.com: did you mean example.com, which is hosted here?\n';
+    assert.deepEqual(await set('exmaple.com'), [0, 'exmaple.com: new domain\n', meant]);
+    assert.deepEqual(await set('exmaple.com'), [0, 'exmaple.com: nothing to change\n', '']);
+    assert.deepEqual(await set('new.example'), [0, 'new.example: new domain\n', '']);
+  });
+
+  it('of many domains that is refused half-way says how many were written', async (t) => {
+    const workspace = await Workspace.of(t);
+    const redis = await RedisServer.start(workspace);
+    await new Panel(redis.url).set({ 'a.example': { aliases: ['x.example'] } });
+    const config = await workspace.write('main.toml', `[settings]\nsource = "${redis.url}"\n`);
+    const lines = Array.from({ length: 1000 }, (_, n) => `{"domain":"d${n}.example"}\n`);
+    const file = await workspace.write('in.jsonl', `${lines.join('')}{"domain":"x.example"}\n`);
+    const once = await tlswarden(config, ['domains', 'import', file]);
+    assert.equal(once.status, 2);
+    assert.match(once.stderr, /x\.example: stands already as an alias of a\.example/u);
+    assert.match(once.stderr, /^1000 domains were written before that/mu);
+    assert.doesNotMatch(once.stderr, /Nothing was changed/u);
+    assert.equal(await redis.cli('HLEN', '{tlswarden}:domains'), '1001');
+    const all = await tlswarden(config, ['domains', 'import', '--all-or-nothing', file]);
+    assert.match(all.stderr, /\nNothing was changed\.\n$/u);
+  });
+
   it('is told by domains log: who, where, when and what', async (t) => {
     const workspace = await Workspace.of(t);
     const redis = await RedisServer.start(workspace);

@@ -35,6 +35,51 @@ describe('a mistake names file, domain and key:', () => {
     assert.match(complaint('alias = []', '[domains."example.com"]\n'), /did you mean "aliases"\?$/u);
   });
 
+  it('a domain without quotes, with the quotes', () => {
+    const quotes = (header: string): string => complaint('', header);
+    assert.equal(
+      quotes('[domains.foo.com]'),
+      'a.toml: foo: com: unknown key; write the domain in quotes: [domains."foo.com"]',
+    );
+    assert.match(quotes('[domains.bar.org.incoming.receipt]'), /quotes: \[domains\."bar\.org"\]$/u);
+    assert.match(quotes('[domains.mail.foo.co.uk]\nnexthop = "mx"'), /quotes: \[domains\."mail\.foo\.co\.uk"\]$/u);
+    assert.match(quotes('[domains."foo.com".net]'), /foo\.com: net: unknown key$/u);
+  });
+
+  it('a key that belongs elsewhere, with the place', () => {
+    const domain = '[domains."example.com"]\n';
+    const all = 'incoming.receipt, incoming.delivery, outgoing.receipt or outgoing.delivery';
+    assert.equal(
+      complaint('require_tls = "always"', domain),
+      `a.toml: example.com: require_tls: unknown key; it belongs to ${all}`,
+    );
+    assert.match(complaint('level = "secure"', domain), /; it belongs to incoming\.delivery or outgoing\.delivery$/u);
+    assert.match(
+      complaint('require_tls = "always"', '[domains."example.com".outgoing]\n'),
+      /outgoing\.require_tls: unknown key; it belongs to outgoing\.receipt or outgoing\.delivery$/u,
+    );
+    assert.match(
+      complaint('nexthop = "[mx.example.com]"', '[domains."example.com".incoming.delivery]\n'),
+      /incoming\.delivery\.nexthop: unknown key; it belongs to the domain itself$/u,
+    );
+    assert.match(
+      complaint('require_tls = "always"', '[domains."example.com".receipt.incoming]\n'),
+      /example\.com: receipt: unknown key; write incoming\.receipt$/u,
+    );
+    assert.match(
+      complaint('require_tls = "always"', '[domains."example.com".delivery]\n'),
+      /delivery: unknown key; write incoming\.delivery or outgoing\.delivery$/u,
+    );
+    assert.match(
+      complaint('', '[defaults.incoming.receipt]'),
+      /defaults: unknown key; \[defaults\] belongs to the main/u,
+    );
+    assert.match(
+      complaintsOf('', { defaults: '[defaults.receipt.outgoing]\nrequire_tls = "always"' }).join(),
+      /^main\.toml: defaults\.receipt: unknown key; write outgoing\.receipt$/u,
+    );
+  });
+
   it('a misspelt value, with the one that was probably meant, and nothing else that follows from it', () => {
     assert.match(complaint('require_tls = "allways"'), /require_tls: "allways" is none of .*did you mean "always"\?$/u);
     assert.match(complaint('require_tls = "specfic"\nsenders = "a@b.example"'), /did you mean "specific"\?$/u);
@@ -46,7 +91,12 @@ describe('a mistake names file, domain and key:', () => {
   });
 
   it('a value of the wrong type', () => {
-    assert.match(complaint('require_tls = true'), /require_tls: must be a string, not true$/u);
+    assert.match(complaint('require_tls = true'), /require_tls: must be "never", "always" or "specific", not true$/u);
+    assert.match(
+      complaint('protocols = 1.3', '[domains."example.com".outgoing.delivery]\n'),
+      /protocols: must be ">=TLSv1\.2" or ">=TLSv1\.3", not 1\.3$/u,
+    );
+    assert.match(complaint('nexthop = 25', '[domains."example.com"]\n'), /nexthop: must be a string, not 25$/u);
     assert.match(
       complaint('require_tls = "always"\nmin_cipher_bits = "128"'),
       /min_cipher_bits: must be a whole number/u,
@@ -145,7 +195,14 @@ describe('a mistake names file, domain and key:', () => {
   });
 
   it('keys of the other hop', () => {
-    assert.match(complaint('level = "secure"'), /incoming\.receipt\.level: unknown key/u);
+    assert.match(
+      complaint('level = "secure"'),
+      /incoming\.receipt\.level: unknown key; it belongs to incoming\.delivery$/u,
+    );
+    assert.match(
+      complaint('min_protocol = "TLSv1.3"', '[domains."example.com".outgoing.delivery]\n'),
+      /outgoing\.delivery\.min_protocol: unknown key; it belongs to outgoing\.receipt$/u,
+    );
     assert.match(
       complaint('require_tls = "always"\non_failure = "bounce"'),
       /on_failure: "bounce" is none of "reject", "defer"/u,

@@ -16,6 +16,8 @@ Example:
 
 Exit status: 0; 1 if Redis is away; 2 if the settings are not in Redis.`;
 
+const NOTHING_TO_ADOPT = 'all hosts that read that directory go by it: only settings in Redis can be lost and adopted';
+
 export function addAdopt(domains: Command): void {
   domains
     .command('adopt')
@@ -25,7 +27,7 @@ export function addAdopt(domains: Command): void {
     .action(
       action(async (context) => {
         const main = await context.readMain();
-        const count = await openRedisStore(main).adopt();
+        const count = await openRedisStore(main, NOTHING_TO_ADOPT).adopt();
         const { source } = main.settings;
         if (context.json) context.printJson({ domains: count });
         else if (source.kind === 'redis') {

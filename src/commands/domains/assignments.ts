@@ -4,9 +4,10 @@
  */
 import { parsePattern, type Side, splitList, wordPattern } from '../../address/pattern.ts';
 import { LIST_KEYS } from '../../settings/domain-record.ts';
+import { settingsWith } from '../../settings/misplaced-key.ts';
 import { SETTING_KEYS } from '../../settings/parse-setting.ts';
 import { FLOWS, type Flow, HOPS, type Hop, listName } from '../../settings/setting.ts';
-import { likelyMeant } from '../../toml/complaint.ts';
+import { likelyMeant } from '../../toml/likely-meant.ts';
 import { isTable, type Table } from '../../toml/table-reader.ts';
 import { UsageError } from '../command-context.ts';
 
@@ -38,7 +39,8 @@ const SPECIFIC_KEYS = ['senders', 'recipients', 'when'];
 export function parseHopName(word: string): Hops {
   const [flow, hop] = word.split('.') as [Flow, Hop];
   if (HOP_NAMES.includes(word)) return { flow, hop };
-  const meant = likelyMeant(word, HOP_NAMES);
+  const swapped = `${hop}.${flow}`;
+  const meant = HOP_NAMES.includes(swapped) ? swapped : likelyMeant(word, HOP_NAMES);
   const hint = meant === undefined ? '' : `; did you mean ${meant}?`;
   throw new UsageError(`"${word}" is none of ${HOP_NAMES.join(', ')}${hint}`);
 }
@@ -58,9 +60,11 @@ export function assign(before: Table, words: readonly string[]): Assigned {
 function parseWords(words: readonly string[]): { readonly hops: readonly Hops[]; readonly all: readonly Assignment[] } {
   const hops: Hops[] = [];
   const all: Assignment[] = [];
-  for (const word of words) {
+  for (const [i, word] of words.entries()) {
     const match = /^([^=]*?)([+-]?=)(.*)$/su.exec(word);
     if (match === null) {
+      const torn = tornAssignment(words, i);
+      if (torn !== undefined) throw new UsageError(`write ${torn} in one word, without blanks around "="`);
       hops.push(parseHopName(word));
       continue;
     }
@@ -79,12 +83,28 @@ function parseWords(words: readonly string[]): { readonly hops: readonly Hops[];
   return { hops, all };
 }
 
+/** `KEY = VALUE` that the shell has made several words of, put together; undefined if the word here is none of these. */
+function tornAssignment(words: readonly string[], at: number): string | undefined {
+  const [before = '', word = '', after = '', last = ''] = [words[at - 1], ...words.slice(at, at + 3)];
+  if (/^[+-]?=$/u.test(after)) return `${word}${after}${last}`;
+  if (/^[+-]?=/u.test(after)) return `${word}${after}`;
+  // KEY= alone takes a key away, and a FLOW.HOP may follow it.
+  return /^[^=]+=$/u.test(before) && likelyMeant(word, HOP_NAMES) === undefined ? `${before}${word}` : undefined;
+}
+
 function checkKey(key: string, place: Hops | undefined): void {
   const known = place === undefined ? OWN_KEYS : SETTING_KEYS[place.hop];
   if (known.includes(key)) return;
-  const meant = likelyMeant(key, [...known, ...OWN_KEYS]);
   const where = place === undefined ? '' : ` of ${place.flow}.${place.hop}`;
-  throw new UsageError(`"${key}" is no key${where}${meant === undefined ? '' : `; did you mean "${meant}"?`}`);
+  throw new UsageError(`"${key}" is no key${where}${hint(key, known, place)}`);
+}
+
+/** The setting that has this key, or else the key that was meant, or else all there are. */
+function hint(key: string, known: readonly string[], place: Hops | undefined): string {
+  const [other] = place === undefined ? [] : settingsWith(key, [place.flow]);
+  if (other !== undefined) return `: it is one of ${other}`;
+  const meant = likelyMeant(key, [...known, ...OWN_KEYS]);
+  return meant === undefined ? `: there are ${known.join(', ')}` : `; did you mean "${meant}"?`;
 }
 
 /** The table of this setting within the domain's, made if need be. */

@@ -5,18 +5,20 @@
 import { type DomainName, parseDomain } from '../../address/domain-name.ts';
 import { normalRecord } from '../../settings/domain-record.ts';
 import { domainTables } from '../../source/domain-tables.ts';
-import { type Complaint, ComplaintError } from '../../toml/complaint.ts';
+import type { Complaint } from '../../toml/complaint.ts';
 import { KeyLocator } from '../../toml/locate-key.ts';
 import { parseToml } from '../../toml/read-toml.ts';
 import { isTable, type Table } from '../../toml/table-reader.ts';
 
 export interface ImportedDomains {
   readonly domains: ReadonlyMap<DomainName, Table>;
+  /** About what is not among the domains. */
+  readonly complaints: readonly Complaint[];
   /** The line of a complaint about what was read here. */
   lineOf(complaint: Complaint): number | undefined;
 }
 
-/** `name` is how complaints call the text; its ending tells the form, or else the text does. Throws {@link ComplaintError}. */
+/** `name` is how complaints call the text; its ending tells the form, or else the text does. Throws a ComplaintError if it is no TOML. */
 export function readImport(text: string, name: string): ImportedDomains {
   return isJsonLines(text, name) ? readJsonLines(text, name) : readTomlText(text, name);
 }
@@ -34,21 +36,24 @@ function readTomlText(text: string, file: string): ImportedDomains {
   for (const [written, table] of Object.entries(domainTables(parseToml(text, file), file, complaints))) {
     add(domains, written, table, { file, domain: written }, complaints);
   }
-  if (complaints.length > 0)
-    throw new ComplaintError(complaints.map((complaint) => placed(complaint, lineOf(complaint))));
-  return { domains, lineOf };
+  return { domains, complaints: complaints.map((complaint) => placed(complaint, lineOf(complaint))), lineOf };
 }
 
 function readJsonLines(text: string, file: string): ImportedDomains {
   const complaints: Complaint[] = [];
   const domains = new Map<DomainName, Table>();
   const lines = new Map<string, number>();
+  let isToldTorn = false;
   for (const [index, source] of text.split('\n').entries()) {
     if (source.trim() === '') continue;
     const line = index + 1;
     const record = parseRecord(source);
     if (typeof record === 'string') {
-      complaints.push({ file, line, message: record });
+      // Of a record that goes over many lines each would be a mistake of its own.
+      const isTorn = isBeginning(source);
+      if (isTorn && !isToldTorn) complaints.push({ file, line, message: TORN });
+      else if (!isToldTorn) complaints.push({ file, line, message: record });
+      isToldTorn ||= isTorn;
       continue;
     }
     const { domain, ...table } = record;
@@ -62,9 +67,13 @@ function readJsonLines(text: string, file: string): ImportedDomains {
     lines.set(domain, line);
     lines.set(parseDomain(domain) ?? domain, line);
   }
-  if (complaints.length > 0) throw new ComplaintError(complaints);
-  return { domains, lineOf: ({ domain }) => (domain === undefined ? undefined : lines.get(domain)) };
+  return { domains, complaints, lineOf: ({ domain }) => (domain === undefined ? undefined : lines.get(domain)) };
 }
+
+const TORN = 'not JSON Lines: write one domain a line, as {"domain":"example.com",…}';
+
+/** Whether this line of JSON can be no whole document, as lines are that were broken for people to read. */
+const isBeginning = (source: string): boolean => /[[{,]\s*$/u.test(source);
 
 function parseRecord(source: string): Table | string {
   try {

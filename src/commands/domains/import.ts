@@ -3,8 +3,12 @@
  */
 import { createReadStream } from 'node:fs';
 import type { Command } from 'commander';
+import type { MainFile } from '../../main-file/main-file.ts';
+import { parseHostedDomain } from '../../settings/hosted-domain.ts';
+import { SettingsBuilder } from '../../settings/settings-builder.ts';
 import { RejectedChange, type Replaced } from '../../source/settings-store.ts';
-import { action, type CommandContext, CommandFailure, openStore, WELL } from '../command-context.ts';
+import { type Complaint, MAX_COMPLAINTS } from '../../toml/complaint.ts';
+import { action, type CommandContext, CommandFailure, domainContext, openStore, WELL } from '../command-context.ts';
 import { Progress } from '../progress.ts';
 import { type ImportedDomains, readImport } from './import-text.ts';
 
@@ -36,27 +40,43 @@ export function addImport(domains: Command): void {
     .option('--all-or-nothing', 'in Redis too: one step, for which Redis does nothing else meanwhile')
     .addHelpText('after', HELP)
     .action(
-      action(async (context, file: string, options: { readonly allOrNothing?: boolean }) => {
-        const main = await context.readMain();
-        const name = file === '-' ? 'standard input' : file;
-        const imported = readImport(await readText(file), name);
-        const progress = new Progress('writing', process.stderr);
-        const replaced = await openStore(main)
-          .replace(imported.domains, {
-            origin: name,
-            command: 'domains import',
-            allOrNothing: options.allOrNothing === true,
-            waiting: context.waiting,
-            progress: progress.show,
-          })
-          .catch((error: unknown) => {
-            throw error instanceof RejectedChange ? placed(error, imported, name) : error;
-          })
-          .finally(() => progress.end());
-        count(context, imported, replaced);
-        return WELL;
-      }),
+      action(
+        async (context, file: string, options: { readonly allOrNothing?: boolean }) => {
+          const main = await context.readMain();
+          const name = file === '-' ? 'standard input' : file;
+          const imported = readImport(await readText(file), name);
+          if (imported.complaints.length > 0) throw new RejectedChange(allThatIsWrong(imported, name, main));
+          const progress = new Progress('writing', process.stderr);
+          const replaced = await openStore(main)
+            .replace(imported.domains, {
+              origin: name,
+              command: 'domains import',
+              allOrNothing: options.allOrNothing === true,
+              waiting: context.waiting,
+              progress: progress.show,
+            })
+            .catch((error: unknown) => {
+              throw error instanceof RejectedChange ? placed(error, imported, name) : error;
+            })
+            .finally(() => progress.end());
+          count(context, imported, replaced);
+          return WELL;
+        },
+        { changesSettings: true },
+      ),
     );
+}
+
+/** With what cannot be read, what could not be used: it is told once, and not in rounds. */
+function allThatIsWrong(imported: ImportedDomains, name: string, main: MainFile): readonly Complaint[] {
+  const complaints = [...imported.complaints];
+  const builder = new SettingsBuilder(main.postfix.relayhost, complaints);
+  for (const [domain, table] of imported.domains) {
+    if (complaints.length > MAX_COMPLAINTS) break;
+    const hosted = parseHostedDomain(domain, table, name, domainContext(main), complaints);
+    if (hosted !== undefined) builder.add(hosted);
+  }
+  return complaints.map((complaint) => withLine(complaint, imported)).sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
 }
 
 function count(context: CommandContext, imported: ImportedDomains, { added, replaced, unchanged }: Replaced): void {
@@ -71,11 +91,13 @@ function count(context: CommandContext, imported: ImportedDomains, { added, repl
 /** Gives complaints about the imported text the lines that only its reader knows. */
 function placed(rejected: RejectedChange, imported: ImportedDomains, name: string): RejectedChange {
   return new RejectedChange(
-    rejected.complaints.map((complaint) => {
-      const line = complaint.file === name ? imported.lineOf(complaint) : undefined;
-      return line === undefined ? complaint : { ...complaint, line };
-    }),
+    rejected.complaints.map((complaint) => (complaint.file === name ? withLine(complaint, imported) : complaint)),
   );
+}
+
+function withLine(complaint: Complaint, imported: ImportedDomains): Complaint {
+  const line = complaint.line ?? imported.lineOf(complaint);
+  return line === undefined ? complaint : { ...complaint, line };
 }
 
 /** Less than the longest string that there is. */

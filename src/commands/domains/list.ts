@@ -19,7 +19,7 @@ Examples:
   $ tlswarden --json domains list
   {"domain":"example.com","aliases":["example.net"],"nexthop":"[mx1.example.com]:25","file":"example.com.toml",…}
 
-Exit status: 0; 2 if the settings cannot be read.`;
+Exit status: 0; 1 if Redis is away or holds no settings yet; 2 if the settings cannot be read.`;
 
 export function addList(domains: Command): void {
   domains

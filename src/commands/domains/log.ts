@@ -32,7 +32,7 @@ export function addLog(domains: Command): void {
         if (!(most > 0)) throw new UsageError(`"${options.number}" is no number of changes`);
         const main = await context.readMain();
         let shown = 0;
-        for await (const entry of openRedisStore(main).log(name)) {
+        for await (const entry of openRedisStore(main, 'only settings in Redis have a log of changes').log(name)) {
           context.print(context.json ? JSON.stringify(document(entry)) : words(entry, name));
           await context.written();
           shown += 1;

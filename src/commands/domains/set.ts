@@ -7,6 +7,7 @@ import type { MainFile } from '../../main-file/main-file.ts';
 import { probeDocument } from '../../probe/probe-document.ts';
 import { normalRecord, sameValue } from '../../settings/domain-record.ts';
 import { type Defaults, parseHostedDomain } from '../../settings/hosted-domain.ts';
+import { removedKeys } from '../../settings/record-difference.ts';
 import type { SettingsStore, StoredDomains } from '../../source/settings-store.ts';
 import { isTable, type Table } from '../../toml/table-reader.ts';
 import {
@@ -22,6 +23,7 @@ import { CA_OPTION, openProber, type ProbeOptions, RESOLVER_OPTION, TIMEOUT_OPTI
 import { Progress } from '../progress.ts';
 import { type Assigned, assign, HOP_NAMES, parseHopName } from './assignments.ts';
 import { domainArgument, findDomain } from './find-domain.ts';
+import { nearNames } from './near-names.ts';
 import { hostedAs, tryDeliveries } from './try-deliveries.ts';
 
 interface Options extends ProbeOptions {
@@ -34,6 +36,7 @@ FLOW.HOP is ${HOP_NAMES.join(', ')}.
 Lists are separated by commas. KEY+=VALUE adds to a list, KEY-=VALUE takes from it, KEY= takes the key away. aliases and
 nexthop belong to the domain itself and need no FLOW.HOP. Several settings can be changed at once: each FLOW.HOP holds
 for the keys behind it. When require_tls changes from "specific" the lists and "when" are dropped, which is said.
+Of a domain that is new it is said that it is, and if its name is very near to one that is hosted here, that it is.
 
 Examples:
   Accept mail for example.com over TLS only:
@@ -80,34 +83,46 @@ export function addSet(domains: Command): void {
     .addOption(TIMEOUT_OPTION)
     .addHelpText('after', HELP)
     .action(
-      action(async (context, text: string, words: readonly string[], options: Options) => {
-        const name = domainArgument(text);
-        if (options.force && !options.probe) throw new UsageError('--force goes with --probe');
-        const main = await context.readMain();
-        const store = openStore(main);
-        const trial = options.probe ? await tryFirst(context, main, store, name, words, options) : undefined;
-        let assigned: Assigned | undefined;
-        let notes: readonly string[] = [];
-        const count = await store.change(
-          (present) => {
-            const before = tableOf(present, name);
-            assigned = assign(before, words);
-            if (trial !== undefined && !sameValue(normalRecord(assigned.table), trial.record)) {
-              throw new CommandFailure(`${name} was changed by somebody else while it was probed; nothing was changed`);
-            }
-            notes = [...assigned.notes, ...defaultsReplaced(main.defaults, before, words)];
-            return new Map([[name, assigned.table]]);
-          },
-          { concerns: [name], command: 'domains set', waiting: context.waiting },
-        );
-        if (assigned === undefined) throw new CommandFailure('nothing was read');
-        for (const note of notes) context.note(`${name}: ${note}`);
-        if (context.json) {
-          const probe = trial === undefined ? {} : { probe: trial.document };
-          context.printJson({ domain: name, changed: count > 0, notes, ...probe });
-        } else context.print(count > 0 ? `${name}: changed` : `${name}: nothing to change`);
-        return WELL;
-      }),
+      action(
+        async (context, text: string, words: readonly string[], options: Options) => {
+          const name = domainArgument(text);
+          if (options.force && !options.probe) throw new UsageError('--force goes with --probe');
+          const main = await context.readMain();
+          const store = openStore(main);
+          const trial = options.probe ? await tryFirst(context, main, store, name, words, options) : undefined;
+          let assigned: Assigned | undefined;
+          let notes: readonly string[] = [];
+          let removed: readonly string[] = [];
+          let others: StoredDomains = new Map();
+          const count = await store.change(
+            (present) => {
+              const before = tableOf(present, name);
+              assigned = assign(before, words);
+              if (trial !== undefined && !sameValue(normalRecord(assigned.table), trial.record)) {
+                throw new CommandFailure(
+                  `${name} was changed by somebody else while it was probed; nothing was changed`,
+                );
+              }
+              removed = removedKeys(before, assigned.table);
+              others = present;
+              notes = [...assigned.notes, ...defaultsReplaced(main.defaults, before, words)];
+              return new Map([[name, assigned.table]]);
+            },
+            { concerns: [name], command: 'domains set', waiting: context.waiting },
+          );
+          if (assigned === undefined) throw new CommandFailure('nothing was read');
+          const isNew = !others.has(name);
+          const near = isNew ? await nearDomain(main, store, name, others) : undefined;
+          if (near !== undefined) notes = [...notes, `did you mean ${near}, which is hosted here?`];
+          for (const note of notes) context.note(`${name}: ${note}`);
+          if (context.json) {
+            const probe = trial === undefined ? {} : { probe: trial.document };
+            context.printJson({ domain: name, new: isNew, changed: count > 0, removed, notes, ...probe });
+          } else context.print(`${name}: ${isNew ? 'new domain' : count > 0 ? 'changed' : 'nothing to change'}`);
+          return WELL;
+        },
+        { changesSettings: true },
+      ),
     );
 }
 
@@ -118,6 +133,25 @@ function tableOf(present: StoredDomains, name: DomainName): Table {
     throw new UsageError(`${name} is an alias of ${stored.name}, and has its settings: change those`);
   }
   return stored?.table ?? {};
+}
+
+/** A hosted domain of which this name may be a slip of the keyboard. Best effort: the change is made already. */
+async function nearDomain(
+  main: MainFile,
+  store: SettingsStore,
+  name: DomainName,
+  others: StoredDomains,
+): Promise<DomainName | undefined> {
+  const near = nearNames(name);
+  const isNear = (domains: StoredDomains | undefined) => near.find((other) => domains?.has(other));
+  if (main.settings.source.kind === 'directory') return isNear(others);
+  // The plan of a change sees no domains there but the one that it changes.
+  return isNear(
+    await store.read(near).then(
+      ({ domains }) => domains,
+      () => undefined,
+    ),
+  );
 }
 
 interface Tried {

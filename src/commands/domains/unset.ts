@@ -2,6 +2,7 @@
  * `tlswarden domains unset`: takes away one setting of a domain, or the domain.
  */
 import type { Command } from 'commander';
+import { normalRecord } from '../../settings/domain-record.ts';
 import { isTable, type Table } from '../../toml/table-reader.ts';
 import { action, CommandFailure, openStore, UsageError, WELL } from '../command-context.ts';
 import { type Hops, parseHopName } from './assignments.ts';
@@ -9,7 +10,7 @@ import { domainArgument, hostedDomain } from './find-domain.ts';
 
 const HELP = `
 Without FLOW.HOP the domain goes, with its aliases: it is not hosted here any more, and nothing is asked for its mail.
-With FLOW.HOP that one setting goes, and what [defaults] says holds again.
+With FLOW.HOP that one setting goes, and what [defaults] says holds again. --json also tells what stood there.
 
 Examples:
   $ tlswarden domains unset example.com outgoing.receipt
@@ -28,26 +29,32 @@ export function addUnset(domains: Command): void {
     .description('Takes away one setting of a domain, or the whole domain. It takes effect at once.')
     .addHelpText('after', HELP)
     .action(
-      action(async (context, text: string, word: string | undefined) => {
-        const name = domainArgument(text);
-        const hops = word === undefined ? undefined : parseHopName(word);
-        const main = await context.readMain();
-        await openStore(main).change(
-          (present) => {
-            const stored = hostedDomain(present, name);
-            if (stored.name !== name) {
-              throw new UsageError(
-                `${name} is an alias of ${stored.name}: see "tlswarden domains set ${stored.name} aliases-=${name}"`,
-              );
-            }
-            return new Map([[name, hops === undefined ? undefined : without(stored.table, hops, name)]]);
-          },
-          { concerns: [name], command: 'domains unset', waiting: context.waiting },
-        );
-        if (context.json) context.printJson({ domain: name, removed: word ?? null });
-        else context.print(`${name}: ${word === undefined ? '' : `${word} `}removed`);
-        return WELL;
-      }),
+      action(
+        async (context, text: string, word: string | undefined) => {
+          const name = domainArgument(text);
+          const hops = word === undefined ? undefined : parseHopName(word);
+          const main = await context.readMain();
+          let was: unknown;
+          await openStore(main).change(
+            (present) => {
+              const stored = hostedDomain(present, name);
+              if (stored.name !== name) {
+                throw new UsageError(
+                  `${name} is an alias of ${stored.name}: see "tlswarden domains set ${stored.name} aliases-=${name}"`,
+                );
+              }
+              const record = normalRecord(stored.table);
+              was = hops === undefined ? record : (record[hops.flow] as Table | undefined)?.[hops.hop];
+              return new Map([[name, hops === undefined ? undefined : without(stored.table, hops, name)]]);
+            },
+            { concerns: [name], command: 'domains unset', waiting: context.waiting },
+          );
+          if (context.json) context.printJson({ domain: name, removed: word ?? 'domain', was });
+          else context.print(`${name}: ${word === undefined ? '' : `${word} `}removed`);
+          return WELL;
+        },
+        { changesSettings: true },
+      ),
     );
 }
 
