@@ -37,7 +37,7 @@ export function foldLocalPart(text: string): LocalPart {
 }
 
 /** `user` of `user+ext`, by Postfix's rules for `recipient_delimiter` (a set of characters); undefined if there is no extension. */
-export function withoutExtension(local: LocalPart, delimiters: string): LocalPart | undefined {
+function withoutExtension(local: LocalPart, delimiters: string): LocalPart | undefined {
   let end = local.length;
   for (let i = 0; i < delimiters.length; i++) {
     const at = local.indexOf(delimiters.charAt(i));

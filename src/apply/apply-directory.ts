@@ -17,7 +17,7 @@ import {
   readConfigurationFiles,
 } from './configuration-files.ts';
 
-export const APPLY_DIRECTORY = 'tlswarden-backup';
+const APPLY_DIRECTORY = 'tlswarden-backup';
 const LOCK_FILE = '.lock';
 const RECORD_FILE = 'applied.json';
 const PENDING_FILE = 'pending.json';

@@ -22,7 +22,7 @@ import { compileExemptClients } from '../settings/exempt-clients.ts';
 import type { Settings } from '../settings/settings.ts';
 import { openSource } from '../source/open-source.ts';
 import { SettingsInForce } from '../source/settings-in-force.ts';
-import { DeployedTables } from '../tables/in-force.ts';
+import { DeployedTables } from '../tables/deployed-tables.ts';
 import { ComplaintError, complaintFields } from '../toml/complaint.ts';
 import { action, CommandFailure, WELL } from './command-context.ts';
 import { readServerAddresses } from './server-addresses.ts';

@@ -45,7 +45,7 @@ export type Decision =
   /** Not every recipient of the message is known to have one lane: the message has to come again. */
   | { readonly kind: 'unsure'; readonly reply: string };
 
-export const PASS: Decision = { kind: 'pass', reply: 'DUNNO' };
+const PASS: Decision = { kind: 'pass', reply: 'DUNNO' };
 
 const SEPARATE_REPLY =
   '452 4.5.3 this recipient takes another delivery path than the first one; send it in a transaction of its own';

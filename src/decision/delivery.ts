@@ -7,13 +7,14 @@ import { type DomainName, firstParentDot } from '../address/domain-name.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import { type Strength, weakerStrength } from '../settings/level.ts';
 import type { NextHop } from '../settings/next-hop.ts';
+import { DEFAULT_TERMS } from '../settings/next-hop-terms.ts';
 import { tableHolds } from '../settings/people.ts';
 import type { DeliverySetting } from '../settings/setting.ts';
-import { DEFAULT_TERMS, type Settings } from '../settings/settings.ts';
+import type { Settings } from '../settings/settings.ts';
 import { type Parties, requirement } from './parties.ts';
 import {
   type DeliveryTerms,
-  mergeTerms,
+  mergeDeliveryTerms,
   type Transport,
   transportFor,
   transportName,
@@ -52,12 +53,12 @@ const ALL_TABLES: TablesInForce = { holds: () => true, stillUsed: [] };
 /** What a whole message is told: nothing, or one FILTER. */
 export type Lane = Route | undefined;
 
-export function makeRoute(transport: Transport, nexthop: NextHop): Route {
+function makeRoute(transport: Transport, nexthop: NextHop): Route {
   return { transport, nexthop, text: `${transportName(transport)}:${nexthop}` };
 }
 
 /** Where mail for this recipient goes anyway. */
-export function nextHopOf(settings: Settings, parties: Parties): NextHop {
+function nextHopOf(settings: Settings, parties: Parties): NextHop {
   return parties.recipientDomain === undefined ? settings.relayhost : parties.recipientDomain.nexthop;
 }
 
@@ -84,12 +85,12 @@ export function enforced(parties: Parties, flow: 'incoming' | 'outgoing'): Deliv
 }
 
 /** All that the requirements of this sender and recipient ask together, or undefined if there is none. */
-export function requiredTerms(parties: Parties): DeliveryTerms | undefined {
+function requiredTerms(parties: Parties): DeliveryTerms | undefined {
   if (parties.recipientDomain === undefined && parties.senderDomain === undefined) return undefined;
   const incoming = enforced(parties, 'incoming');
   const outgoing = enforced(parties, 'outgoing');
   if (incoming === undefined || outgoing === undefined) return incoming ?? outgoing;
-  return mergeTerms(incoming, outgoing);
+  return mergeDeliveryTerms(incoming, outgoing);
 }
 
 /** The route that the tables give for a setting of the domain that they go by. */

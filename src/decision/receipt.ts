@@ -12,7 +12,8 @@ import type { PolicyRequest } from './request.ts';
 export type Session = Pick<PolicyRequest, 'encryptionProtocol' | 'encryptionKeysize'>;
 
 /** What the session lacks. */
-export type Lack = 'tls' | 'protocol' | 'cipher';
+export const LACKS = ['tls', 'protocol', 'cipher'] as const;
+export type Lack = (typeof LACKS)[number];
 
 /** What becomes of the recipient: refused for good, refused for now, or let pass under monitor. */
 export type ReceiptAction = 'reject' | 'defer' | 'warn';
@@ -28,7 +29,7 @@ export interface Refusal {
 }
 
 /** What the session lacks of this setting, or undefined if it satisfies it. */
-export function lackOf(setting: ReceiptSetting, session: Session): Lack | undefined {
+function lackOf(setting: ReceiptSetting, session: Session): Lack | undefined {
   if (session.encryptionProtocol === '') return 'tls';
   if (versionRank(session.encryptionProtocol) < setting.minRank) return 'protocol';
   return session.encryptionKeysize < setting.minCipherBits ? 'cipher' : undefined;

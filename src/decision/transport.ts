@@ -33,7 +33,7 @@ export interface Transport {
 }
 
 /** The strongest of both; a bounce holds before a defer, as a reject does on receipt. */
-export function mergeTerms(a: DeliveryTerms, b: DeliveryTerms): DeliveryTerms {
+export function mergeDeliveryTerms(a: DeliveryTerms, b: DeliveryTerms): DeliveryTerms {
   return {
     level: strongerLevel(a.level, b.level),
     minProtocol: strongerVersion(a.minProtocol, b.minProtocol),

@@ -6,8 +6,8 @@ import { readFile, stat } from 'node:fs/promises';
 import { NO_TABLES, type TablesInForce } from '../decision/delivery.ts';
 import type { MainFile } from '../main-file/main-file.ts';
 import type { Settings } from '../settings/settings.ts';
+import { DeployedTables } from '../tables/deployed-tables.ts';
 import { SETTLE_MS } from '../tables/held-domains.ts';
-import { DeployedTables } from '../tables/in-force.ts';
 import { parseStamp, stampFile } from '../tables/stamp.ts';
 
 /** none: there is no [maps]. absent: never written. outdated: they hold other settings. current: they hold these. */

@@ -94,7 +94,7 @@ export function policyServiceCall(policyService: string, context?: 'receipt' | '
 }
 
 /** Puts tlswarden's restrictions into a value. */
-export function recipientRestrictions(present: string, context: FragmentContext): string {
+function recipientRestrictions(present: string, context: FragmentContext): string {
   const { policyService, maps } = context;
   const own = oursIn(context);
   const pass = passOf(present, own);
@@ -118,7 +118,7 @@ function passOf(present: string, ours: Ours): 'receipt' | 'delivery' | undefined
 }
 
 /** At DATA the service speaks first: what stands behind a permit is not asked. */
-export function dataRestrictions(present: string, context: FragmentContext): string {
+function dataRestrictions(present: string, context: FragmentContext): string {
   const ours = oursIn(context);
   const call = policyServiceCall(context.policyService, passOf(present, ours));
   return [call, withoutRestrictions(present, ours)].filter((part) => part !== '').join(', ');

@@ -27,7 +27,7 @@ export function oursOf(policyService: string, directory: string | undefined, pre
 }
 
 /** The maps directory that main.cf names, if it names one. */
-export function directoryInUse(receiptClass: string): string | undefined {
+function directoryInUse(receiptClass: string): string | undefined {
   const table = splitValue(receiptClass)[1] ?? '';
   const end = tablePath('', RECEIPT_CLIENTS);
   return table.startsWith('cidr:') && table.endsWith(end) ? table.slice('cidr:'.length, -end.length) : undefined;

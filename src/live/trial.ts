@@ -23,7 +23,7 @@ export interface Trial {
 }
 
 /** What is tried, in the order in which it is told. */
-export const TRIALS = {
+const TRIALS = {
   'receipt-plaintext': ['mail that has to arrive over TLS, in plaintext', 'refused'],
   'receipt-tls': ['the same over TLS', 'accepted'],
   'receipt-free': ['mail from a sender that nobody asks TLS of, in plaintext', 'accepted'],

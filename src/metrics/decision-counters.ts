@@ -3,7 +3,7 @@
  * nobody but whoever asks.
  */
 import type { Decision } from '../decision/decide.ts';
-import type { Lack, ReceiptAction, Refusal } from '../decision/receipt.ts';
+import { LACKS, type Lack, type ReceiptAction, type Refusal } from '../decision/receipt.ts';
 import type { PolicyRequest } from '../decision/request.ts';
 import { FLOWS, type Flow } from '../settings/setting.ts';
 import type { Sample } from './exposition.ts';
@@ -18,7 +18,6 @@ const POSSIBLE: Readonly<Record<ProtocolState, readonly Kind[]>> = {
   other: ['pass'],
 };
 const STATES: readonly ProtocolState[] = ['RCPT', 'DATA', 'other'];
-const LACKS: readonly Lack[] = ['tls', 'protocol', 'cipher'];
 const ACTIONS: readonly ReceiptAction[] = ['reject', 'defer', 'warn'];
 
 export class DecisionCounters {

@@ -4,7 +4,7 @@
  */
 import type { ServiceCounters } from '../service/server.ts';
 import type { Following } from '../source/settings-in-force.ts';
-import type { TablesReading } from '../tables/in-force.ts';
+import type { TablesReading } from '../tables/deployed-tables.ts';
 import type { DecisionCounters } from './decision-counters.ts';
 import type { Family, MetricType, Sample } from './exposition.ts';
 import type { Histogram } from './histogram.ts';

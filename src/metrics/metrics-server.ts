@@ -3,9 +3,9 @@
  * its troubles ever concern. It only shows what it is given; there is nothing that a request could change.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { EventLog } from '../log/event-log.ts';
 import type { ListenAddress } from '../service/listen-address.ts';
 import { type Listener, openListener } from '../service/listener.ts';
-import type { ServiceLog } from '../service/service-log.ts';
 import { CONTENT_TYPE } from './exposition.ts';
 
 /** Requests have no bodies, and no headers that count. */
@@ -14,7 +14,7 @@ const REQUEST_TIMEOUT_MS = 5_000;
 const MAX_CONNECTIONS = 64;
 
 export interface MetricsServerOptions {
-  readonly log: ServiceLog;
+  readonly log: EventLog;
   /** The text of /metrics. */
   metrics(): Promise<string>;
   /** Why requests of Postfix are not answered now; undefined: they are. */

@@ -2,8 +2,9 @@
  * The metrics of one running service: what it counts by itself, what it asks its parts for when somebody looks, and the
  * HTTP server that shows it. The parts know nothing of it.
  */
+
+import type { EventLog } from '../log/event-log.ts';
 import type { ListenAddress } from '../service/listen-address.ts';
-import type { ServiceLog } from '../service/service-log.ts';
 import { DecisionCounters } from './decision-counters.ts';
 import { formatExposition } from './exposition.ts';
 import { families, REPLY_BOUNDS, type Reading } from './families.ts';
@@ -16,7 +17,7 @@ export type PartsReading = Omit<Reading, 'decisions' | 'isReady' | 'process' | '
 
 export interface ServiceMetricsOptions {
   readonly version: string;
-  readonly log: ServiceLog;
+  readonly log: EventLog;
   /** Why requests of Postfix are not answered now; undefined: they are. */
   unready(): string | undefined;
   read(): Promise<PartsReading>;

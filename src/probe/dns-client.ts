@@ -19,7 +19,7 @@ export interface ResolverAddress {
   readonly port: number;
 }
 
-export const RESOLV_CONF = '/etc/resolv.conf';
+const RESOLV_CONF = '/etc/resolv.conf';
 const DNS_PORT = 53;
 /** MAXNS of resolv.conf(5). */
 const MAX_SERVERS = 3;

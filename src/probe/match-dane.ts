@@ -21,7 +21,7 @@ export const writeTlsa = ({ usage, selector, matching, data }: TlsaRecord): stri
   `${usage} ${selector} ${matching} ${data}`;
 
 /** The records that mean anything for SMTP: usages 2 and 3 (RFC 7672 section 3.1.3), of the strongest digest each. */
-export function usableRecords(records: readonly TlsaRecord[]): readonly TlsaRecord[] {
+function usableRecords(records: readonly TlsaRecord[]): readonly TlsaRecord[] {
   const known = records.filter(
     ({ usage, selector, matching }) =>
       (usage === DANE_TA || usage === DANE_EE) && selector <= 1 && matching <= DIGESTS.length,

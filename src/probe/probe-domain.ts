@@ -127,8 +127,3 @@ export class Prober {
     return sight;
   }
 }
-
-/** Probes one domain by itself. */
-export function probeDomain(target: ProbeTarget, options: ProberOptions): Promise<DomainProbe> {
-  return new Prober(options).probe(target);
-}

@@ -38,7 +38,7 @@ function weakKey(key: KeyObject): string | undefined {
 }
 
 /** Postfix's form of a digest: `AB:CD:…`. */
-export function colonForm(hex: string): string {
+function colonForm(hex: string): string {
   return (hex.toUpperCase().match(/../gu) ?? []).join(':');
 }
 

@@ -3,6 +3,7 @@
  * as the process lives. Redis may go and come back as it likes: what is in force stays in force until something newer is
  * here whole. It never writes to Redis.
  */
+import type { EventLog } from '../log/event-log.ts';
 import type { Settings } from '../settings/settings.ts';
 import { Slice } from '../slice/slice.ts';
 import type { Following, SettingsSource } from '../source/settings-in-force.ts';
@@ -21,19 +22,12 @@ const WAIT_MS = 2_000;
 /** How long a start waits for Redis before it goes by the snapshot, or by nothing. */
 const START_MS = 10_000;
 
-/** What is told of; a pino logger is one. */
-export interface SourceLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
-
 export interface RedisSourceOptions extends ReplicaOptions {
   readonly address: RedisAddress;
   readonly snapshot: string | undefined;
   /** Whether this process keeps the snapshot; others only start from it. */
   readonly keepsSnapshot: boolean;
-  readonly log: SourceLog;
+  readonly log: EventLog;
   /** How long it must be quiet before changes are told: many in a burst become one. */
   readonly quietMs?: number;
 }

@@ -3,10 +3,10 @@
  * A snapshot that cannot be written is told and tried again; nobody waits for it.
  */
 import { stat } from 'node:fs/promises';
+import type { EventLog } from '../log/event-log.ts';
 import type { SnapshotState } from '../source/settings-in-force.ts';
 import { ComplaintError, complaintFields } from '../toml/complaint.ts';
 import { nameInRecord, type Position } from './layout.ts';
-import type { SourceLog } from './redis-source.ts';
 import type { SettingsReplica } from './settings-replica.ts';
 import { readSnapshot, renewSnapshot, SnapshotDamaged, SnapshotWriter } from './snapshot.ts';
 
@@ -28,7 +28,7 @@ export interface Spool {
 
 export class SnapshotKeeper {
   readonly #path: string;
-  readonly #log: SourceLog;
+  readonly #log: EventLog;
   readonly #isKept: boolean;
   #changes = new Map<string, string | null>();
   #position: Position | undefined;
@@ -40,7 +40,7 @@ export class SnapshotKeeper {
   #failedAt: number | undefined;
   #isStopped = false;
 
-  constructor(path: string, log: SourceLog, isKept: boolean) {
+  constructor(path: string, log: EventLog, isKept: boolean) {
     this.#path = path;
     this.#log = log;
     this.#isKept = isKept;

@@ -2,16 +2,12 @@
  * What is counted of the mail between one hosted domain and one remote, and the one text form of it, which the state file
  * and Redis share. Numbers only: whose they are stands beside them. Pure.
  */
+import { LACKS, type Lack } from '../decision/receipt.ts';
 import { LEVELS, type Level, TLS_VERSIONS } from '../settings/level.ts';
 import type { Enforcement } from '../settings/setting.ts';
 
 /** What the session of a recipient was, as far as it counts. */
 export const SESSIONS = ['plaintext', ...TLS_VERSIONS, 'other'] as const;
-export type SessionKind = (typeof SESSIONS)[number];
-
-/** What a refused session lacked, as src/decision/receipt.ts names it. */
-export const LACKS = ['tls', 'protocol', 'cipher'] as const;
-export type LackKind = (typeof LACKS)[number];
 
 const levels = (prefix: string): readonly string[] => LEVELS.map((level) => `${prefix}-${level}`);
 
@@ -19,7 +15,7 @@ const levels = (prefix: string): readonly string[] => LEVELS.map((level) => `${p
  * The counters by their names: recipients by session; those of exempt clients whose session was not looked at; refused by
  * what they lacked, and those that monitor let pass; recipients with a requirement on delivery, by level.
  */
-export const COUNTERS: readonly string[] = [
+const COUNTERS: readonly string[] = [
   ...SESSIONS,
   'exempt',
   ...LACKS.map((lack) => `refused-${lack}`),
@@ -66,7 +62,7 @@ export function sessionPlace(protocol: string): number {
 }
 
 /** The place of the counter of refusals, done or only thought of, for this lack. */
-export function refusalPlace(lack: LackKind, isMonitored: boolean): number {
+export function refusalPlace(lack: Lack, isMonitored: boolean): number {
   return (isMonitored ? WOULD_REFUSE : REFUSED) + LACKS.indexOf(lack);
 }
 

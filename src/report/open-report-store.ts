@@ -3,18 +3,23 @@
  * state directory that systemd gives the service.
  */
 import { join } from 'node:path';
+import type { EventLog } from '../log/event-log.ts';
 import type { MainFile } from '../main-file/main-file.ts';
 import { ReportInRedis } from '../redis/report-in-redis.ts';
-import { type KeeperLog, ReportKeeper } from './report-keeper.ts';
+import { ReportKeeper } from './report-keeper.ts';
 import type { ReportStore } from './report-store.ts';
-import { StateFile, type StateLog } from './state-file.ts';
+import { StateFile } from './state-file.ts';
 
 const FILE_NAME = 'report';
 /** What `StateDirectory=tlswarden` of the unit is, for commands that systemd does not start. */
 const STATE_DIRECTORY = '/var/lib/tlswarden';
 
 /** undefined: nothing is to be counted, or there is no place that keeps it. */
-function openReportStore(main: MainFile, log: StateLog, env: NodeJS.ProcessEnv): ReportStore | undefined {
+function openReportStore(
+  main: MainFile,
+  log: Pick<EventLog, 'error'>,
+  env: NodeJS.ProcessEnv,
+): ReportStore | undefined {
   const { enabled, state, localParts, maxRows } = main.report;
   if (!enabled) return undefined;
   const bounds = { localParts, maxRows };
@@ -27,16 +32,12 @@ function openReportStore(main: MainFile, log: StateLog, env: NodeJS.ProcessEnv):
 }
 
 /** Counts for the service, and keeps them; `env` is its environment. */
-export function openReportKeeper(
-  main: MainFile,
-  log: KeeperLog & StateLog,
-  env: NodeJS.ProcessEnv,
-): ReportKeeper | undefined {
+export function openReportKeeper(main: MainFile, log: EventLog, env: NodeJS.ProcessEnv): ReportKeeper | undefined {
   const store = openReportStore(main, log, env);
   return store === undefined ? undefined : new ReportKeeper(store, main.report, log);
 }
 
 /** The counts for a command, which finds the service's state directory where the unit has it. */
-export function openReportForReading(main: MainFile, log: StateLog): ReportStore | undefined {
+export function openReportForReading(main: MainFile, log: Pick<EventLog, 'error'>): ReportStore | undefined {
   return openReportStore(main, log, { STATE_DIRECTORY });
 }

@@ -3,14 +3,13 @@
  * outgoing. Strangers choose it, so only what looks like a name is kept, and nobody's local part unless asked for.
  */
 import type { Address } from '../address/address.ts';
+import { MAX_DOMAIN } from '../address/domain-name.ts';
 
 /** The null sender: bounces and other notifications. */
-export const NULL_SENDER = '<>';
+const NULL_SENDER = '<>';
 /** All that have no row of their own: there were too many, or they have no name that could stand in a table. */
 export const OTHERS = '(others)';
 
-/** RFC 1035, section 2.3.4. */
-const MAX_DOMAIN = 253;
 /** RFC 5321, section 4.5.3.1.1. */
 const MAX_LOCAL = 64;
 

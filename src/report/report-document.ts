@@ -2,13 +2,13 @@
  * A report for programs: one JSON document, or CSV (RFC 4180). The shape of both is a promise: moments are ISO 8601,
  * absent is null, in CSV empty. Pure.
  */
+import { LACKS } from '../decision/receipt.ts';
 import { LEVELS } from '../settings/level.ts';
 import { ENFORCEMENTS, FLOWS } from '../settings/setting.ts';
 import {
   deliveryPlace,
   EXEMPT,
   FIRST,
-  LACKS,
   LAST,
   LAST_LACKING,
   mailOf,

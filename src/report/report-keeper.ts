@@ -3,16 +3,11 @@
  * waits for it: where counts cannot be kept just now they stay in the tally, which is bounded, and that is told once.
  */
 import { setTimeout as pause } from 'node:timers/promises';
+import type { EventLog } from '../log/event-log.ts';
 import { Slice } from '../slice/slice.ts';
 import type { ReportStore } from './report-store.ts';
 import type { Row } from './row.ts';
 import { Tally, type TallyOptions } from './tally.ts';
-
-/** What is told of; a pino logger is one. */
-export interface KeeperLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-}
 
 /** How often it looks whether there is anything to keep. */
 const LOOK_MS = 1_000;
@@ -27,14 +22,14 @@ export class ReportKeeper {
   /** What is counted and not kept yet. */
   readonly tally: Tally;
   readonly #store: ReportStore;
-  readonly #log: KeeperLog;
+  readonly #log: EventLog;
   #timer: NodeJS.Timeout | undefined;
   #keeping: Promise<boolean> | undefined;
   #failures = 0;
   #told = '';
   #triedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(store: ReportStore, options: TallyOptions, log: KeeperLog) {
+  constructor(store: ReportStore, options: TallyOptions, log: EventLog) {
     this.tally = new Tally(options);
     this.#store = store;
     this.#log = log;

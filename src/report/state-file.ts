@@ -6,6 +6,7 @@
 import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import type { EventLog } from '../log/event-log.ts';
 import { Slice } from '../slice/slice.ts';
 import { isTemporary, writeFilesAtomically } from '../source/atomic-files.ts';
 import { ComplaintError } from '../toml/complaint.ts';
@@ -26,11 +27,6 @@ const MAX_BYTES = 512 * 1024 * 1024;
 /** The file is there, and is not what was written. */
 export class StateDamaged extends Error {}
 
-/** What is told of; a pino logger is one. */
-export interface StateLog {
-  error(fields: object, message: string): void;
-}
-
 interface Head {
   readonly since: number;
   readonly hosts: readonly string[];
@@ -39,13 +35,13 @@ interface Head {
 export class StateFile implements ReportStore {
   readonly #path: string;
   readonly #bounds: ReportBounds;
-  readonly #log: StateLog;
+  readonly #log: Pick<EventLog, 'error'>;
   /** What the file holds, as far as it is known: while it is in this state. */
   #known: { readonly head: Head; readonly tally: Tally; readonly state: FileState | undefined } | undefined;
   #owed: readonly Row[] = [];
   #isTidy = false;
 
-  constructor(path: string, bounds: ReportBounds, log: StateLog) {
+  constructor(path: string, bounds: ReportBounds, log: Pick<EventLog, 'error'>) {
     this.#path = path;
     this.#bounds = bounds;
     this.#log = log;

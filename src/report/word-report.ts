@@ -1,16 +1,15 @@
 /**
  * A report in words: what enforcing would do, then tables with bars, as wide as the terminal if there is one. Pure.
  */
+import { LACKS, type Lack } from '../decision/receipt.ts';
 import { LEVELS, TLS_VERSIONS } from '../settings/level.ts';
 import { FLOWS, type Flow } from '../settings/setting.ts';
 import {
   deliveriesOf,
   deliveryPlace,
   EXEMPT,
-  LACKS,
   LAST,
   LAST_LACKING,
-  type LackKind,
   mailOf,
   type Numbers,
   numberAt,
@@ -92,13 +91,13 @@ function wordHead({ question, since, hosts, totals, wouldRefuse }: Summary, { no
   return lines.join('\n');
 }
 
-const WHY: Readonly<Record<LackKind, string>> = {
+const WHY: Readonly<Record<Lack, string>> = {
   tls: 'without TLS',
   protocol: 'with too old a protocol',
   cipher: 'with too weak a cipher',
 };
 
-const wordWhy = ([lack, count]: readonly [LackKind, number]): string => `${number(count)} ${WHY[lack]}`;
+const wordWhy = ([lack, count]: readonly [Lack, number]): string => `${number(count)} ${WHY[lack]}`;
 
 function wordReceipt(flow: Flow, groups: readonly Group[], domains: readonly string[], wording: Wording): string {
   const shown = groups.slice(0, wording.most);

@@ -12,7 +12,7 @@
  */
 
 import { spawn } from 'node:child_process';
-import type { ServiceLog } from './service-log.ts';
+import type { EventLog } from '../log/event-log.ts';
 
 const COMMAND = 'systemd-notify';
 
@@ -24,7 +24,7 @@ const MAX_WAITING = 16;
 
 export class ServiceNotifier {
   readonly #socket: string;
-  readonly #log: ServiceLog;
+  readonly #log: EventLog;
   readonly #waiting: string[][] = [];
   #sent: Promise<void> = Promise.resolve();
   #isFailing = false;
@@ -36,7 +36,7 @@ export class ServiceNotifier {
    * Takes NOTIFY_SOCKET and the watchdog's variables out of the environment, so that no other child speaks for the
    * service. Without them every call does nothing.
    */
-  constructor(environment: NodeJS.ProcessEnv, pid: number, log: ServiceLog) {
+  constructor(environment: NodeJS.ProcessEnv, pid: number, log: EventLog) {
     this.#log = log;
     this.#socket = environment['NOTIFY_SOCKET'] ?? '';
     const watchdogPid = environment['WATCHDOG_PID'];

@@ -6,6 +6,7 @@
 
 import { createServer, type Server, type Socket } from 'node:net';
 import type { PolicyRequest } from '../decision/request.ts';
+import type { EventLog } from '../log/event-log.ts';
 import { Flood } from '../log/flood.ts';
 import type { Histogram } from '../metrics/histogram.ts';
 import { ActionLines } from './action-line.ts';
@@ -14,7 +15,6 @@ import { Connection, type ConnectionHost } from './connection.ts';
 import { describeFailure } from './failure.ts';
 import { describeListenAddress, hostPort, type ListenAddress } from './listen-address.ts';
 import { type Listener, openListener } from './listener.ts';
-import type { ServiceLog } from './service-log.ts';
 import { describeTrouble, type Trouble, zeroByTrouble } from './trouble.ts';
 
 /**
@@ -26,7 +26,7 @@ export type PolicyHandler = (request: PolicyRequest) => string | undefined;
 
 export interface PolicyServerOptions {
   readonly handler: PolicyHandler;
-  readonly log: ServiceLog;
+  readonly log: EventLog;
   /** `server.max_connections`, over all listeners together. */
   readonly maxConnections: number;
   readonly clock?: Clock;
@@ -63,7 +63,7 @@ type WarningKind = Trouble | 'refused';
 
 export class PolicyServer {
   readonly #handler: PolicyHandler;
-  readonly #log: ServiceLog;
+  readonly #log: EventLog;
   readonly #maxConnections: number;
   readonly #clock: Clock;
   readonly #flood: Flood<WarningKind, object>;

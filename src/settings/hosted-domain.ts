@@ -44,7 +44,7 @@ export interface HostedDomain {
 /** The settings of {@link FLOWS} × {@link HOPS} that hold for every domain that lacks them: `[defaults]`, already read. */
 export type Defaults = DomainSettings;
 
-export const NO_FLOW_SETTINGS: FlowSettings = { receipt: undefined, delivery: undefined };
+const NO_FLOW_SETTINGS: FlowSettings = { receipt: undefined, delivery: undefined };
 export const NO_DEFAULTS: Defaults = { incoming: NO_FLOW_SETTINGS, outgoing: NO_FLOW_SETTINGS };
 
 /** What reading a domain needs besides its table: the same for all domains of one load. */

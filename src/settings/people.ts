@@ -13,6 +13,19 @@ const NOBODY: ReadonlySet<never> = new Set<never>();
 /** Local parts that a Postfix table holds as they are: dot-atoms of plain ASCII, without comment or routing signs. */
 const TABLE_LOCAL_PART = /^[a-z0-9_=&'~+-]+(?:\.[a-z0-9_=&'~+-]+)*$/u;
 
+/** What a list says, while it is compiled. */
+interface Listed {
+  everyone: boolean;
+  nullSender: boolean;
+  readonly addresses: Set<string>;
+  readonly domains: Set<DomainName>;
+  readonly parents: Set<DomainName>;
+}
+
+function nobody(): Listed {
+  return { everyone: false, nullSender: false, addresses: new Set(), domains: new Set(), parents: new Set() };
+}
+
 export class People {
   readonly side: Side;
   /** `*`, or an empty list under `when = "both"`. */
@@ -24,16 +37,7 @@ export class People {
   /** Domains whose subdomains are listed. */
   readonly parents: ReadonlySet<DomainName>;
 
-  private constructor(
-    side: Side,
-    parts: {
-      everyone: boolean;
-      nullSender: boolean;
-      addresses: Set<string>;
-      domains: Set<DomainName>;
-      parents: Set<DomainName>;
-    },
-  ) {
+  private constructor(side: Side, parts: Listed) {
     this.side = side;
     this.everyone = parts.everyone;
     this.nullSender = parts.nullSender;
@@ -43,13 +47,7 @@ export class People {
   }
 
   static everyone(side: Side): People {
-    return new People(side, {
-      everyone: true,
-      nullSender: false,
-      addresses: new Set(),
-      domains: new Set(),
-      parents: new Set(),
-    });
+    return new People(side, { ...nobody(), everyone: true });
   }
 
   /**
@@ -63,13 +61,7 @@ export class People {
     names: readonly DomainName[] | undefined,
     complain: (message: string) => void,
   ): People {
-    const parts = {
-      everyone: false,
-      nullSender: false,
-      addresses: new Set<string>(),
-      domains: new Set<DomainName>(),
-      parents: new Set<DomainName>(),
-    };
+    const parts = nobody();
     const own = names === undefined ? undefined : new OwnNames(names);
     for (const entry of entries) {
       const pattern = parsePattern(entry, side);
@@ -210,16 +202,7 @@ class OwnNames {
   }
 }
 
-function addFar(
-  parts: {
-    everyone: boolean;
-    nullSender: boolean;
-    addresses: Set<string>;
-    domains: Set<DomainName>;
-    parents: Set<DomainName>;
-  },
-  pattern: Pattern,
-): void {
+function addFar(parts: Listed, pattern: Pattern): void {
   switch (pattern.kind) {
     case 'everyone':
       parts.everyone = true;
@@ -242,7 +225,7 @@ function addFar(
 }
 
 function addOwn(
-  parts: { everyone: boolean; nullSender: boolean; addresses: Set<string>; domains: Set<DomainName> },
+  parts: Listed,
   entry: string,
   pattern: Pattern,
   names: OwnNames | undefined,

@@ -9,8 +9,6 @@ import type { NameIndex } from './name-index.ts';
 import type { NextHop } from './next-hop.ts';
 import { DEFAULT_TERMS, type NextHopTerms } from './next-hop-terms.ts';
 
-export { DEFAULT_TERMS, type NextHopTerms } from './next-hop-terms.ts';
-
 /** The data of the newest version, which its owner changes. */
 export interface SettingsData {
   /** By names and aliases. */

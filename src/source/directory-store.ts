@@ -9,7 +9,7 @@ import { type DomainName, parseDomain } from '../address/domain-name.ts';
 import { sameValue } from '../settings/domain-record.ts';
 import { type DomainContext, parseHostedDomain } from '../settings/hosted-domain.ts';
 import type { NextHop } from '../settings/next-hop.ts';
-import { SettingsBuilder } from '../settings/settings-builder.ts';
+import { SettingsOwner } from '../settings/settings-owner.ts';
 import { type Complaint, ComplaintError } from '../toml/complaint.ts';
 import { parseToml, readRegularFile, readToml } from '../toml/read-toml.ts';
 import { isTable, type Table } from '../toml/table-reader.ts';
@@ -163,17 +163,17 @@ export class DirectoryStore implements SettingsStore {
   /** Throws {@link RejectedChange} unless all files together are settings that the service would take. */
   #validate(files: ReadonlyMap<string, SettingsFile>, changes: DomainChanges, origin: string | undefined): void {
     const complaints: Complaint[] = [];
-    const builder = new SettingsBuilder(this.#options.relayhost, complaints);
+    const owner = new SettingsOwner(this.#options.relayhost);
     // In the order in which the service loads them.
     for (const [file, { tables }] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) {
       for (const [writtenName, table] of Object.entries(tables)) {
         const name = parseDomain(writtenName);
         const place = origin !== undefined && name !== undefined && changes.has(name) ? origin : file;
         const domain = parseHostedDomain(writtenName, table, place, this.#options.context, complaints);
-        if (domain !== undefined) builder.add(domain);
+        if (domain !== undefined) complaints.push(...owner.add(domain));
       }
     }
-    if (builder.finish() === undefined) throw new RejectedChange(complaints);
+    if (complaints.length > 0) throw new RejectedChange(complaints);
   }
 }
 

@@ -1,9 +1,11 @@
 /**
  * From `settings.source` of the main file to the thing that loads and watches the settings.
  */
+
+import type { EventLog } from '../log/event-log.ts';
 import type { MainFile } from '../main-file/main-file.ts';
 import { loadOnce } from '../redis/load-replica.ts';
-import { RedisSource, type SourceLog } from '../redis/redis-source.ts';
+import { RedisSource } from '../redis/redis-source.ts';
 import type { ReplicaOptions } from '../redis/settings-replica.ts';
 import { BY_MX } from '../settings/next-hop.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -13,7 +15,7 @@ import type { SettingsSource } from './settings-in-force.ts';
 
 export interface FollowOptions {
   /** Told of what happens to Redis. */
-  readonly log: SourceLog;
+  readonly log: EventLog;
   /** Whether this process keeps the snapshot of this host. */
   readonly keepsSnapshot: boolean;
   /** How long it must be quiet before changes are told: many in a burst become one. */

@@ -7,7 +7,8 @@ import type { Transport } from '../decision/transport.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import { DEFAULT_GRADE, DEFAULT_VERSION, type Level, strongerGrade, strongerVersion } from '../settings/level.ts';
 import { BY_MX } from '../settings/next-hop.ts';
-import { DEFAULT_TERMS, type NextHopTerms, type Settings } from '../settings/settings.ts';
+import { DEFAULT_TERMS, mergeTerms, type NextHopTerms } from '../settings/next-hop-terms.ts';
+import type { Settings } from '../settings/settings.ts';
 
 /** `secure match=mx.example.com protocols=>=TLSv1.2 ciphers=medium`: level and terms, nothing left to main.cf. */
 export function policyEntry(level: Level, terms: NextHopTerms): string {
@@ -56,14 +57,14 @@ export function termsByKey(settings: Settings): ReadonlyMap<string, NextHopTerms
   const found = new Map<string, NextHopTerms>();
   const add = (key: string, terms: NextHopTerms): void => {
     const other = found.get(key);
-    found.set(key, other === undefined ? terms : stricter(other, terms));
+    found.set(key, other === undefined ? terms : mergeTerms(other, terms));
   };
   for (const [key, terms] of settings.nextHopsWithTerms()) {
     const holder = settings.find(foldDomain(key));
     if (holder?.nexthop !== BY_MX) add(key, terms);
     else if (holder.name === key) for (const form of tableKeysOf(holder)) add(form, terms);
     // An alias that stands as somebody's next hop: its own domain, by MX, is looked up under the same key.
-    else add(key, asksByMx(holder) ? stricter(settings.nextHopTerms(BY_MX, holder), terms) : terms);
+    else add(key, asksByMx(holder) ? mergeTerms(settings.nextHopTerms(BY_MX, holder), terms) : terms);
   }
   return new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
@@ -74,13 +75,4 @@ function asksByMx(domain: HostedDomain): boolean {
 
 function tableKeysOf(domain: HostedDomain): readonly string[] {
   return [domain.name, ...domain.aliases].flatMap(tableForms);
-}
-
-function stricter(a: NextHopTerms, b: NextHopTerms): NextHopTerms {
-  return {
-    minProtocol: strongerVersion(a.minProtocol, b.minProtocol),
-    ciphers: strongerGrade(a.ciphers, b.ciphers),
-    certificateNames: a.certificateNames.length > 0 ? a.certificateNames : b.certificateNames,
-    fingerprints: a.fingerprints.length > 0 ? a.fingerprints : b.fingerprints,
-  };
 }

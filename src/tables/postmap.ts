@@ -14,7 +14,7 @@ const SUFFIXES: ReadonlyMap<string, string | undefined> = new Map([
   ['texthash', undefined],
 ]);
 
-export const TABLE_TYPES: readonly string[] = [...SUFFIXES.keys()];
+const TABLE_TYPES: readonly string[] = [...SUFFIXES.keys()];
 
 /** How the compiled file of a table of this type ends; undefined: it is not compiled. Throws for types not known here. */
 export function compiledSuffix(type: string, directory: string): string | undefined {

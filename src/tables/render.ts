@@ -8,9 +8,10 @@ import { policyName, type Transport, transportName } from '../decision/transport
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import { LEVELS } from '../settings/level.ts';
 import { BY_MX } from '../settings/next-hop.ts';
+import { DEFAULT_TERMS, type NextHopTerms } from '../settings/next-hop-terms.ts';
 import type { TableKeys } from '../settings/people.ts';
 import type { DeliverySetting } from '../settings/setting.ts';
-import { DEFAULT_TERMS, type NextHopTerms, type Settings } from '../settings/settings.ts';
+import type { Settings } from '../settings/settings.ts';
 import { formatDigest } from './domains-file.ts';
 import { cidrNetwork } from './network.ts';
 import { policyEntry, requiredEntry, termsByKey } from './policy-entry.ts';
@@ -77,7 +78,7 @@ function digestEntry(emit: Emit, form: string, { name, tableDigest }: HostedDoma
 }
 
 /** The names of all hosted domains and their aliases, in the forms in which Postfix looks them up, sorted. */
-export function tableNames(settings: Settings): readonly string[] {
+function tableNames(settings: Settings): readonly string[] {
   const names: string[] = [];
   for (const domain of settings.domains()) {
     pushForms(names, domain.name);

@@ -28,7 +28,7 @@ export interface Stamp {
   readonly tables: Readonly<Record<string, TableStamp>>;
 }
 
-export const STAMP_FILE = 'stamp.json';
+const STAMP_FILE = 'stamp.json';
 /** Beside the tables of a generation: `name tableDigest` for each domain that has any entry, sorted. */
 export const DOMAINS_FILE = 'domains';
 /** The symbolic link to the generation in force. */

@@ -2,6 +2,7 @@
  * Keeps the tables what the newest settings ask for, one write at a time: many changes in a burst give one compile. What
  * fails (a full disk, a broken postmap) is logged and tried again; it never throws.
  */
+import type { EventLog } from '../log/event-log.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { TablesOptions } from './check-tables.ts';
 import { TablesError } from './tables-error.ts';
@@ -10,21 +11,15 @@ import { writeTables } from './write-tables.ts';
 /** How long it waits before it tries again. */
 const RETRY_MS = 10_000;
 
-/** What is told of; a pino logger is one. */
-export interface WriterLog {
-  info(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
-
 export class TablesWriter {
-  readonly #log: WriterLog;
+  readonly #log: EventLog;
   readonly #options: TablesOptions;
   #wanted: Settings | undefined;
   #working: Promise<void> | undefined;
   #retry: NodeJS.Timeout | undefined;
   #stopped = false;
 
-  constructor(log: WriterLog, options: TablesOptions) {
+  constructor(log: EventLog, options: TablesOptions) {
     this.#log = log;
     this.#options = options;
   }

@@ -2,10 +2,17 @@
  * Every transport that a decision or a table can name with these settings, without looking at pairs of domains: what
  * counts is which combinations of terms occur, and there are few of them however many domains there are.
  */
-import { type DeliveryTerms, mergeTerms, type Transport, transportFor, transportName } from '../decision/transport.ts';
+import {
+  type DeliveryTerms,
+  mergeDeliveryTerms,
+  type Transport,
+  transportFor,
+  transportName,
+} from '../decision/transport.ts';
 import { CIPHER_GRADES, LEVELS, type Level, strongerVersion, TLS_VERSIONS, weakerStrength } from '../settings/level.ts';
+import { DEFAULT_TERMS, type NextHopTerms } from '../settings/next-hop-terms.ts';
 import type { DeliverySetting } from '../settings/setting.ts';
-import { DEFAULT_TERMS, type NextHopTerms, type Settings } from '../settings/settings.ts';
+import type { Settings } from '../settings/settings.ts';
 
 /** The transports that can occur, sorted by name. */
 export function transportsInUse(settings: Settings): readonly Transport[] {
@@ -19,7 +26,7 @@ export function transportsInUse(settings: Settings): readonly Transport[] {
     // The tables do not always hold what the next hop is asked for: then the transport says it.
     for (const given of [atNextHop, DEFAULT_TERMS]) {
       add(terms, given);
-      for (const other of outgoing) add(mergeTerms(terms, other), given);
+      for (const other of outgoing) add(mergeDeliveryTerms(terms, other), given);
     }
   }
   for (const terms of outgoing) for (const atNextHop of nextHops) add(terms, atNextHop);

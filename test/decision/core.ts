@@ -10,7 +10,7 @@ import { parseMainFile } from '../../src/main-file/main-file.ts';
 import type { Tally } from '../../src/report/tally.ts';
 import { parseHostedDomain } from '../../src/settings/hosted-domain.ts';
 import type { Settings } from '../../src/settings/settings.ts';
-import { SettingsBuilder } from '../../src/settings/settings-builder.ts';
+import { SettingsOwner } from '../../src/settings/settings-owner.ts';
 import { type Complaint, ComplaintError } from '../../src/toml/complaint.ts';
 import {
   type Answer,
@@ -31,18 +31,17 @@ export function compile(raw: RawSettings): { readonly settings: Settings; readon
   const complaints: Complaint[] = [];
   const { relayhost } = main.postfix;
   const context = { defaults: main.defaults, hasRelayhost: relayhost !== '', pool: main.pool };
-  const builder = new SettingsBuilder(relayhost, complaints);
+  const owner = new SettingsOwner(relayhost);
   for (const [name, table] of Object.entries(domains)) {
     const domain = parseHostedDomain(name, table, 'domains.toml', context, complaints);
     if (domain !== undefined) {
-      builder.add(domain);
+      complaints.push(...owner.add(domain));
     }
   }
-  const settings = builder.finish();
-  if (settings === undefined) {
+  if (complaints.length > 0) {
     throw new ComplaintError(complaints);
   }
-  return { settings, delimiters: main.addresses.recipientDelimiter };
+  return { settings: owner.settings, delimiters: main.addresses.recipientDelimiter };
 }
 
 /** What a request says; what is absent is as Postfix has it when there is nothing to say. */

@@ -1,6 +1,6 @@
 // A log that keeps its lines for a test to look at.
 
-import type { ServiceLog } from '../../src/service/service-log.ts';
+import type { EventLog } from '../../src/log/event-log.ts';
 
 export interface KeptLine {
   readonly level: 'info' | 'warn' | 'error';
@@ -8,7 +8,7 @@ export interface KeptLine {
   readonly message: string;
 }
 
-export class KeptLog implements ServiceLog {
+export class KeptLog implements EventLog {
   readonly lines: KeptLine[] = [];
 
   info(fields: object, message: string): void {

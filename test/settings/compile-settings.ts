@@ -5,7 +5,7 @@ import { type Defaults, NO_DEFAULTS, parseDefaults, parseHostedDomain } from '..
 import { BY_MX, parseNextHop } from '../../src/settings/next-hop.ts';
 import { SettingPool } from '../../src/settings/parse-setting.ts';
 import { Settings } from '../../src/settings/settings.ts';
-import { SettingsBuilder } from '../../src/settings/settings-builder.ts';
+import { SettingsOwner } from '../../src/settings/settings-owner.ts';
 import { domainTables } from '../../src/source/domain-tables.ts';
 import { type Complaint, wordComplaint } from '../../src/toml/complaint.ts';
 import { parseToml } from '../../src/toml/read-toml.ts';
@@ -28,14 +28,14 @@ export function tryCompile(
   if (given.defaults !== undefined) {
     defaults = parseDefaults(parseToml(given.defaults, 'main.toml')['defaults'], 'main.toml', base, complaints);
   }
-  const builder = new SettingsBuilder(relayhost, complaints);
+  const owner = new SettingsOwner(relayhost);
   for (const [name, text] of Object.entries(files)) {
     for (const [domain, table] of Object.entries(domainTables(parseToml(text, name), name, complaints))) {
       const parsed = parseHostedDomain(domain, table, name, { ...base, defaults }, complaints);
-      if (parsed !== undefined) builder.add(parsed);
+      if (parsed !== undefined) complaints.push(...owner.add(parsed));
     }
   }
-  return builder.finish() ?? complaints;
+  return complaints.length > 0 ? complaints : owner.settings;
 }
 
 /** The settings of this text; throws if anything is wrong with it. */

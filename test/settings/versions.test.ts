@@ -10,7 +10,6 @@ import { type HostedDomain, NO_DEFAULTS, parseHostedDomain } from '../../src/set
 import { type NextHop, parseNextHop } from '../../src/settings/next-hop.ts';
 import { SettingPool } from '../../src/settings/parse-setting.ts';
 import type { Settings } from '../../src/settings/settings.ts';
-import { SettingsBuilder } from '../../src/settings/settings-builder.ts';
 import { type DomainChange, SettingsOwner } from '../../src/settings/settings-owner.ts';
 import { type Complaint, wordComplaint } from '../../src/toml/complaint.ts';
 
@@ -72,11 +71,10 @@ function whole(settings: Settings): unknown {
 
 function compiled(all: Iterable<HostedDomain>): Settings {
   const complaints: Complaint[] = [];
-  const builder = new SettingsBuilder(relayhost, complaints);
-  for (const domain of all) builder.add(domain);
-  const settings = builder.finish();
-  assert.ok(settings !== undefined, complaints.map(wordComplaint).join('\n'));
-  return settings;
+  const owner = new SettingsOwner(relayhost);
+  for (const domain of all) complaints.push(...owner.add(domain));
+  assert.deepEqual(complaints.map(wordComplaint), []);
+  return owner.settings;
 }
 
 describe('versions of the settings', () => {
@@ -101,8 +99,8 @@ describe('versions of the settings', () => {
             if (domain === undefined) after.delete(name);
             else after.set(name, domain);
             const complaints: Complaint[] = [];
-            const builder = new SettingsBuilder(relayhost, complaints);
-            for (const one of after.values()) builder.add(one);
+            const alone = new SettingsOwner(relayhost);
+            for (const one of after.values()) complaints.push(...alone.add(one));
             assert.equal(refused.length > 0, complaints.length > 0);
             if (refused.length === 0) assert.deepEqual(whole(owner.settings), whole(compiled(after.values())));
           }

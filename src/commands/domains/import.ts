@@ -5,7 +5,7 @@ import { createReadStream } from 'node:fs';
 import type { Command } from 'commander';
 import type { MainFile } from '../../main-file/main-file.ts';
 import { parseHostedDomain } from '../../settings/hosted-domain.ts';
-import { SettingsBuilder } from '../../settings/settings-builder.ts';
+import { SettingsOwner } from '../../settings/settings-owner.ts';
 import { RejectedChange, type Replaced } from '../../source/settings-store.ts';
 import { type Complaint, MAX_COMPLAINTS } from '../../toml/complaint.ts';
 import { action, type CommandContext, CommandFailure, domainContext, openStore, WELL } from '../command-context.ts';
@@ -70,11 +70,11 @@ export function addImport(domains: Command): void {
 /** With what cannot be read, what could not be used: it is told once, and not in rounds. */
 function allThatIsWrong(imported: ImportedDomains, name: string, main: MainFile): readonly Complaint[] {
   const complaints = [...imported.complaints];
-  const builder = new SettingsBuilder(main.postfix.relayhost, complaints);
+  const owner = new SettingsOwner(main.postfix.relayhost);
   for (const [domain, table] of imported.domains) {
     if (complaints.length > MAX_COMPLAINTS) break;
     const hosted = parseHostedDomain(domain, table, name, domainContext(main), complaints);
-    if (hosted !== undefined) builder.add(hosted);
+    if (hosted !== undefined) complaints.push(...owner.add(hosted));
   }
   return complaints.map((complaint) => withLine(complaint, imported)).sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
 }
