@@ -9,7 +9,15 @@ import {
   transportFor,
   transportName,
 } from '../decision/transport.ts';
-import { CIPHER_GRADES, LEVELS, type Level, strongerVersion, TLS_VERSIONS, weakerStrength } from '../settings/level.ts';
+import {
+  CIPHER_GRADES,
+  LEVELS,
+  type Level,
+  type Strength,
+  strongerVersion,
+  TLS_VERSIONS,
+  weakerStrength,
+} from '../settings/level.ts';
 import { DEFAULT_TERMS, type NextHopTerms } from '../settings/next-hop-terms.ts';
 import type { DeliverySetting } from '../settings/setting.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -18,13 +26,13 @@ import type { Settings } from '../settings/settings.ts';
 export function transportsInUse(settings: Settings): readonly Transport[] {
   const { incoming, outgoing, nextHops } = combinations(settings);
   const found = new Map<string, Transport>();
-  const add = (terms: DeliveryTerms, atNextHop: NextHopTerms): void => {
+  const add = (terms: DeliveryTerms, atNextHop: Strength): void => {
     const transport = transportFor(terms, atNextHop);
     found.set(transportName(transport), transport);
   };
   for (const { terms, atNextHop } of incoming) {
     // The tables do not always hold what the next hop is asked for: then the transport says it.
-    for (const given of [atNextHop, DEFAULT_TERMS]) {
+    for (const given of [atNextHop, DEFAULT_TERMS, weakerStrength(DEFAULT_TERMS, atNextHop)]) {
       add(terms, given);
       for (const other of outgoing) add(mergeDeliveryTerms(terms, other), given);
     }
@@ -42,15 +50,18 @@ export function transportsInUse(settings: Settings): readonly Transport[] {
 interface Combinations {
   readonly incoming: readonly { readonly terms: DeliveryTerms; readonly atNextHop: NextHopTerms }[];
   readonly outgoing: readonly DeliveryTerms[];
-  readonly nextHops: readonly NextHopTerms[];
+  /** What a transport counts on there: with tables that hold the domain, and without. */
+  readonly nextHops: readonly Strength[];
 }
 
 /** What occurs, each once: the one pass over all domains. */
 function combinations(settings: Settings): Combinations {
   const incoming = new Map<number, { terms: DeliveryTerms; atNextHop: NextHopTerms }>();
   const outgoing = new Map<number, DeliveryTerms>();
-  const nextHops = new Map<number, NextHopTerms>();
-  const addNextHop = (terms: NextHopTerms): void => void nextHops.set(codeOfStrength(terms), terms);
+  const nextHops = new Map<number, Strength>();
+  const addNextHop = (terms: Strength): void => {
+    for (const one of [terms, weakerStrength(DEFAULT_TERMS, terms)]) nextHops.set(codeOfStrength(one), one);
+  };
   addNextHop(DEFAULT_TERMS);
   addNextHop(settings.nextHopTerms(settings.relayhost, undefined));
   for (const domain of settings.domains()) {
@@ -70,7 +81,7 @@ function enforced(setting: DeliverySetting | undefined): DeliverySetting | undef
   return setting?.enforcement === 'enforce' ? setting : undefined;
 }
 
-function codeOfStrength({ minProtocol, ciphers }: Pick<NextHopTerms, 'minProtocol' | 'ciphers'>): number {
+function codeOfStrength({ minProtocol, ciphers }: Strength): number {
   return TLS_VERSIONS.indexOf(minProtocol) * 2 + CIPHER_GRADES.indexOf(ciphers);
 }
 

@@ -229,6 +229,15 @@ describe('a next hop at which less is asked for than by default', () => {
     equal(core.reply({ sender: 'b@beta.example', recipient: 'x@other.example' }), 'DUNNO');
   });
 
+  test('and more too, has all of it in transports that master.cf has', () => {
+    const mixed = { ...always, protocols: '>=TLSv1', ciphers: 'high' } as const;
+    const domains = { 'alpha.example': incoming(mixed, mx1), 'beta.example': outgoing(always) };
+    const reply = service(domains).reply({ sender: 'b@beta.example', recipient: 'x@alpha.example' });
+    equal(reply, `FILTER tlswarden-encrypt-tls12-high:${mx1}`);
+    const known = transportsInUse(compile({ domains }).settings).map(transportName);
+    equal(known.includes('tlswarden-encrypt-tls12-high'), true);
+  });
+
   test('has its name in the transport as long as some of Postfix may still go by the old tables', () => {
     const before = { domains: { 'alpha.example': old } };
     const core = new Core({ domains: { 'alpha.example': incoming(always, mx1) } });
