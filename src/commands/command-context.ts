@@ -4,6 +4,8 @@
  */
 import { once } from 'node:events';
 import type { Command } from 'commander';
+import { ApplyError } from '../apply/apply-error.ts';
+import { PostconfError } from '../fragments/postconf.ts';
 import { DEFAULT_PATH, type FurtherCheck, type MainFile, readMainFile } from '../main-file/main-file.ts';
 import { RedisAway, RedisTrouble, UnusableRedisUrl } from '../redis/redis-link.ts';
 import { RedisStore } from '../redis/redis-store.ts';
@@ -12,6 +14,7 @@ import { BY_MX } from '../settings/next-hop.ts';
 import { DirectoryStore } from '../source/directory-store.ts';
 import { LockError } from '../source/exclusive-lock.ts';
 import { PartlyChanged, RejectedChange, type SettingsStore } from '../source/settings-store.ts';
+import { TablesError } from '../tables/tables-error.ts';
 import { type Complaint, ComplaintError, wordComplaint } from '../toml/complaint.ts';
 import { placeComplaints } from './place-complaints.ts';
 
@@ -48,6 +51,9 @@ export function openRedisStore(main: MainFile, otherwise: string): RedisStore {
   if (store instanceof RedisStore) return store;
   throw new UsageError(`the settings are in a directory: ${otherwise}`);
 }
+
+/** What may go wrong though the program is right: their messages say all. */
+const EXPECTED = [CommandFailure, ApplyError, LockError, PostconfError, RedisTrouble, TablesError];
 
 export class CommandContext {
   readonly configPath: string;
@@ -129,12 +135,8 @@ export class CommandContext {
       this.complain([{ message: error.message }], 'usage');
       return MISUSED;
     }
-    const expected =
-      error instanceof CommandFailure ||
-      error instanceof LockError ||
-      error instanceof RedisTrouble ||
-      (error instanceof Error && 'syscall' in error);
-    const message = expected ? error.message : `this is a defect of tlswarden: ${(error as Error)?.stack ?? error}`;
+    const isExpected = error instanceof Error && (EXPECTED.some((kind) => error instanceof kind) || 'syscall' in error);
+    const message = isExpected ? error.message : `this is a defect of tlswarden: ${(error as Error)?.stack ?? error}`;
     this.complain([{ message }], 'failure');
     return FAILED;
   }

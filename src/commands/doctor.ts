@@ -6,7 +6,6 @@ import type { Command } from 'commander';
 import { type Diagnosis, examineHost } from '../doctor/examine-host.ts';
 import { SEVERITIES } from '../doctor/finding.ts';
 import { wordDiagnosis } from '../doctor/word-diagnosis.ts';
-import { PostconfError } from '../fragments/postconf.ts';
 import { LeftBehind, type LiveOptions, runLive } from '../live/run-live.ts';
 import type { Door } from '../live/smtp-sender.ts';
 import { CannotTry } from '../live/stage.ts';
@@ -18,7 +17,6 @@ import { QueueError } from '../queue/postqueue.ts';
 import { parseListenAddress } from '../service/listen-address.ts';
 import { DEFAULT_BASE } from '../settings/trial-domain.ts';
 import { loadSettings } from '../source/open-source.ts';
-import { TablesError } from '../tables/tables-error.ts';
 import {
   action,
   type CommandContext,
@@ -99,9 +97,6 @@ async function examine(main: MainFile): Promise<Diagnosis> {
     const settings = await loadSettings(main);
     const tables = main.maps === undefined ? undefined : await tablesOptions(main);
     return await examineHost(main, settings, tables, await systemResolvers(), showProgress);
-  } catch (error) {
-    if (error instanceof PostconfError || error instanceof TablesError) throw new CommandFailure(error.message);
-    throw error;
   } finally {
     showProgress('');
   }

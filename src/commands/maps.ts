@@ -3,7 +3,7 @@
  * tables are made stands in src/tables.
  */
 import type { Command } from 'commander';
-import { defaultDatabaseType, PostconfError } from '../fragments/postconf.ts';
+import { defaultDatabaseType } from '../fragments/postconf.ts';
 import { openLog } from '../log/logger.ts';
 import type { MainFile } from '../main-file/main-file.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -11,19 +11,10 @@ import { loadSettings, openSource } from '../source/open-source.ts';
 import { SettingsInForce } from '../source/settings-in-force.ts';
 import { checkTables, type TablesOptions } from '../tables/check-tables.ts';
 import { diffTables } from '../tables/diff-tables.ts';
-import { TablesError } from '../tables/tables-error.ts';
 import { TablesWriter } from '../tables/tables-writer.ts';
 import { type TablesProgress, type TablesWritten, writeTables } from '../tables/write-tables.ts';
 import { ComplaintError, complaintFields } from '../toml/complaint.ts';
-import {
-  action,
-  type CommandContext,
-  CommandFailure,
-  type ExitStatus,
-  FAILED,
-  UsageError,
-  WELL,
-} from './command-context.ts';
+import { action, type CommandContext, type ExitStatus, FAILED, UsageError, WELL } from './command-context.ts';
 import { untilStopped } from './until-stopped.ts';
 
 /** Changes that follow one another so closely become one set of tables. */
@@ -59,17 +50,12 @@ async function maps(context: CommandContext, flags: MapsFlags): Promise<ExitStat
     throw new UsageError('--check, --diff and --watch go each by itself');
   }
   const main = await context.readMain();
-  try {
-    const options = await tablesOptions(main);
-    if (flags.watch === true) return await watch(main, options);
-    const settings = await loadSettings(main);
-    if (flags.check === true) return await check(context, settings, options);
-    if (flags.diff === true) return await diff(context, settings, options);
-    return await write(context, settings, options);
-  } catch (error) {
-    if (error instanceof TablesError || error instanceof PostconfError) throw new CommandFailure(error.message);
-    throw error;
-  }
+  const options = await tablesOptions(main);
+  if (flags.watch === true) return await watch(main, options);
+  const settings = await loadSettings(main);
+  if (flags.check === true) return await check(context, settings, options);
+  if (flags.diff === true) return await diff(context, settings, options);
+  return await write(context, settings, options);
 }
 
 /** What the tables need of the main file; without `maps.type` Postfix is asked. */

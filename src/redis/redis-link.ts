@@ -59,7 +59,7 @@ export class RedisLink {
       return link;
     } catch (error) {
       link.close();
-      throw new RedisAway((error as Error).message);
+      throw error instanceof RedisTrouble ? new RedisAway(error.message) : error;
     }
   }
 

@@ -94,7 +94,7 @@ export class SettingsReplica {
   }
 
   #isHeld(name: string): boolean {
-    return this.#owner.find(name as DomainName)?.name === name;
+    return this.#owner.owned(name as DomainName) !== undefined;
   }
 
   /** The load is over: what these settings replaced is not held on to any more. */

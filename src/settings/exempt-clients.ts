@@ -15,8 +15,9 @@ interface Block {
 }
 
 /** Where IPv6 has the addresses of IPv4 (RFC 4291, section 2.5.5.2). */
-const MAPPED = '::ffff:0:0';
 const MAPPED_BITS = 96;
+const MAPPED = new BlockList();
+MAPPED.addSubnet('::ffff:0:0', MAPPED_BITS, 'ipv6');
 
 /** A test for `client_address`. `blocks` are addresses and CIDR blocks that the main file has checked. */
 export function compileExemptClients(blocks: readonly string[]): (clientAddress: string) => boolean {
@@ -34,25 +35,20 @@ export function compileExemptClients(blocks: readonly string[]): (clientAddress:
       const prefix = Number(bits ?? 128);
       ipv6.addSubnet(address, prefix, 'ipv6');
       // A block that has more besides means addresses of IPv6: `::/0` is not everybody.
-      if (prefix >= MAPPED_BITS && isMapped(address)) mapped.addSubnet(address, prefix, 'ipv6');
+      if (prefix >= MAPPED_BITS && MAPPED.check(address, 'ipv6')) mapped.addSubnet(address, prefix, 'ipv6');
     }
   }
-  const [hasIpv6, hasMapped] = [ipv6, mapped].map(({ rules }) => rules.length > 0);
+  const hasIpv6 = ipv6.rules.length > 0;
+  const hasMapped = mapped.rules.length > 0;
   return (clientAddress) => {
     // Postfix writes IPv4 addresses that came in by IPv6 as IPv4; other clients of the protocol may not.
-    const isWrittenMapped = codeAt(clientAddress, 0) === COLON && /^::ffff:\d+\.\d+\.\d+\.\d+$/iu.test(clientAddress);
-    const address = isWrittenMapped ? clientAddress.slice('::ffff:'.length) : clientAddress;
+    const isMapped = codeAt(clientAddress, 0) === COLON && /^::ffff:\d+\.\d+\.\d+\.\d+$/iu.test(clientAddress);
+    const address = isMapped ? clientAddress.slice('::ffff:'.length) : clientAddress;
     const number = parseIpv4(address);
-    if (number === undefined) return hasIpv6 === true && isIP(address) === 6 && ipv6.check(address, 'ipv6');
+    if (number === undefined) return hasIpv6 && isIP(address) === 6 && ipv6.check(address, 'ipv6');
     for (const { network, mask } of ipv4) if ((number & mask) === network) return true;
-    return hasMapped === true && mapped.check(address, 'ipv4');
+    return hasMapped && mapped.check(address, 'ipv4');
   };
-}
-
-function isMapped(address: string): boolean {
-  const list = new BlockList();
-  list.addSubnet(MAPPED, MAPPED_BITS, 'ipv6');
-  return list.check(address, 'ipv6');
 }
 
 /** An IPv4 address as a number of 32 bits; undefined if it is none. */

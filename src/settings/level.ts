@@ -28,6 +28,10 @@ function stronger<T>(order: readonly T[], a: T, b: T): T {
   return order.indexOf(a) >= order.indexOf(b) ? a : b;
 }
 
+function weaker<T>(order: readonly T[], a: T, b: T): T {
+  return stronger(order, a, b) === a ? b : a;
+}
+
 export const strongerLevel = (a: Level, b: Level): Level => stronger(LEVELS, a, b);
 export const strongerVersion = (a: TlsVersion, b: TlsVersion): TlsVersion => stronger(TLS_VERSIONS, a, b);
 export const strongerGrade = (a: CipherGrade, b: CipherGrade): CipherGrade => stronger(CIPHER_GRADES, a, b);
@@ -41,18 +45,10 @@ export interface Strength {
 /** What either of the two asks for at least: one of the two objects, where that says it all. */
 export function weakerStrength(a: Strength, b: Strength): Strength {
   if (a === b) return a;
-  const [isWeaker, isStronger] = [strengthSatisfies(b, a), strengthSatisfies(a, b)];
-  if (isWeaker) return a;
-  if (isStronger) return b;
-  const minProtocol = strongerVersion(a.minProtocol, b.minProtocol) === a.minProtocol ? b.minProtocol : a.minProtocol;
-  const ciphers = strongerGrade(a.ciphers, b.ciphers) === a.ciphers ? b.ciphers : a.ciphers;
-  return { minProtocol, ciphers };
-}
-
-function strengthSatisfies(a: Strength, b: Strength): boolean {
-  return (
-    strongerVersion(a.minProtocol, b.minProtocol) === a.minProtocol && strongerGrade(a.ciphers, b.ciphers) === a.ciphers
-  );
+  const minProtocol = weaker(TLS_VERSIONS, a.minProtocol, b.minProtocol);
+  const ciphers = weaker(CIPHER_GRADES, a.ciphers, b.ciphers);
+  const weakest = [a, b].find((one) => one.minProtocol === minProtocol && one.ciphers === ciphers);
+  return weakest ?? { minProtocol, ciphers };
 }
 
 /** Whether `a` is at least as strong as `b`. */

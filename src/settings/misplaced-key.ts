@@ -3,7 +3,7 @@
  * are a mistake already, and judges no values.
  */
 import type { Place } from '../toml/complaint.ts';
-import { isTable, type Table } from '../toml/table-reader.ts';
+import { alternatives, isTable, type Table } from '../toml/table-reader.ts';
 import { SETTING_KEYS } from './parse-setting.ts';
 import { FLOWS, type Flow, HOPS, type Hop } from './setting.ts';
 
@@ -15,14 +15,14 @@ export function whereItBelongs(key: string, value: unknown, place: Place): strin
   const path = (place.key ?? '').split('.').filter((part) => part !== '' && part !== 'defaults');
   const [flow] = path;
   if (flow === undefined) {
-    if (isHop(key)) return `write ${wordList(flowsWithin(value).map((within) => `${within}.${key}`))}`;
+    if (isHop(key)) return `write ${alternatives(flowsWithin(value).map((within) => `${within}.${key}`))}`;
     const name = place.domain === undefined ? undefined : dottedName(place.domain, key, value);
     if (name !== undefined) return `write the domain in quotes: [domains."${name}"]`;
   }
   if (flow !== undefined && place.domain !== undefined && DOMAIN_ONLY.includes(key))
     return 'it belongs to the domain itself';
   const settings = settingsWith(key, flow === undefined ? FLOWS : [flow as Flow]);
-  return settings.length === 0 ? undefined : `it belongs to ${wordList(settings)}`;
+  return settings.length === 0 ? undefined : `it belongs to ${alternatives(settings)}`;
 }
 
 /** `incoming.receipt` and the like, of these flows, that have this key. */
@@ -47,11 +47,6 @@ function dottedName(first: string, key: string, value: unknown): string | undefi
 function flowsWithin(value: unknown): readonly Flow[] {
   const within = FLOWS.filter((flow) => isTable(value) && Object.hasOwn(value, flow));
   return within.length === 0 ? FLOWS : within;
-}
-
-/** `a, b or c`. */
-function wordList(words: readonly string[]): string {
-  return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
 }
 
 const isFlow = (word: string): word is Flow => (FLOWS as readonly string[]).includes(word);

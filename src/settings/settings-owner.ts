@@ -104,7 +104,7 @@ export class SettingsOwner {
 
   /** Makes all these changes, each of another domain, or none: then those that cannot be are given back. */
   #make(changes: readonly DomainChange[]): readonly RefusedChange[] {
-    const before = changes.map(({ name }) => this.#owned(name)).filter((domain) => domain !== undefined);
+    const before = changes.map(({ name }) => this.owned(name)).filter((domain) => domain !== undefined);
     for (const domain of before) this.#takeOut(domain);
     const made: HostedDomain[] = [];
     const failed: RefusedChange[] = [];
@@ -123,7 +123,7 @@ export class SettingsOwner {
   }
 
   /** The domain of this name, not of an alias. */
-  #owned(name: DomainName): HostedDomain | undefined {
+  owned(name: DomainName): HostedDomain | undefined {
     const domain = this.find(name);
     return domain?.name === name ? domain : undefined;
   }

@@ -269,7 +269,7 @@ function fewChanges(
     for (const domain of domains) {
       const { name } = domain;
       const present = old.get(name);
-      if (next.has(name) || (present === undefined && owner.find(name)?.name === name)) return undefined;
+      if (next.has(name) || (present === undefined && owner.owned(name) !== undefined)) return undefined;
       next.set(name, domain);
       if (domain !== present) changes.push({ name, domain });
     }

@@ -168,10 +168,14 @@ function meantKey(key: string, known: readonly string[]): string | undefined {
   return meant === undefined ? undefined : `did you mean "${meant}"?`;
 }
 
+/** `a, b or c`. */
+export function alternatives(words: readonly string[]): string {
+  return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+}
+
 /** `"a", "b" or "c"`. */
 function choice(words: readonly string[]): string {
-  const named = words.map((word) => `"${word}"`);
-  return named.length < 2 ? named.join('') : `${named.slice(0, -1).join(', ')} or ${named.at(-1)}`;
+  return alternatives(words.map((word) => `"${word}"`));
 }
 
 function nameOf(value: unknown): string {

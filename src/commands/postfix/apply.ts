@@ -9,7 +9,7 @@ import { Mending } from '../../doctor/mending.ts';
 import type { MainFile } from '../../main-file/main-file.ts';
 import { loadSettings } from '../../source/open-source.ts';
 import { action, type CommandContext, CommandFailure, type ExitStatus, WELL } from '../command-context.ts';
-import { addChangeOptions, type ChangeFlags, changeFailure, needsRoot, reloadIfAsked, tellChange } from './change.ts';
+import { addChangeOptions, type ChangeFlags, needsRoot, reloadIfAsked, tellChange } from './change.ts';
 import { thisHost } from './this-host.ts';
 
 const HELP = `
@@ -58,26 +58,22 @@ async function apply(context: CommandContext, flags: ApplyFlags): Promise<ExitSt
   const main = await context.readMain();
   const settings = await loadSettings(main);
   needsRoot(flags);
-  try {
-    const host = await thisHost(main);
-    const isNeeded = flags.reload === true && flags.force !== true && flags.dryRun !== true;
-    const unreached = await reachService(host.policyService, isNeeded ? START_MS : 0);
-    if (isNeeded && unreached !== undefined) throw await unreachedFailure(main, `${unreached} (${host.policyService})`);
-    const applied = await applyFragments(settings, {
-      ...host,
-      dryRun: flags.dryRun === true,
-      waiting: () => context.note('waiting for another tlswarden that is changing main.cf and master.cf'),
-    });
-    const notes = [...applied.notes];
-    if (unreached !== undefined) {
-      notes.push(`The policy service ${unreached} (${host.policyService}): until it answers, Postfix defers all mail.`);
-    }
-    const reload = await reloadIfAsked(host.configDirectory, applied, flags);
-    await tellChange(context, host.configDirectory, { ...applied, notes, reload, queued: [] });
-    return WELL;
-  } catch (error) {
-    throw changeFailure(error);
+  const host = await thisHost(main);
+  const isNeeded = flags.reload === true && flags.force !== true && flags.dryRun !== true;
+  const unreached = await reachService(host.policyService, isNeeded ? START_MS : 0);
+  if (isNeeded && unreached !== undefined) throw await unreachedFailure(main, `${unreached} (${host.policyService})`);
+  const applied = await applyFragments(settings, {
+    ...host,
+    dryRun: flags.dryRun === true,
+    waiting: () => context.note('waiting for another tlswarden that is changing main.cf and master.cf'),
+  });
+  const notes = [...applied.notes];
+  if (unreached !== undefined) {
+    notes.push(`The policy service ${unreached} (${host.policyService}): until it answers, Postfix defers all mail.`);
   }
+  const reload = await reloadIfAsked(host.configDirectory, applied, flags);
+  await tellChange(context, host.configDirectory, { ...applied, notes, reload, queued: [] });
+  return WELL;
 }
 
 async function unreachedFailure(main: MainFile, unreached: string): Promise<CommandFailure> {

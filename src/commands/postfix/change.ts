@@ -2,14 +2,13 @@
  * What `postfix apply` and `postfix revert` share: their options, the reload, and how they tell what they have done.
  */
 import type { Command } from 'commander';
-import { ApplyError } from '../../apply/apply-error.ts';
 import { type Changed, markReloaded } from '../../apply/change-files.ts';
 import { isNothing } from '../../apply/edits.ts';
 import type { BoundMessage } from '../../apply/queued-mail.ts';
 import { wordEdits } from '../../apply/word-edits.ts';
 import { ReloadError, reloadPostfix } from '../../tables/postfix-reload.ts';
 import { type CommandContext, CommandFailure } from '../command-context.ts';
-import { commandFor, postconfFailure } from './this-host.ts';
+import { commandFor } from './this-host.ts';
 
 export interface ChangeFlags {
   readonly dryRun?: boolean;
@@ -57,10 +56,6 @@ export async function reloadIfAsked(
     const stands = backup === undefined ? 'stand' : 'are changed';
     throw new CommandFailure(`main.cf and master.cf ${stands}, but Postfix could not be told: ${error.message}`);
   }
-}
-
-export function changeFailure(error: unknown): unknown {
-  return error instanceof ApplyError ? new CommandFailure(error.message) : postconfFailure(error);
 }
 
 /** Up to so many messages are named in the command that requeues them. */

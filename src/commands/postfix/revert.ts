@@ -7,7 +7,7 @@ import { revertFragments } from '../../apply/revert-fragments.ts';
 import { QueueError } from '../../queue/postqueue.ts';
 import { action, type CommandContext, type ExitStatus, WELL } from '../command-context.ts';
 import { Progress } from '../progress.ts';
-import { addChangeOptions, type ChangeFlags, changeFailure, needsRoot, reloadIfAsked, tellChange } from './change.ts';
+import { addChangeOptions, type ChangeFlags, needsRoot, reloadIfAsked, tellChange } from './change.ts';
 import { thisHost } from './this-host.ts';
 
 const HELP = `
@@ -41,25 +41,21 @@ export function addRevert(postfix: Command): void {
 async function revert(context: CommandContext, flags: ChangeFlags): Promise<ExitStatus> {
   const main = await context.readMain();
   needsRoot(flags);
-  try {
-    const host = await thisHost(main);
-    const reverted = await revertFragments({
-      ...host,
-      dryRun: flags.dryRun === true,
-      waiting: () => context.note('waiting for another tlswarden that is changing main.cf and master.cf'),
-    });
-    const reload = await reloadIfAsked(host.configDirectory, reverted, flags);
-    const { queued, notes } = await lookAtQueue(host.configDirectory);
-    await tellChange(context, host.configDirectory, {
-      ...reverted,
-      notes: [...reverted.notes, ...notes],
-      reload,
-      queued,
-    });
-    return WELL;
-  } catch (error) {
-    throw changeFailure(error);
-  }
+  const host = await thisHost(main);
+  const reverted = await revertFragments({
+    ...host,
+    dryRun: flags.dryRun === true,
+    waiting: () => context.note('waiting for another tlswarden that is changing main.cf and master.cf'),
+  });
+  const reload = await reloadIfAsked(host.configDirectory, reverted, flags);
+  const { queued, notes } = await lookAtQueue(host.configDirectory);
+  await tellChange(context, host.configDirectory, {
+    ...reverted,
+    notes: [...reverted.notes, ...notes],
+    reload,
+    queued,
+  });
+  return WELL;
 }
 
 /** The files are changed by now: that the queue cannot be read is no reason to fail. */

@@ -9,7 +9,7 @@ import { wordFragments } from '../../fragments/word-fragments.ts';
 import type { MainFile } from '../../main-file/main-file.ts';
 import { loadSettings } from '../../source/open-source.ts';
 import { action, type CommandContext, type ExitStatus, WELL } from '../command-context.ts';
-import { postconfFailure, thisHost } from './this-host.ts';
+import { thisHost } from './this-host.ts';
 
 const HELP = `
 Examples:
@@ -38,15 +38,11 @@ async function show(context: CommandContext): Promise<ExitStatus> {
   return WELL;
 }
 
-/** The fragments for this host. Throws a CommandFailure if postconf does not answer. */
+/** The fragments for this host. Throws a PostconfError if postconf does not answer. */
 async function readFragments(main: MainFile): Promise<Fragments> {
   const settings = await loadSettings(main);
-  try {
-    const { configDirectory, ...host } = await thisHost(main);
-    return makeFragments(settings, { ...host, present: await readPresentConfiguration(configDirectory) });
-  } catch (error) {
-    throw postconfFailure(error);
-  }
+  const { configDirectory, ...host } = await thisHost(main);
+  return makeFragments(settings, { ...host, present: await readPresentConfiguration(configDirectory) });
 }
 
 function fragmentsToJson({ parameters, services, overrides, notes }: Fragments): object {

@@ -3,9 +3,8 @@
  */
 import type { FragmentContext } from '../../fragments/fragment.ts';
 import { policyServiceAt } from '../../fragments/policy-service.ts';
-import { PostconfError, parameterDefault } from '../../fragments/postconf.ts';
+import { parameterDefault } from '../../fragments/postconf.ts';
 import type { MainFile } from '../../main-file/main-file.ts';
-import { CommandFailure } from '../command-context.ts';
 import { tablesOptions } from '../maps.ts';
 
 /** {@link FragmentContext} but for what Postfix has now, and where that is. */
@@ -29,9 +28,4 @@ export async function commandFor(
 ): Promise<string> {
   const isDefault = (await parameterDefault('config_directory')) === configDirectory;
   return [program, ...(isDefault ? [] : ['-c', configDirectory]), ...args].join(' ');
-}
-
-/** Words what postconf(1) fails with; to be thrown. */
-export function postconfFailure(error: unknown): unknown {
-  return error instanceof PostconfError ? new CommandFailure(error.message) : error;
 }
