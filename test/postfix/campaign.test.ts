@@ -336,13 +336,24 @@ class Campaign {
       if (terms === undefined && bounced.has(key) && this.#bouncedBefore(before, sender, recipient)) {
         continue;
       }
+      // Tables that were still in force may have asked more at the next hop, which a bouncing lane comes back from at once.
+      const bouncesBefore = terms !== undefined && this.#bouncesAt(before, recipient, terms);
       const states = [here.length > 0, waiting.has(key), bounced.has(key)].filter(Boolean).length;
       if (states !== 1 || here.length > 1) {
         wrong(
           `should be "${wordEnding(ending)}", and is at ${states} places: ${[here.length, waiting.has(key), bounced.has(key)]}`,
         );
       }
-      this.#judgeEnding(recipient, terms, ending, joined, here[0], waiting.has(key), wrong);
+      const isBounced = bouncesBefore && bounced.has(key) && states === 1;
+      this.#judgeEnding(
+        recipient,
+        terms,
+        isBounced ? { kind: 'bounces' } : ending,
+        joined,
+        here[0],
+        waiting.has(key),
+        wrong,
+      );
     }
   }
 
@@ -392,7 +403,12 @@ class Campaign {
   /** Whether the tables that were still in force made mail bounce that need not have TLS any more. */
   #bouncedBefore(before: RawSettings | undefined, sender: Address, recipient: Address): boolean {
     const given = before === undefined ? undefined : deliveryByTables(before, () => true, sender, recipient);
-    return before !== undefined && this.#world.ending(before, recipient, given, true).kind === 'bounces';
+    return this.#bouncesAt(before, recipient, given);
+  }
+
+  /** Whether mail on these terms bounces by what tables of settings before say of the next hop. */
+  #bouncesAt(before: RawSettings | undefined, recipient: Address, terms: Terms | undefined): boolean {
+    return before !== undefined && this.#world.ending(before, recipient, terms, true).kind === 'bounces';
   }
 
   /** How it ends; without tables there is none that makes mail bounce. */
