@@ -22,6 +22,17 @@ const FOLDED_DOMAIN = 2;
 const FOLDED_LOCAL = 4;
 const ROUTES = 8;
 
+/** What of main.cf decides how an address is read. */
+export interface AddressRules {
+  /** recipient_delimiter: a set of characters. */
+  readonly recipientDelimiter: string;
+  /** The domain that Postfix appends to an address without one; NO_DOMAIN: it is not known. */
+  readonly myorigin: DomainName;
+}
+
+/** Where the main file says nothing else. */
+export const DEFAULT_ADDRESS_RULES: AddressRules = { recipientDelimiter: '+', myorigin: NO_DOMAIN };
+
 /** Names that Postfix never splits, whatever the delimiter is (split_addr(3)). */
 const NEVER_SPLIT: ReadonlySet<string> = new Set(['postmaster', 'mailer-daemon', 'double-bounce']);
 
@@ -58,26 +69,26 @@ export class Address {
   /** The address without a source route; its local part ends at `#at`. */
   readonly #text: string;
   readonly #at: number;
-  readonly #delimiters: string;
+  readonly #rules: AddressRules;
   readonly #traits: number;
   #local: LocalPart | undefined;
   #base: LocalPart | undefined | null = null;
 
-  private constructor(text: string, at: number, domain: DomainName, delimiters: string, traits: number) {
+  private constructor(text: string, at: number, domain: DomainName, rules: AddressRules, traits: number) {
     this.domain = domain;
     this.isNull = text === '';
     this.#text = text;
     this.#at = at;
-    this.#delimiters = delimiters;
+    this.#rules = rules;
     this.#traits = traits;
   }
 
   /**
    * Reads an address as Postfix passes it (unquoted; '' is the null sender). Without `@` it is what Postfix's
-   * trivial-rewrite(8) makes of it: `site!user` and `user%site` are `user@site`, so that neither slips past a setting.
-   * A source route (RFC 5321 appendix C) is dropped, as Postfix drops it.
+   * trivial-rewrite(8) makes of it: `site!user` and `user%site` are `user@site`, and `user` is `user@myorigin`, so that none
+   * slips past a setting. A source route (RFC 5321 appendix C) is dropped, as Postfix drops it.
    */
-  static read(given: string, delimiters: string): Address {
+  static read(given: string, rules: AddressRules): Address {
     const text = codeAt(given, 0) === AT ? given.slice(given.indexOf(':') + 1) : given;
     // Backwards in one go: where the domain begins, and whether anything has to be folded at all.
     let at = text.length - 1;
@@ -88,23 +99,32 @@ export class Address {
       if (code > LAST_ASCII) traits = 0;
       else if (isUpperCase(code)) traits &= ~FOLDED_DOMAIN;
     }
-    if (at < 0) return Address.#readBare(text, delimiters);
-    if (at === text.length - 1) return Address.#readBare(text.slice(0, at), delimiters);
+    if (at < 0) return Address.#readBare(text, rules);
+    if (at === text.length - 1) return Address.#readBare(text.slice(0, at), rules);
     if (codeAt(text, text.length - 1) === DOT) traits &= ~FOLDED_DOMAIN;
     const written = text.slice(at + 1);
     const domain = (traits & FOLDED_DOMAIN) !== 0 ? (written as DomainName) : foldDomain(written);
-    return new Address(text, at, domain, delimiters, traits | localTraits(text, at));
+    return new Address(text, at, domain, rules, traits | localTraits(text, at));
   }
 
-  static #readBare(text: string, delimiters: string): Address {
+  static #readBare(text: string, rules: AddressRules): Address {
     const bang = text.indexOf('!');
     const sign = bang > 0 ? bang : text.lastIndexOf('%');
-    if (sign < 0) return new Address(text, text.length, NO_DOMAIN, delimiters, localTraits(text, text.length));
+    if (sign < 0) return Address.#readLocal(text, rules);
     const [left, right] = [text.slice(0, sign), text.slice(sign + 1)];
     const [local, domain] = sign === bang ? [right, left] : [left, right];
+    if (domain === '') return Address.#readLocal(local, rules);
     const traits = localTraits(local, local.length);
-    if (domain === '') return new Address(local, local.length, NO_DOMAIN, delimiters, traits);
-    return new Address(`${local}@${domain}`, local.length, foldDomain(domain), delimiters, traits);
+    return new Address(`${local}@${domain}`, local.length, foldDomain(domain), rules, traits);
+  }
+
+  /** A local part alone; '' is the null sender, to which Postfix appends nothing. */
+  static #readLocal(local: string, rules: AddressRules): Address {
+    const { myorigin } = rules;
+    const traits = localTraits(local, local.length);
+    if (local === '' || myorigin === NO_DOMAIN) return new Address(local, local.length, NO_DOMAIN, rules, traits);
+    const all = traits | ASCII_DOMAIN | FOLDED_DOMAIN;
+    return new Address(`${local}@${myorigin}`, local.length, myorigin, rules, all);
   }
 
   get local(): LocalPart {
@@ -123,7 +143,7 @@ export class Address {
 
   /** The local part without its extension, or undefined if it has none. */
   get base(): LocalPart | undefined {
-    if (this.#base === null) this.#base = withoutExtension(this.local, this.#delimiters);
+    if (this.#base === null) this.#base = withoutExtension(this.local, this.#rules.recipientDelimiter);
     return this.#base;
   }
 
@@ -139,7 +159,7 @@ export class Address {
   get routed(): Address | undefined {
     if ((this.#traits & ROUTES) === 0) return undefined;
     const text = this.#text.slice(0, this.#at);
-    return text.includes('@') ? Address.read(text, this.#delimiters) : Address.#readBare(text, this.#delimiters);
+    return text.includes('@') ? Address.read(text, this.#rules) : Address.#readBare(text, this.#rules);
   }
 }
 

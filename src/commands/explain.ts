@@ -4,7 +4,7 @@
  */
 import { isIP } from 'node:net';
 import { type Command, Option } from 'commander';
-import { Address } from '../address/address.ts';
+import { Address, type AddressRules } from '../address/address.ts';
 import { parseDomain } from '../address/domain-name.ts';
 import { explain, type Session } from '../explain/explain.ts';
 import { lookAtTables } from '../explain/read-tables.ts';
@@ -68,11 +68,11 @@ export function addExplain(program: Command): void {
     .addHelpText('after', HELP)
     .action(
       action(async (context, sender: string, recipient: string, options: Options) => {
-        const from = sender === '' || sender === '<>' ? '' : parseAddress(sender);
-        const to = parseAddress(recipient);
         const session = options.tls === undefined ? undefined : parseSession(options.tls);
         const client = options.client === undefined ? '' : parseClient(options.client);
         const main = await context.readMain();
+        const from = sender === '' || sender === '<>' ? '' : parseAddress(sender, main.addresses);
+        const to = parseAddress(recipient, main.addresses);
         const settings = await loadSettings(main);
         const explanation = await explain({
           main,
@@ -93,9 +93,9 @@ export function addExplain(program: Command): void {
 }
 
 /** An address as Postfix passes it to a policy service; its log puts it into brackets. */
-function parseAddress(text: string): string {
+function parseAddress(text: string, rules: AddressRules): string {
   const bare = text.startsWith('<') && text.endsWith('>') ? text.slice(1, -1) : text;
-  const { local, domain } = Address.read(bare, '');
+  const { local, domain } = Address.read(bare, rules);
   const isAddress = local !== '' && (parseDomain(domain) !== undefined || /^\[.+\]$/u.test(domain));
   if (!isAddress) throw new UsageError(`${quoted(bare)} is no address; write user@example.com`);
   return bare;

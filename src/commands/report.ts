@@ -135,7 +135,7 @@ function hostedName(settings: Settings, name: DomainName): DomainName {
 }
 
 async function readMailLog(main: MainFile, settings: Settings, file: string, question: Question): Promise<ReadLog> {
-  const deliveries = new Deliveries(settings, main.addresses.recipientDelimiter, question);
+  const deliveries = new Deliveries(settings, main.addresses, question);
   const log = new MailLog();
   const name = file === '-' ? 'standard input' : file;
   // A byte that is no UTF-8 does not matter: it is in nobody's domain.

@@ -91,9 +91,9 @@ export async function serve(
 
   const inForce = new SettingsInForce(openSource(main, { log: logger, keepsSnapshot: true }), {
     changed(settings, generation) {
-      const delimiters = main.addresses.recipientDelimiter;
+      const { addresses } = main;
       tables?.update(settings);
-      context ??= { settings, generation, delimiters, tables: NO_TABLES, lanes, isExempt, tally: keeper?.tally };
+      context ??= { settings, generation, addresses, tables: NO_TABLES, lanes, isExempt, tally: keeper?.tally };
       context.settings = settings;
       context.generation = generation;
       logger.info({ domains: settings.size, generation }, 'settings in force');

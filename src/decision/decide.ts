@@ -2,6 +2,7 @@
  * The decision (contract sections 5 and 7): settings and a request go in, what to answer comes out. No sockets, no
  * files, no clock, no logger; the only state is that of {@link Lanes}, and what {@link Tally} counts decides nothing.
  */
+import type { AddressRules } from '../address/address.ts';
 import { countRecipient } from '../report/count-recipient.ts';
 import type { Tally } from '../report/tally.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -16,8 +17,7 @@ export interface DecisionContext {
   readonly settings: Settings;
   /** Grows by one with every change of the settings. */
   readonly generation: number;
-  /** Postfix's recipient_delimiter: a set of characters. */
-  readonly delimiters: string;
+  readonly addresses: AddressRules;
   readonly tables: TablesInForce;
   readonly lanes: Lanes;
   /** Counts what is decided of recipients; absent: nobody wants to know. */
@@ -61,16 +61,16 @@ export function decide(context: DecisionContext, request: PolicyRequest, now: nu
 }
 
 /** Whether nobody knows what is asked of this mail, since the settings of its domain cannot be used: it must get no reply. */
-export function isWithheld({ settings, delimiters }: DecisionContext, request: PolicyRequest): boolean {
+export function isWithheld({ settings, addresses }: DecisionContext, request: PolicyRequest): boolean {
   const { withheld } = settings;
   if (withheld.size === 0 || request.protocolState === 'other') return false;
-  const { sender, senderDomain, recipient, recipientDomain } = partiesOf(settings, request, delimiters);
+  const { sender, senderDomain, recipient, recipientDomain } = partiesOf(settings, request, addresses);
   if (recipientDomain === undefined && withheld.has(recipient.domain)) return true;
   return senderDomain === undefined && withheld.has(sender.domain);
 }
 
 function decideRecipient(context: DecisionContext, request: PolicyRequest, now: number): Decision {
-  const parties = partiesOf(context.settings, request, context.delimiters);
+  const parties = partiesOf(context.settings, request, context.addresses);
   const verdict = request.policyContext === 'delivery' ? SATISFIED : decideReceipt(parties, request, context.isExempt);
   const decision = decideHops(context, request, parties, verdict.refusal, now);
   const { tally } = context;
@@ -138,7 +138,7 @@ function decideDataOfMany(context: DecisionContext, request: PolicyRequest, mess
   const { lanes, settings, generation } = context;
   if (message === undefined || !message.isWhole || message.recipients < request.recipientCount) return UNSURE;
   if (message.generation === generation) return PASS;
-  const { senderDomain } = findParties(settings, request.sender, '', context.delimiters);
+  const { senderDomain } = findParties(settings, request.sender, '', context.addresses);
   return lanes.isOutdated(message, settings, senderDomain) ? UNSURE : PASS;
 }
 
@@ -148,7 +148,7 @@ function decideDataOfOne(
   message: Message | undefined,
   now: number,
 ): Decision {
-  const parties = partiesOf(context.settings, request, context.delimiters);
+  const parties = partiesOf(context.settings, request, context.addresses);
   const own = ownLane(context.settings, parties, context.tables);
   const lane = message?.lane;
   if (lane !== undefined && fits(context, parties, lane, own, request.authenticated)) return filter(lane, parties);

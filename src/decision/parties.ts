@@ -2,7 +2,7 @@
  * Whose settings count for one sender and one recipient (contract section 5), and which of them ask for TLS. Pure:
  * settings and two addresses go in.
  */
-import { Address } from '../address/address.ts';
+import { Address, type AddressRules } from '../address/address.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import { type DeliverySetting, type Flow, type Hop, isRequired, type ReceiptSetting } from '../settings/setting.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -30,11 +30,11 @@ export interface FoundParties {
   version: number;
   sender: string;
   recipient: string;
-  delimiters: string;
+  rules: AddressRules;
 }
 
 /** The parties of a request: {@link findParties}, or what that has just found on the same connection. */
-export function partiesOf(settings: Settings, request: PolicyRequest, delimiters: string): Parties {
+export function partiesOf(settings: Settings, request: PolicyRequest, rules: AddressRules): Parties {
   const { sender, recipient } = request;
   const { version } = settings;
   const before = request.found;
@@ -42,26 +42,26 @@ export function partiesOf(settings: Settings, request: PolicyRequest, delimiters
     before?.version === version &&
     before.sender === sender &&
     before.recipient === recipient &&
-    before.delimiters === delimiters
+    before.rules === rules
   ) {
     return before.parties;
   }
-  const parties = findParties(settings, sender, recipient, delimiters);
-  if (before === undefined) request.found = { parties, version, sender, recipient, delimiters };
+  const parties = findParties(settings, sender, recipient, rules);
+  if (before === undefined) request.found = { parties, version, sender, recipient, rules };
   else {
     before.parties = parties;
     before.version = version;
     before.sender = sender;
     before.recipient = recipient;
-    before.delimiters = delimiters;
+    before.rules = rules;
   }
   return parties;
 }
 
 /** Finds the parties of a message. `sender` and `recipient` are as Postfix passes them; '' is the null sender. */
-export function findParties(settings: Settings, sender: string, recipient: string, delimiters: string): Parties {
-  const from = Address.read(sender, delimiters);
-  const to = Address.read(recipient, delimiters);
+export function findParties(settings: Settings, sender: string, recipient: string, rules: AddressRules): Parties {
+  const from = Address.read(sender, rules);
+  const to = Address.read(recipient, rules);
   const senderDomain = settings.find(from.domain);
   const recipientDomain = settings.find(to.domain);
   const routedFrom = senderDomain === undefined ? findRouted(settings, from) : undefined;

@@ -87,7 +87,7 @@ function known({ main, settings }: Host, { domains }: Sample): readonly Question
         {
           settings,
           generation: 1,
-          delimiters: main.addresses.recipientDelimiter,
+          addresses: main.addresses,
           tables: NO_TABLES,
           lanes: new Lanes(0),
           isExempt,

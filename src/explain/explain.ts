@@ -112,8 +112,7 @@ const BEST: Session = { protocol: 'TLSv1.3', bits: 256 };
 export async function explain(question: Question): Promise<Explanation> {
   const { main, settings, sender, recipient } = question;
   const { inForce: tables, settling } = question.tables;
-  const delimiters = main.addresses.recipientDelimiter;
-  const parties = findParties(settings, sender, recipient, delimiters);
+  const parties = findParties(settings, sender, recipient, main.addresses);
   const domain = parties.recipientDomain ?? parties.senderDomain;
   const state = stateFor(question.tables, domain);
   const text = new SettingText(main, question.store);
@@ -132,7 +131,7 @@ export async function explain(question: Question): Promise<Explanation> {
   };
   const receipt = await traced('receipt');
   const isRefusedByTable = state === 'current' && !exempt && receipt.some(({ inTables }) => inTables);
-  const context = { settings, generation: 1, delimiters, lanes: new Lanes(0), isExempt };
+  const context = { settings, generation: 1, addresses: main.addresses, lanes: new Lanes(0), isExempt };
   return {
     sender: party(sender, parties.sender, parties.senderDomain),
     recipient: party(recipient, parties.recipient, parties.recipientDomain),

@@ -5,6 +5,8 @@
 
 import { isIP } from 'node:net';
 import { dirname, resolve } from 'node:path';
+import { type AddressRules, DEFAULT_ADDRESS_RULES } from '../address/address.ts';
+import { type DomainName, NO_DOMAIN, parseDomain } from '../address/domain-name.ts';
 import { quoted } from '../log/printable.ts';
 import { isRedisUrl, parseRedisUrl, type RedisAddress } from '../redis/redis-address.ts';
 import { findUrlSecret, type UrlSecret } from '../redis/redis-url-secret.ts';
@@ -38,7 +40,7 @@ export interface MainFile {
   };
   readonly log: { readonly level: (typeof LOG_LEVELS)[number] };
   readonly settings: { readonly source: SourceAddress; readonly snapshot: string | undefined };
-  readonly addresses: { readonly recipientDelimiter: string };
+  readonly addresses: AddressRules;
   /** CIDR, as written. */
   readonly receipt: { readonly exemptClients: readonly string[] };
   readonly report: {
@@ -62,7 +64,7 @@ export const MAIN_FILE_KEYS = {
   server: ['listen', 'allow_remote', 'max_connections', 'metrics'],
   log: ['level'],
   settings: ['source', 'snapshot'],
-  addresses: ['recipient_delimiter'],
+  addresses: ['recipient_delimiter', 'myorigin'],
   receipt: ['exempt_clients'],
   report: ['enabled', 'state', 'local_parts', 'max_rows'],
   maps: ['directory', 'type'],
@@ -127,7 +129,7 @@ export function parseMainFile(
       source: parseSource(settings, base, secret, complaints),
       snapshot: parsePath(settings, 'snapshot', base),
     },
-    addresses: { recipientDelimiter: parseDelimiter(addresses) },
+    addresses: { recipientDelimiter: parseDelimiter(addresses), myorigin: parseMyorigin(addresses) },
     receipt: { exemptClients: parseExemptClients(receipt) },
     report: {
       enabled: report.boolean('enabled') ?? true,
@@ -184,11 +186,19 @@ function resolvePath(section: TableReader, key: string, text: string, base: stri
 }
 
 function parseDelimiter(addresses: TableReader): string {
-  const text = addresses.string('recipient_delimiter') ?? '+';
+  const text = addresses.string('recipient_delimiter') ?? DEFAULT_ADDRESS_RULES.recipientDelimiter;
   if (!/^[\x21-\x7e]*$/u.test(text) || text.includes('@')) {
     addresses.complain('recipient_delimiter', 'must be printable ASCII characters other than "@", or empty');
   }
   return text;
+}
+
+function parseMyorigin(addresses: TableReader): DomainName {
+  const text = addresses.string('myorigin');
+  if (text === undefined) return DEFAULT_ADDRESS_RULES.myorigin;
+  const domain = parseDomain(text);
+  if (domain === undefined) addresses.complain('myorigin', `${quoted(text)} is no domain`);
+  return domain ?? NO_DOMAIN;
 }
 
 function parseExemptClients(receipt: TableReader): readonly string[] {

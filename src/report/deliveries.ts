@@ -2,6 +2,7 @@
  * What the mail log's deliveries say of the requirements on delivery: how much left in plaintext, by which TLS versions, and
  * what a requirement, monitored or enforced, would not have let leave. Pure.
  */
+import type { AddressRules } from '../address/address.ts';
 import { findParties, requirement } from '../decision/parties.ts';
 import { versionRank } from '../settings/level.ts';
 import { type DeliverySetting, FLOWS, type Flow } from '../settings/setting.ts';
@@ -54,18 +55,18 @@ export function judgeDelivery(
 
 export class Deliveries {
   readonly #settings: Settings;
-  readonly #delimiters: string;
+  readonly #addresses: AddressRules;
   readonly #question: Question;
   readonly #groups = new Map<string, DeliveryGroup>();
 
-  constructor(settings: Settings, delimiters: string, question: Question) {
+  constructor(settings: Settings, addresses: AddressRules, question: Question) {
     this.#settings = settings;
-    this.#delimiters = delimiters;
+    this.#addresses = addresses;
     this.#question = question;
   }
 
   add(delivery: LoggedDelivery): void {
-    const parties = findParties(this.#settings, delivery.sender ?? '', delivery.recipient, this.#delimiters);
+    const parties = findParties(this.#settings, delivery.sender ?? '', delivery.recipient, this.#addresses);
     for (const flow of FLOWS) {
       const isIncoming = flow === 'incoming';
       const domain = isIncoming ? parties.recipientDomain : parties.senderDomain;

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Address } from '../../src/address/address.ts';
-import { firstParentDot, parseDomain } from '../../src/address/domain-name.ts';
+import { Address, DEFAULT_ADDRESS_RULES } from '../../src/address/address.ts';
+import { firstParentDot, NO_DOMAIN, parseDomain } from '../../src/address/domain-name.ts';
 
-const read = (text: string, delimiters = '+') => Address.read(text, delimiters);
+const read = (text: string, delimiters = '+') =>
+  Address.read(text, { ...DEFAULT_ADDRESS_RULES, recipientDelimiter: delimiters });
 const parts = (text: string, delimiters = '+') => {
   const { local, domain } = read(text, delimiters);
   return `${local} at ${domain}`;
@@ -61,6 +62,20 @@ describe('an address is compared', () => {
     assert.equal(read(`a%${letters}@b.example`).routed?.domain, letters);
     const long = `${'\u{1f600}'.repeat(50)}.`.repeat(4);
     assert.match(read(`a@${long}example`).domain, /^(xn--[a-z0-9-]+\.){4}example$/u);
+  });
+
+  it('at myorigin, if it is written without a domain', () => {
+    const rules = { ...DEFAULT_ADDRESS_RULES, myorigin: parseDomain('Example.com') ?? NO_DOMAIN };
+    for (const text of ['CEO+x', 'CEO+x@', 'CEO+x%']) {
+      const address = Address.read(text, rules);
+      assert.deepEqual([address.local, address.base, address.domain], ['ceo+x', 'ceo', 'example.com'], text);
+      assert.deepEqual([address.whole, address.isTableForm], ['ceo+x@example.com', true], text);
+    }
+    assert.equal(Address.read('a!b', rules).domain, 'a');
+    assert.equal(Address.read('a%b', rules).domain, 'b');
+    const nobody = Address.read('', rules);
+    assert.deepEqual([nobody.domain, nobody.isNull], ['', true]);
+    assert.equal(parts('ceo'), 'ceo at ');
   });
 
   it('as what it is when it is nothing sensible', () => {

@@ -1,6 +1,7 @@
 // The real decision, spoken to in the oracle's words: raw settings go in, policy requests are asked, replies come back as
 // the oracle's answers. The only file of these tests that knows the core's own types. Never decides anything.
 
+import type { AddressRules } from '../../src/address/address.ts';
 import type { DomainName } from '../../src/address/domain-name.ts';
 import { type Decision, decide } from '../../src/decision/decide.ts';
 import type { TablesInForce } from '../../src/decision/delivery.ts';
@@ -25,7 +26,7 @@ import {
 const nobodyExempt = (): boolean => false;
 
 /** Compiles raw settings as the program does; throws what it complains of. */
-export function compile(raw: RawSettings): { readonly settings: Settings; readonly delimiters: string } {
+export function compile(raw: RawSettings): { readonly settings: Settings; readonly addresses: AddressRules } {
   const { domains, ...mainTable } = raw;
   const main = parseMainFile(mainTable, '/tlswarden.toml');
   const complaints: Complaint[] = [];
@@ -41,7 +42,7 @@ export function compile(raw: RawSettings): { readonly settings: Settings; readon
   if (complaints.length > 0) {
     throw new ComplaintError(complaints);
   }
-  return { settings: owner.settings, delimiters: main.addresses.recipientDelimiter };
+  return { settings: owner.settings, addresses: main.addresses };
 }
 
 /** What a request says; what is absent is as Postfix has it when there is nothing to say. */
@@ -129,14 +130,14 @@ export class Core {
       instance: asked.instance ?? '',
       policyContext: asked.context ?? 'both',
     };
-    const { settings, delimiters } = this.#compiled;
+    const { settings, addresses } = this.#compiled;
     const keys = new Map(Object.keys(this.raw.domains).map((key) => [normalDomain(key), key]));
     const holds = (name: DomainName): boolean => this.#tablesHold(keys.get(name) ?? name);
     return decide(
       {
         settings,
         generation: this.#generation,
-        delimiters,
+        addresses,
         tables: { holds: (domain) => holds(domain.name), stillUsed: this.#stillUsed },
         lanes: this.#lanes,
         isExempt: asked.exempt === true ? (): boolean => true : nobodyExempt,

@@ -21,10 +21,10 @@ const required = { incoming: { delivery: { require_tls: 'always' } } };
 const domains = Object.fromEntries(
   ['a', 'b', 'c'].map((name) => [`${name}.example`, { nexthop: `[mx.${name}.example]:25`, ...required }]),
 );
-const { settings, delimiters } = compile({ domains: { ...domains, 'clear.example': {} } });
+const { settings, addresses } = compile({ domains: { ...domains, 'clear.example': {} } });
 
 function contextOf(lanes: Lanes): DecisionContext {
-  return { settings, generation: 1, delimiters, tables: NO_TABLES, lanes, isExempt: () => false };
+  return { settings, generation: 1, addresses, tables: NO_TABLES, lanes, isExempt: () => false };
 }
 
 /** As Postfix makes them: pid, seconds, microseconds and a sequence, in hexadecimal. */

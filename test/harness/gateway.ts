@@ -26,6 +26,8 @@ export interface GatewayOptions extends PostfixOptions {
   /** maps.type. */
   readonly type?: string;
   readonly relayhost?: string;
+  /** What Postfix appends to an address without a domain. */
+  readonly myorigin?: string;
   readonly exemptClients?: readonly string[];
   /** Whether Postfix is told of tlswarden before it starts. */
   readonly told?: boolean;
@@ -62,7 +64,9 @@ export class Gateway {
     workspace.push({ dispose: () => gateway.#stop(), abandon: () => gateway.#abandon() });
     await writeFile(gateway.configFile, gateway.#mainFile(options));
     for (const [name, text] of Object.entries(options.settings)) await gateway.write(name, text);
-    if (options.relayhost !== undefined) await postfix.set({ relayhost: options.relayhost });
+    const { relayhost, myorigin } = options;
+    if (relayhost !== undefined) await postfix.set({ relayhost });
+    if (myorigin !== undefined) await postfix.set({ myorigin });
     if (options.tables !== false) await gateway.run('maps');
     if (options.settled === true) await gateway.settle();
     await gateway.serve();
@@ -89,7 +93,7 @@ export class Gateway {
     return [
       `[server]\nlisten = ["${options.listen ?? `127.0.0.1:${this.port}`}"]`,
       '[settings]\nsource = "domains.d"',
-      '[addresses]\nrecipient_delimiter = "+"',
+      `[addresses]\nrecipient_delimiter = "+"${options.myorigin === undefined ? '' : `\nmyorigin = "${options.myorigin}"`}`,
       `[receipt]\nexempt_clients = [${quoted(options.exemptClients ?? [])}]`,
       options.tables === false ? '' : `[maps]\ndirectory = "maps"\ntype = "${options.type ?? 'lmdb'}"`,
       `[postfix]\nconfig_directory = "${this.postfix.configDirectory}"\nrelayhost = "${options.relayhost ?? ''}"`,

@@ -54,6 +54,11 @@ describe('the main file', () => {
     assert.ok(!inspect(source, { depth: 9, showHidden: true }).includes('s3cret'));
   });
 
+  it('takes a domain as myorigin, and knows of none otherwise', () => {
+    assert.equal(parse('[addresses]\nmyorigin = "Example.com."').addresses.myorigin, 'example.com');
+    assert.equal(parse('').addresses.myorigin, '');
+  });
+
   it('takes an empty recipient_delimiter and a set of them', () => {
     assert.equal(parse('[addresses]\nrecipient_delimiter = ""').addresses.recipientDelimiter, '');
     assert.equal(parse('[addresses]\nrecipient_delimiter = "+-"').addresses.recipientDelimiter, '+-');
@@ -78,6 +83,8 @@ describe('a mistake in the main file', () => {
     ['[maps]\ndirectory = ""', /^maps\.directory: is empty/u],
     ['[maps]\ndirectory = 1', /^maps\.directory: must be a string, not 1$/u],
     ['[postfix]\nconfig_directory = ""', /^postfix\.config_directory: is empty/u],
+    ['[addresses]\nmyorigin = "/etc/mailname"', /^addresses\.myorigin: "\/etc\/mailname" is no domain/u],
+    ['[addresses]\nmyorigin = ""', /^addresses\.myorigin: "" is no domain/u],
     ['[addresses]\nrecipient_delimiter = "@"', /^addresses\.recipient_delimiter: /u],
     ['[receipt]\nexempt_clients = ["10.0.0.0/33"]', /^receipt\.exempt_clients: "10\.0\.0\.0\/33" is no address/u],
     ['[receipt]\nexempt_clients = ["localhost"]', /^receipt\.exempt_clients: "localhost"/u],

@@ -53,7 +53,7 @@ export interface RawDomain extends RawFlows {
 /** What the main file says as far as decisions depend on it, and all domains. */
 export interface RawSettings {
   readonly defaults?: RawFlows;
-  readonly addresses?: { readonly recipient_delimiter?: string };
+  readonly addresses?: { readonly recipient_delimiter?: string; readonly myorigin?: string };
   readonly postfix?: { readonly relayhost?: string };
   readonly domains: Readonly<Record<string, RawDomain>>;
 }
@@ -104,7 +104,7 @@ export function normalAddress(settings: RawSettings, text: string): Address {
   if (percent >= 0) {
     return { local: text.slice(0, percent).toLowerCase(), domain: normalDomain(text.slice(percent + 1)) };
   }
-  return { local: text.toLowerCase(), domain: '' };
+  return { local: text.toLowerCase(), domain: normalDomain(settings.addresses?.myorigin ?? '') };
 }
 
 /** The local parts under which an address may stand in a list: as it is, and without its extension. */

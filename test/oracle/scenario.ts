@@ -19,6 +19,8 @@ export interface World {
   readonly relayhosts: readonly string[];
   readonly locals: readonly string[];
   readonly delimiters: readonly string[];
+  /** How often, of a hundred settings, Postfix appends a hosted domain to an address without one. */
+  readonly originIsHosted: number;
   /** Levels of incoming delivery. */
   readonly levels: readonly Level[];
   /** Levels of outgoing delivery. */
@@ -60,6 +62,7 @@ export const paperWorld: World = {
   relayhosts: ['', '', '[relay.example]:587', '[mx1.example]:25'],
   locals: ['ann', 'bob', 'payroll', 'ann+x', 'payroll+tax'],
   delimiters: ['+', '+', '+', '-', '', '+-'],
+  originIsHosted: 40,
   levels: ['encrypt', 'encrypt', 'fingerprint', 'dane-only', 'verify', 'secure'],
   outgoingLevels: ['encrypt', 'encrypt', 'dane-only', 'verify', 'secure'],
   minimums: ['TLSv1', 'TLSv1.2', 'TLSv1.3', 'TLSv1.3'],
@@ -95,7 +98,10 @@ export function randomSettings(random: Random, world: World): RawSettings {
   const relayhost = random.pick(world.relayhosts);
   return {
     ...(random.percent(30) ? { defaults: randomFlows(random, world, undefined, undefined, 35) } : {}),
-    addresses: { recipient_delimiter: random.pick(world.delimiters) },
+    addresses: {
+      recipient_delimiter: random.pick(world.delimiters),
+      ...(random.percent(world.originIsHosted) ? { myorigin: spelledDomain(random, random.pick(world.hosted)) } : {}),
+    },
     ...(relayhost === '' ? {} : { postfix: { relayhost } }),
     domains,
   };

@@ -147,6 +147,7 @@ export class CampaignWorld {
       relayhosts: [options.relayhost ? '[relay.test]:25' : ''],
       locals: ['ann', 'bob', 'payroll', 'ann+x', 'payroll+tax'],
       delimiters: ['+'],
+      originIsHosted: 0,
       // What only a table can say of a next hop cannot be said without tables.
       levels: options.tables
         ? ['encrypt', 'encrypt', 'encrypt', 'fingerprint', 'dane-only', 'verify', 'secure']

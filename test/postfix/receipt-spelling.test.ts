@@ -25,6 +25,9 @@ const spellings = [
   '"payroll%hosted.example@gateway.test"@gateway.test',
 ];
 
+/** The same, where myorigin is hosted.example. */
+const unqualified = ['payroll', 'PAYROLL+june', '"payroll"'];
+
 for (const tables of [true, false]) {
   describe(`a required address, ${tables ? 'with tables' : 'by the service alone'}`, () => {
     let workspace: Workspace;
@@ -38,6 +41,7 @@ for (const tables of [true, false]) {
       await site.start({
         tables,
         settled: tables,
+        myorigin: 'hosted.example',
         domains: {
           'hosted.example': inside,
           'plain.example': inside,
@@ -68,7 +72,7 @@ for (const tables of [true, false]) {
     });
     after(() => workspace.dispose());
 
-    for (const to of spellings) {
+    for (const to of [...spellings, ...unqualified]) {
       test(`is the same written ${to}`, async () => {
         const plain = await site.send({ from: 'a@partner.example', to });
         assert.match(plain.reply, /^550 5\.7\.10? /u);
@@ -77,7 +81,9 @@ for (const tables of [true, false]) {
         assert.equal(await site.outcome(secure), 'plaintext at mx.inside.example by smtp');
         assert.match(site.message(secure)?.to.join() ?? '', /^payroll(?:\+june)?@hosted\.example$/iu);
       });
+    }
 
+    for (const to of spellings) {
       const written = to.replaceAll(/hosted\.example/giu, 'plain.example');
       test(`is not delivered without TLS written ${written}`, async () => {
         const sent = await site.send({ from: 'a@partner.example', to: written });
@@ -85,7 +91,7 @@ for (const tables of [true, false]) {
       });
     }
 
-    for (const from of [...spellings, 'payroll%hosted.example'].filter((spelling) => !spelling.startsWith('@'))) {
+    for (const from of [...spellings, ...unqualified].filter((spelling) => !spelling.startsWith('@'))) {
       test(`is the same as the sender ${from}`, async () => {
         const plain = await site.send({ from, to: 'u@outside.example', ...trusted });
         assert.match(plain.reply, /^550 5\.7\.10 .*mail from hosted\.example/u);

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { Address } from '../../src/address/address.ts';
+import { Address, DEFAULT_ADDRESS_RULES } from '../../src/address/address.ts';
 import type { DomainName } from '../../src/address/domain-name.ts';
 import { mailOf, PLAINTEXT } from '../../src/report/counters.ts';
 import { remoteKey, remoteToKeep } from '../../src/report/remote.ts';
@@ -19,7 +19,7 @@ const at = (i: number): DomainName => `c${i}.example` as DomainName;
 
 function count(tally: Tally, domain: DomainName, sender: string, now = 1_000): void {
   // As it comes from the wire: a string of its own, of which the domain is a part.
-  const far = Address.read(Buffer.from(sender).toString('latin1'), '+');
+  const far = Address.read(Buffer.from(sender).toString('latin1'), DEFAULT_ADDRESS_RULES);
   tally.count(tally.at('incoming', domain, far, now), PLAINTEXT);
 }
 
@@ -141,7 +141,7 @@ describe('a tally', () => {
 
 describe('a remote', () => {
   const keep = (address: string, withLocalPart = false): string =>
-    remoteToKeep(remoteKey(Address.read(address, '+'), withLocalPart));
+    remoteToKeep(remoteKey(Address.read(address, DEFAULT_ADDRESS_RULES), withLocalPart));
 
   test('is known by its domain alone', () => {
     assert.equal(keep('CEO+x@Partner.Example.'), 'partner.example');

@@ -38,14 +38,14 @@ class Meaning {
   judged = 0;
 
   constructor(settings: RawSettings) {
-    const { settings: compiled, delimiters } = compile(settings);
+    const { settings: compiled, addresses } = compile(settings);
     this.settings = settings;
     this.#knowledge = { settings, tablesHold: () => false };
     const isExempt = compileExemptClients([EXEMPT]);
     this.#context = {
       settings: compiled,
       generation: 1,
-      delimiters,
+      addresses,
       tables: NO_TABLES,
       lanes: new Lanes(Date.now()),
       isExempt,

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import fc from 'fast-check';
+import { DEFAULT_ADDRESS_RULES } from '../../src/address/address.ts';
 import { findParties, requirement } from '../../src/decision/parties.ts';
 import { formatRecord } from '../../src/settings/domain-record.ts';
 import { compile } from './compile-settings.ts';
@@ -110,7 +111,10 @@ it('whether TLS is required is what the contract says, for any lists and any two
       const settings = compile(formatRecord('example.com', { aliases: OWN_NAMES.slice(1), [flow]: { receipt } }));
       for (const [ownSide, farSide] of pairs) {
         const [sender, recipient] = flow === 'incoming' ? [farSide, ownSide] : [ownSide, farSide];
-        const parties = findParties(settings, sender, recipient, delimiters);
+        const parties = findParties(settings, sender, recipient, {
+          ...DEFAULT_ADDRESS_RULES,
+          recipientDelimiter: delimiters,
+        });
         const actual = requirement(parties, flow, 'receipt') !== undefined;
         assert.equal(actual, slowRequired({ own, far, when }, ownSide, farSide, delimiters), `${ownSide} ${farSide}`);
       }

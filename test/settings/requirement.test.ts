@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { DEFAULT_ADDRESS_RULES } from '../../src/address/address.ts';
 import { findParties, requirement } from '../../src/decision/parties.ts';
 import { compile } from './compile-settings.ts';
 
@@ -9,7 +10,13 @@ function asks(flow: 'incoming' | 'outgoing', setting: string, own: string, far: 
     `[domains."example.com"]\naliases = ["example.net", "sub.example.net"]\n[domains."example.com".${flow}.receipt]\n${setting}`,
   );
   const [sender, recipient] = flow === 'incoming' ? [far, own] : [own, far];
-  return requirement(findParties(settings, sender, recipient, delimiters), flow, 'receipt') !== undefined;
+  return (
+    requirement(
+      findParties(settings, sender, recipient, { ...DEFAULT_ADDRESS_RULES, recipientDelimiter: delimiters }),
+      flow,
+      'receipt',
+    ) !== undefined
+  );
 }
 
 const FLOWS = [
@@ -177,7 +184,7 @@ describe('require_tls', () => {
 
   it('counts for the flow it stands in alone', () => {
     const settings = compile('[domains."example.com".incoming.receipt]\nrequire_tls = "always"');
-    const parties = findParties(settings, 'a@example.com', 'b@other.example', '+');
+    const parties = findParties(settings, 'a@example.com', 'b@other.example', DEFAULT_ADDRESS_RULES);
     assert.equal(requirement(parties, 'outgoing', 'receipt'), undefined);
   });
 });
@@ -215,7 +222,7 @@ level = "secure"`;
   it('hold a local part for every domain', () => {
     const settings = compile('[domains."example.com"]\n[domains."example.org"]', { defaults });
     for (const name of ['example.com', 'example.org']) {
-      const parties = findParties(settings, `ceo@${name}`, 'a@elsewhere.example', '+');
+      const parties = findParties(settings, `ceo@${name}`, 'a@elsewhere.example', DEFAULT_ADDRESS_RULES);
       assert.notEqual(requirement(parties, 'outgoing', 'delivery'), undefined, name);
     }
   });

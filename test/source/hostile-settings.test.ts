@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { DEFAULT_ADDRESS_RULES } from '../../src/address/address.ts';
 import { findParties, requirement } from '../../src/decision/parties.ts';
 import { FileReader } from '../../src/source/file-reader.ts';
 import { type Complaint, ComplaintError, MAX_COMPLAINTS } from '../../src/toml/complaint.ts';
@@ -31,7 +32,8 @@ describe('a list', () => {
       const directory = new SettingsDirectory(t, { 'a.toml': `${SPECIFIC}senders = ${senders}\n` });
       const settings = await directory.source.load();
       const asks = (sender: string) =>
-        requirement(findParties(settings, sender, 'x@a.example', '+'), 'incoming', 'receipt') !== undefined;
+        requirement(findParties(settings, sender, 'x@a.example', DEFAULT_ADDRESS_RULES), 'incoming', 'receipt') !==
+        undefined;
       assert.equal(asks('U99999@far.example'), true);
       assert.equal(asks('u100000@far.example'), false);
     }
@@ -59,7 +61,8 @@ describe('a list', () => {
     const directory = new SettingsDirectory(t, { 'a.toml': `${head}recipients = ${list(entries)}\n` });
     const settings = await directory.source.load();
     const asks = (recipient: string) =>
-      requirement(findParties(settings, 'x@y.example', recipient, '+'), 'incoming', 'receipt') !== undefined;
+      requirement(findParties(settings, 'x@y.example', recipient, DEFAULT_ADDRESS_RULES), 'incoming', 'receipt') !==
+      undefined;
     assert.deepEqual(['any@a9.example', 'u1@a.example', 'any@a.example'].map(asks), [true, true, true]);
     assert.deepEqual(await said(t, `${head}recipients = ["u4@b.example", "*@*.b.example"]\n`), [
       'a.toml: a.example: incoming.receipt.recipients: "u4@b.example" is at neither a.example nor one of its aliases',
