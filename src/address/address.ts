@@ -63,6 +63,7 @@ function withoutExtension(local: LocalPart, delimiters: string): LocalPart | und
 
 /** One envelope address. The local part is folded only when a list asks for it, since most requests need the domain alone. */
 export class Address {
+  /** Without a domain, {@link NO_DOMAIN}. */
   readonly domain: DomainName;
   /** The null sender `<>` (RFC 5321 section 4.5.5). */
   readonly isNull: boolean;
@@ -127,6 +128,7 @@ export class Address {
     return new Address(`${local}@${myorigin}`, local.length, myorigin, rules, all);
   }
 
+  /** '' of the null sender, and of `@domain`. */
   get local(): LocalPart {
     if (this.#local === undefined) {
       const local = this.#text.slice(0, this.#at);

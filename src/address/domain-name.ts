@@ -10,6 +10,7 @@ declare const domainName: unique symbol;
 /** A normalised domain name; '' stands for no domain at all. A string becomes one only in this file. */
 export type DomainName = string & { readonly [domainName]: true };
 
+/** Of the null sender, and of an address without `@`. Nobody hosts it. */
 export const NO_DOMAIN = '' as DomainName;
 
 /** Characters of a domain name (RFC 1035 section 2.3.4, without the trailing dot); a longer one is hosted nowhere. */

@@ -12,6 +12,7 @@ export interface ValueRecord {
   readonly after: string | null;
 }
 
+/** All applies since the last revert, as one. */
 export interface AppliedRecord {
   readonly format: typeof FORMAT;
   /** By parameter of main.cf. */
@@ -84,6 +85,7 @@ function isValueRecord(value: unknown): value is ValueRecord {
   return isTable(value) && [value['before'], value['after']].every((part) => part === null || typeof part === 'string');
 }
 
+/** Whether what was read as JSON are {@link Digests}. */
 export function isDigests(value: unknown): value is Digests {
   return isTable(value) && typeof value['main.cf'] === 'string' && typeof value['master.cf'] === 'string';
 }

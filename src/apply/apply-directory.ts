@@ -35,6 +35,7 @@ export interface Pending {
   readonly record: AppliedRecord | undefined;
 }
 
+/** For one main.cf. Without the lock ({@link locked}) it is only read, as a dry run does. */
 export class ApplyDirectory {
   readonly path: string;
 
@@ -50,11 +51,13 @@ export class ApplyDirectory {
     return await withExclusiveLock(this.#file(LOCK_FILE), waiting, body);
   }
 
+  /** undefined: nothing is applied, or whoever asks may not know. */
   async record(): Promise<AppliedRecord | undefined> {
     const value = await this.#readJson(RECORD_FILE);
     return isTable(value) ? parseRecord(value['record']) : undefined;
   }
 
+  /** The change that was cut short; without the lock, perhaps one that is under way. undefined: none. */
   async pending(): Promise<Pending | undefined> {
     const value = await this.#readJson(PENDING_FILE);
     if (!isTable(value)) return undefined;
@@ -68,6 +71,7 @@ export class ApplyDirectory {
     return this.#file('.staging');
   }
 
+  /** The directory of a backup, for messages. */
   backupPath(name: string): string {
     return this.#file(name);
   }
@@ -111,10 +115,12 @@ export class ApplyDirectory {
     await sync(this.path);
   }
 
+  /** Replaces the record, outside of a change. */
   async setRecord(record: AppliedRecord): Promise<void> {
     await this.#write(RECORD_FILE, { record });
   }
 
+  /** Nothing is applied any more. The backups stay. */
   async forget(): Promise<void> {
     await rm(this.#file(RECORD_FILE), { force: true });
   }

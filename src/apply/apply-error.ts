@@ -4,6 +4,7 @@
  */
 import { wordSystemError } from '../tables/tables-error.ts';
 
+/** The message names the directory or file, and is for the administrator as it is. */
 export class ApplyError extends Error {}
 
 /** An error of the operating system as {@link ApplyError}, with the file that it names; any other as it is. */

@@ -11,8 +11,10 @@ import type { Edits } from './edits.ts';
 import { recover } from './put-in-force.ts';
 import { StagedConfiguration } from './staged-configuration.ts';
 
+/** Whose files are changed, and what they are to name. */
 export interface ChangeOptions {
   readonly configDirectory: string;
+  /** As Postfix calls it: `inet:127.0.0.1:10040`, `unix:/run/tlswarden/policy`. */
   readonly policyService: string;
   /** undefined: no tables. */
   readonly maps: FragmentContext['maps'];

@@ -6,12 +6,17 @@ import { readdir, readFile, realpath, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isTemporary, writeFilesAtomically } from '../source/atomic-files.ts';
 
+/** In the order in which apply replaces them: main.cf names what master.cf has. */
 export const FILES = ['master.cf', 'main.cf'] as const;
+/** Relative to Postfix's config_directory. */
 export type FileName = (typeof FILES)[number];
 
+/** The bytes of both. */
 export type ConfigurationFiles = Readonly<Record<FileName, Buffer>>;
+/** SHA-256 of both, in hexadecimal. */
 export type Digests = Readonly<Record<FileName, string>>;
 
+/** Rejects with the system's error if one of them cannot be read. */
 export async function readConfigurationFiles(directory: string): Promise<ConfigurationFiles> {
   const [master, main] = await Promise.all(FILES.map((name) => readFile(join(directory, name))));
   return { 'master.cf': master as Buffer, 'main.cf': main as Buffer };
@@ -41,10 +46,12 @@ export async function removeTemporaries(directory: string): Promise<void> {
   }
 }
 
+/** By which it is known later whether somebody else has changed one. */
 export function digestsOf(files: ConfigurationFiles): Digests {
   return { 'master.cf': digestOf(files['master.cf']), 'main.cf': digestOf(files['main.cf']) };
 }
 
+/** Byte for byte. */
 export function isSameFiles(a: ConfigurationFiles, b: ConfigurationFiles): boolean {
   return FILES.every((name) => a[name].equals(b[name]));
 }

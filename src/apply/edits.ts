@@ -37,12 +37,14 @@ export interface OverrideEdit {
   readonly reason: string;
 }
 
+/** All changes of one run, each of another entry; in the order of the fragments. */
 export interface Edits {
   readonly parameters: readonly ParameterEdit[];
   readonly services: readonly ServiceEdit[];
   readonly overrides: readonly OverrideEdit[];
 }
 
+/** Whether everything stands there already. */
 export function isNothing({ parameters, services, overrides }: Edits): boolean {
   return parameters.length + services.length + overrides.length === 0;
 }

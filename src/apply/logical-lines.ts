@@ -11,6 +11,7 @@ export interface LogicalLine {
   readonly pieces: readonly (readonly [number, number])[];
 }
 
+/** A part of a logical line, with its place in the text: [start, end). */
 export interface Word {
   /** White space in it is one space each, comments in it are left out. */
   readonly text: string;
@@ -18,6 +19,7 @@ export interface Word {
   readonly end: number;
 }
 
+/** In order. What begins with white space and has nothing before it is a line of its own. */
 export function logicalLines(text: string): readonly LogicalLine[] {
   const lines: { start: number; end: number; pieces: [number, number][] }[] = [];
   for (let start = 0; start < text.length; ) {

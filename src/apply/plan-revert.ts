@@ -19,6 +19,7 @@ import type { AppliedRecord, ValueRecord } from './applied-record.ts';
 import type { Edits, OverrideEdit, ParameterEdit } from './edits.ts';
 import type { StandingConfiguration } from './standing-configuration.ts';
 
+/** What revert changes, and what it has to leave. */
 export interface RevertPlan {
   readonly edits: Edits;
   /** What stays although apply has set it, since somebody has changed it afterwards: `name = value`. */

@@ -16,6 +16,7 @@ import {
 } from './configuration-files.ts';
 import { checkPostfix, failsCheck } from './postfix-check.ts';
 
+/** New files, finished, and what is to be remembered of them. */
 export interface Change {
   readonly before: ConfigurationFiles;
   readonly after: ConfigurationFiles;

@@ -2,6 +2,7 @@
  * How one list becomes another: what both have in the same order stays. Pure.
  */
 
+/** `from` and `to` are places in the old list and in the new one. */
 export type Step =
   | { readonly kind: 'keep'; readonly from: number; readonly to: number }
   | { readonly kind: 'remove'; readonly from: number }

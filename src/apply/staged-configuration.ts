@@ -13,7 +13,9 @@ import { keepLinesOfMain, keepLinesOfMaster } from './keep-lines.ts';
 import { logicalLines, parameterAt } from './logical-lines.ts';
 import { readStandingConfiguration, type StandingConfiguration } from './standing-configuration.ts';
 
+/** A directory that postconf(1) takes for Postfix's own. Only {@link StagedConfiguration.with} makes one. */
 export class StagedConfiguration {
+  /** For postconf(1) -c. */
   readonly directory: string;
 
   private constructor(directory: string) {
@@ -42,15 +44,18 @@ export class StagedConfiguration {
     }
   }
 
+  /** Replaces both files of the copy. */
   async write(files: ConfigurationFiles): Promise<void> {
     for (const name of FILES) await writeFile(join(this.directory, name), files[name]);
     await this.#age();
   }
 
+  /** Both files of the copy as they are now. */
   async files(): Promise<ConfigurationFiles> {
     return await readConfigurationFiles(this.directory);
   }
 
+  /** What the copy says now. Rejects with a PostconfError. */
   async read(): Promise<StandingConfiguration> {
     const standing = await readStandingConfiguration(this.directory);
     // postconf shows it only where something names it.

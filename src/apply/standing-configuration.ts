@@ -5,6 +5,7 @@
 import { DATA_RESTRICTIONS, RECIPIENT_RESTRICTIONS } from '../fragments/main-parameters.ts';
 import { masterEntries, overridesOf, setParameters } from '../fragments/postconf.ts';
 
+/** What can be changed, before and after it is. */
 export interface StandingConfiguration {
   /** What main.cf sets, `$name` and all; what is left to its default is absent. */
   readonly parameters: ReadonlyMap<string, string>;

@@ -7,6 +7,7 @@ import { stepsBetween } from './sequence.ts';
 
 const INDENT = '    ';
 
+/** Without the last newline; '' where nothing changes. */
 export function wordEdits({ parameters, services, overrides }: Edits): string {
   const main = parameters.map(({ parameter, from, to, reason }) => [
     `# ${reason}`,

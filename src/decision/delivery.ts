@@ -31,6 +31,7 @@ export interface Route {
 
 /** Which domains' static requirements Postfix's tables hold as the settings in force have them. */
 export interface TablesInForce {
+  /** Means nothing for a domain that asks nothing of the tables ({@link HostedDomain.tableDigest} 0). */
   holds(domain: HostedDomain): boolean;
   /** Tables of other settings than those in force, which some part of Postfix may still be using; as far as they are known. */
   readonly stillUsed: readonly OtherTables[];
@@ -189,6 +190,7 @@ export function ownLane(settings: Settings, parties: Parties, tables: TablesInFo
  */
 export type FilterReason = 'dynamic' | 'no-tables' | 'tables-behind' | 'same-message';
 
+/** For the log: only of a recipient that is given a FILTER, with the tables by which that is decided. */
 export function filterReason(settings: Settings, parties: Parties, tables: TablesInForce): FilterReason {
   if (ownLane(settings, parties, tables) === undefined) return 'same-message';
   if (ownLane(settings, parties, ALL_TABLES) !== undefined) return 'dynamic';

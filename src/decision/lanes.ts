@@ -58,6 +58,7 @@ export interface Message {
   others: readonly Looked[] | undefined;
   /** What its recipients' domains count for against {@link DOMAINS_BYTES}. */
   bytes: number;
+  /** When a recipient was let in last: milliseconds since the epoch. */
   touchedAt: number;
 }
 
@@ -67,6 +68,10 @@ interface Looked {
   readonly domain: HostedDomain | undefined;
 }
 
+/**
+ * The messages under way, by Postfix's `instance`. One for all connections: the requests of a message may come by
+ * several.
+ */
 export class Lanes {
   readonly #messages = new RecentMap<string, Message>();
   /** The last message of each smtpd process that came to DATA. */
@@ -86,10 +91,12 @@ export class Lanes {
     this.#lifetimeMs = lifetimeMs;
   }
 
+  /** Messages remembered now. */
   get size(): number {
     return this.#messages.size;
   }
 
+  /** Messages remembered at most. */
   get capacity(): number {
     return this.#capacity;
   }
@@ -99,6 +106,7 @@ export class Lanes {
     return this.#forgotten;
   }
 
+  /** undefined: not remembered, be it new or not; {@link mayHaveHistory} tells. */
   find(instance: string): Message | undefined {
     return canRemember(instance) ? this.#messages.get(instance) : undefined;
   }

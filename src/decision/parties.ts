@@ -11,6 +11,9 @@ import type { PolicyRequest } from './request.ts';
 /** Routing signs in a local part nest; Postfix unpacks them all, a stranger gets this many. */
 const MAX_ROUTING = 16;
 
+/**
+ * Who is mailing whom: the addresses that count, which may stand in the local part of those given, and their settings.
+ */
 export interface Parties {
   readonly sender: Address;
   readonly recipient: Address;
@@ -22,12 +25,15 @@ export interface Parties {
   readonly recipientDomain: HostedDomain | undefined;
 }
 
+/** A {@link Setting}, by its hop. */
 export type SettingOf<H extends Hop> = H extends 'receipt' ? ReceiptSetting : DeliverySetting;
 
 /** What was found for the request before: at DATA the parties are mostly those of the RCPT before. */
 export interface FoundParties {
   parties: Parties;
+  /** {@link Settings.version} of the settings that they were found in. */
   version: number;
+  /** As Postfix passed it; so with the recipient. */
   sender: string;
   recipient: string;
   rules: AddressRules;

@@ -13,6 +13,7 @@ export type Session = Pick<PolicyRequest, 'encryptionProtocol' | 'encryptionKeys
 
 /** What the session lacks. */
 export const LACKS = ['tls', 'protocol', 'cipher'] as const;
+/** tls: the session is plaintext. protocol: older than `min_protocol`. cipher: fewer bits than `min_cipher_bits`. */
 export type Lack = (typeof LACKS)[number];
 
 /** What becomes of the recipient: refused for good, refused for now, or let pass under monitor. */

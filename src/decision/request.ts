@@ -21,6 +21,7 @@ export interface PolicyRequest {
   recipient: string;
   /** Recipients accepted so far; Postfix tells it at DATA only, at RCPT it is 0. */
   recipientCount: number;
+  /** IPv4 or IPv6, without a port; `unknown` or '' where Postfix does not know it. */
   clientAddress: string;
   /** `TLSv1.3` and so on; '' for a plaintext session. */
   encryptionProtocol: string;

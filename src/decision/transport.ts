@@ -18,6 +18,7 @@ import {
 /** What a delivery is asked for, all requirements of one sender and recipient together. */
 export interface DeliveryTerms extends Strength {
   readonly level: Level;
+  /** What becomes of mail that cannot have its TLS. */
   readonly onFailure: 'defer' | 'bounce';
 }
 

@@ -32,6 +32,7 @@ export interface OverrideFragment {
   readonly reason: string;
 }
 
+/** All that is asked of main.cf and master.cf; what stands there already is among it. */
 export interface Fragments {
   readonly parameters: readonly ParameterFragment[];
   readonly services: readonly ServiceFragment[];

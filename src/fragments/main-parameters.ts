@@ -17,9 +17,12 @@ import { DEFAULT_ACTION, isOurAccess, isOurCall, isOurTable, type Ours, oursOf }
 import { splitRestrictions, withOurs } from './restrictions.ts';
 import { splitValue, withFirst, without } from './value-list.ts';
 
+/** Where the service is asked at RCPT. */
 export const RECIPIENT_RESTRICTIONS = 'smtpd_recipient_restrictions';
+/** Where it is asked at DATA. */
 export const DATA_RESTRICTIONS = 'smtpd_data_restrictions';
 
+/** Names the classes of main.cf, ours among them. */
 export const RESTRICTION_CLASSES = 'smtpd_restriction_classes';
 
 /** The lists of tables, and the table of ours that stands in each. */

@@ -5,6 +5,7 @@ import type { PresentConfiguration } from './fragment.ts';
 import { OVERRIDES_SEEN, PARAMETERS_EXTENDED, PARAMETERS_SEEN } from './main-parameters.ts';
 import { expandedParameters, overridesOf, parameters } from './postconf.ts';
 
+/** `configDirectory`: where main.cf is. Rejects with a PostconfError. */
 export async function readPresentConfiguration(configDirectory: string): Promise<PresentConfiguration> {
   const [extended, seen, overrides] = await Promise.all([
     parameters(configDirectory, PARAMETERS_EXTENDED),

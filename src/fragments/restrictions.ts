@@ -12,9 +12,11 @@ const NEVER_PERMITS = /^(?:reject|defer|sleep|warn_if_reject)/iu;
 /** One restriction with its argument, if it has one. */
 export interface Restriction {
   readonly name: string;
+  /** Name and argument, one space between words. */
   readonly text: string;
 }
 
+/** In order. `$name` is an element like any other: give it a value with all of them expanded, if that counts. */
 export function readRestrictions(value: string): readonly Restriction[] {
   return groupRestrictions(splitValue(value)).map((group) => ({ name: group[0] as string, text: group.join(' ') }));
 }

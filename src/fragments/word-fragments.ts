@@ -7,6 +7,7 @@ import { splitRestrictions } from './restrictions.ts';
 /** main.cf and master.cf continue a line that begins with white space. */
 const INDENT = '    ';
 
+/** Overrides are comments there: they belong into entries that master.cf has already. */
 export function wordFragments({ parameters, services, overrides, notes }: Fragments): string {
   const main = parameters.map(({ parameter, value, reason }) => `# ${reason}\n${parameter} =${wordValue(value)}`);
   const master = services.map(({ line, reason }) => `# ${reason}\n${line.replaceAll(' -o ', `\n${INDENT}-o `)}`);

@@ -18,6 +18,7 @@ const MAX_ADDRESS = 320;
 
 type Lane = Extract<Decision, { kind: 'filter' | 'separate' }>;
 
+/** Writes at the level that the logger had when this was made. */
 export class DecisionLog {
   readonly #logger: Logger;
   readonly #isInfo: boolean;
@@ -29,6 +30,7 @@ export class DecisionLog {
     this.#isDebug = logger.isLevelEnabled('debug');
   }
 
+  /** Once for each decision, with the context that it was made in. */
   write(context: DecisionContext, request: PolicyRequest, decision: Decision): void {
     if (this.#isDebug) this.#writeDebug(request, decision);
     if (decision.kind === 'pass') return;

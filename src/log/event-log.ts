@@ -3,8 +3,11 @@
  * are constants; neither ever holds bytes that a client sent.
  */
 
+/** Fields are in snake_case, and values that JSON has. */
 export interface EventLog {
   info(fields: object, message: string): void;
+  /** Something that went wrong, and was coped with. */
   warn(fields: object, message: string): void;
+  /** Something that somebody has to look at, or a bug in tlswarden. */
   error(fields: object, message: string): void;
 }

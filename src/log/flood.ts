@@ -6,9 +6,11 @@
 
 import { RecentMap } from '../recent/recent-map.ts';
 
+/** From when on lines are counted instead of written. */
 export interface FloodOptions {
   /** Lines of one kind that are written at once in one window. */
   readonly burst: number;
+  /** How long a window is, from its first line. */
   readonly windowMs: number;
   /** Kinds that are told apart; of more, the oldest is written out and forgotten. */
   readonly capacity: number;
@@ -25,6 +27,7 @@ interface Window<Line> {
   line: Line | undefined;
 }
 
+/** Lines of one kind are counted together; of those that are counted only the last one is kept. */
 export class Flood<Kind extends string | number, Line> {
   /** Writes one line; `more` is how many besides this one, 0 for a line of its own. */
   readonly #write: (kind: Kind, line: Line, more: number) => void;

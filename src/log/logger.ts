@@ -20,6 +20,7 @@ const KINDS = 4096;
 
 const [INFO, WARNING] = [pino.levels.values['info'] ?? 0, pino.levels.values['warn'] ?? 0];
 
+/** Where lines go to, and how the last of them come out. */
 export interface Log {
   readonly logger: Logger;
   /** Writes out what is counted and what is buffered; call it before the process ends. */
@@ -36,6 +37,7 @@ interface Line {
   readonly message: string;
 }
 
+/** Once for each process. `level`: one of LOG_LEVELS in main-file.ts, `silent` for none. */
 export function openLog(level: string): Log {
   const floods = [INFO_BURST, WARNING_BURST].map((burst) => {
     const options = { burst, windowMs: WINDOW_MS, capacity: KINDS, now: () => performance.now() };

@@ -14,6 +14,7 @@ const MAX_WAITING = 4 * 1024 * 1024;
 /** How long the end of the process waits for the last lines to be taken in. */
 const LAST_MS = 1_000;
 
+/** One for each process. Its caller calls {@link pass} now and then, and {@link flush} at the end. */
 export class StandardError implements DestinationStream {
   #endsAt = Number.POSITIVE_INFINITY;
   readonly #file = pino.destination({
@@ -40,6 +41,7 @@ export class StandardError implements DestinationStream {
     });
   }
 
+  /** `line` ends in a newline. */
   write(line: string): void {
     this.#lines += line;
     if (this.#lines.length >= FULL_LENGTH) this.pass();

@@ -18,10 +18,17 @@ import { type Complaint, ComplaintError } from '../toml/complaint.ts';
 import { readToml } from '../toml/read-toml.ts';
 import { TableReader } from '../toml/table-reader.ts';
 
+/** Without `--config`. */
 export const DEFAULT_PATH = '/etc/tlswarden/tlswarden.toml';
 
+/** Values of `log.level`, from few lines to many; `silent` is none. */
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+/**
+ * Values of `maps.type`: the types that `postmap` can write and that this program knows the file names of
+ * (DATABASE_README).
+ */
 export const MAP_TYPES = ['lmdb', 'cdb', 'hash', 'btree', 'texthash'] as const;
+/** A value of `maps.type`. */
 export type MapType = (typeof MAP_TYPES)[number];
 
 /** Where the settings live. */
@@ -29,6 +36,7 @@ export type SourceAddress =
   | { readonly kind: 'directory'; readonly path: string }
   | { readonly kind: 'redis'; readonly address: RedisAddress };
 
+/** The main file, checked: what is absent has its default, paths are absolute. */
 export interface MainFile {
   readonly path: string;
   readonly server: {

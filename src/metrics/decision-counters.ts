@@ -20,6 +20,7 @@ const POSSIBLE: Readonly<Record<ProtocolState, readonly Kind[]>> = {
 const STATES: readonly ProtocolState[] = ['RCPT', 'DATA', 'other'];
 const ACTIONS: readonly ReceiptAction[] = ['reject', 'defer', 'warn'];
 
+/** Counts from 0 for as long as the process lives. */
 export class DecisionCounters {
   readonly #decisions: Readonly<Record<ProtocolState, Record<Kind, number>>> = {
     RCPT: zeroByKind(),
@@ -31,6 +32,7 @@ export class DecisionCounters {
     outgoing: zeroByLack(),
   };
 
+  /** Once for each decision that was answered. */
   count(protocolState: ProtocolState, decision: Decision): void {
     this.#decisions[protocolState][decision.kind] += 1;
     if (decision.kind === 'pass') return;

@@ -3,6 +3,7 @@
  * measures nothing.
  */
 
+/** What Prometheus may do with the values. */
 export type MetricType = 'counter' | 'gauge' | 'histogram';
 
 /** One line: a value, and what tells it from the others of its family. */
@@ -13,7 +14,9 @@ export interface Sample {
   readonly value: number;
 }
 
+/** All values of one name. */
 export interface Family {
+  /** Ends in the unit, seconds or bytes, if there is one, and in `_total` if it is a counter. */
   readonly name: string;
   readonly type: MetricType;
   /** One sentence without a full stop. */
@@ -22,6 +25,7 @@ export interface Family {
   readonly samples: readonly Sample[];
 }
 
+/** By which Prometheus knows the format. */
 export const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** The whole text, ending with a newline. */

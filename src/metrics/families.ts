@@ -28,6 +28,7 @@ export interface Reading {
     readonly reloadErrors: number;
     readonly isFailing: boolean;
   };
+  /** Whether there is a maps directory. */
   readonly hasTables: boolean;
   /** undefined: they are not looked at yet. */
   readonly tables: TablesReading | undefined;
@@ -41,6 +42,7 @@ export const REPLY_BOUNDS: readonly number[] = [
   0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
 ];
 
+/** In the order of the text; the same names whatever the reading. */
 export function families(reading: Reading): readonly Family[] {
   return [
     ...serviceFamilies(reading),

@@ -3,6 +3,7 @@
  */
 import { formatValue, type Sample } from './exposition.ts';
 
+/** One histogram without labels. It counts from 0 for as long as it lives. */
 export class Histogram {
   readonly #bounds: readonly number[];
   /** One for each bound, and one for what is above them all. */

@@ -13,6 +13,7 @@ const MAX_HEADER_BYTES = 8 * 1024;
 const REQUEST_TIMEOUT_MS = 5_000;
 const MAX_CONNECTIONS = 64;
 
+/** What the pages show, asked anew for each request. */
 export interface MetricsServerOptions {
   readonly log: EventLog;
   /** The text of /metrics. */
@@ -27,6 +28,7 @@ interface Page {
   readonly body: string;
 }
 
+/** Listens once, until it is stopped. */
 export class MetricsServer {
   readonly #options: MetricsServerOptions;
   readonly #server: Server;

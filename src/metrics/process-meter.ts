@@ -9,7 +9,9 @@ const LOOK_MS = 100;
 /** Timers of Node are late by up to a millisecond by themselves. */
 const DELAY_BOUNDS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5] as const;
 
+/** Measures from when it is made until it is stopped. */
 export class ProcessMeter {
+  /** In seconds. */
   readonly delay = new Histogram(DELAY_BOUNDS);
   /** When this process began, in seconds since the epoch. */
   readonly startedAt = performance.timeOrigin / 1000;

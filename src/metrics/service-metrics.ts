@@ -15,16 +15,20 @@ import { ProcessMeter } from './process-meter.ts';
 /** What is read of the service's other parts. */
 export type PartsReading = Omit<Reading, 'decisions' | 'isReady' | 'process' | 'replyTimes' | 'version'>;
 
+/** What of the service is shown. */
 export interface ServiceMetricsOptions {
   readonly version: string;
   readonly log: EventLog;
   /** Why requests of Postfix are not answered now; undefined: they are. */
   unready(): string | undefined;
+  /** Asked for each look at /metrics. */
   read(): Promise<PartsReading>;
 }
 
+/** Whoever decides counts in {@link decisions} and {@link replyTimes}, whether or not anybody listens. */
 export class ServiceMetrics {
   readonly decisions = new DecisionCounters();
+  /** In seconds. */
   readonly replyTimes = new Histogram(REPLY_BOUNDS);
   readonly #process = new ProcessMeter();
   readonly #server: MetricsServer;

@@ -11,6 +11,7 @@ import { hashOfText } from '../text/hash-of-text.ts';
 const NONE = -1;
 const FIRST_ROOM = 16;
 
+/** Everything takes the same time, however many entries there are. A key that is a number is its own hash. */
 export class RecentMap<Key extends string | number, Value> {
   /** Each entry's hash; a key is compared only where that is the same. */
   #hashes = new Int32Array(FIRST_ROOM);
@@ -34,6 +35,7 @@ export class RecentMap<Key extends string | number, Value> {
     return this.#size;
   }
 
+  /** Leaves the order as it is. */
   get(key: Key): Value | undefined {
     const place = this.#find(key, this.#hashNew(key));
     return place === NONE ? undefined : this.#values[place];

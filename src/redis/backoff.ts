@@ -5,6 +5,7 @@
 const FIRST_MS = 100;
 const MOST_MS = 5_000;
 
+/** One for one thing that is tried again and again. */
 export class Backoff {
   #next = FIRST_MS;
 

@@ -30,6 +30,7 @@ export const CHANGES_KEPT = 10_000;
 /** A place in the stream. `epoch` is the life of one data set; `seq` counts its entries without a gap. */
 export interface Position {
   readonly epoch: string;
+  /** Redis's own, `milliseconds-number`. */
   readonly id: string;
   readonly seq: number;
 }

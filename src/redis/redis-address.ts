@@ -6,8 +6,10 @@
 import { resolve } from 'node:path';
 import { inspect } from 'node:util';
 
+/** What the hosts of a URL are: `redis:`, `redis-sentinel:`, `redis-cluster:`. */
 export type RedisKind = 'server' | 'sentinel' | 'cluster';
 
+/** An IPv6 address is without brackets. */
 export interface RedisHost {
   readonly host: string;
   readonly port: number;
@@ -23,12 +25,15 @@ export interface TlsFiles {
 interface Parts {
   readonly kind: RedisKind;
   readonly hosts: readonly RedisHost[];
+  /** 0 where the URL names none. */
   readonly database: number;
   /** Sentinel's name for the master. */
   readonly master: string;
+  /** undefined: in plaintext. */
   readonly tls: TlsFiles | undefined;
 }
 
+/** As Redis takes them, percent-decoded; undefined: the URL has none. */
 export interface Credentials {
   readonly username: string | undefined;
   readonly password: string | undefined;
@@ -38,6 +43,7 @@ const DEFAULT_PORTS: Readonly<Record<RedisKind, number>> = { server: 6379, senti
 const FORMS =
   'write redis://[user:password@]host[:port][/database], rediss:// for TLS, redis-sentinel://host,host/master or redis-cluster://host,host';
 
+/** Made by {@link parseRedisUrl}. However it is printed, it is its {@link name}. */
 export class RedisAddress implements Parts {
   readonly kind: RedisKind;
   readonly hosts: readonly RedisHost[];

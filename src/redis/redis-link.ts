@@ -21,8 +21,10 @@ const CONNECT_MS = 5_000;
 /** How long an answer may take. A server that is stopped or cut off says nothing at all. */
 const ANSWER_MS = 15_000;
 
+/** An argument of a command; a number is sent in decimal. */
 export type Argument = string | number;
 
+/** A connection for one user. Once it is lost all commands fail, those under way too. */
 export class RedisLink {
   readonly #client: Redis | Cluster;
   readonly #address: RedisAddress;

@@ -22,8 +22,10 @@ const WAIT_MS = 2_000;
 /** How long a start waits for Redis before it goes by the snapshot, or by nothing. */
 const START_MS = 10_000;
 
+/** Where Redis is, and what this host keeps for a start without it. */
 export interface RedisSourceOptions extends ReplicaOptions {
   readonly address: RedisAddress;
+  /** Its path; undefined: none. */
   readonly snapshot: string | undefined;
   /** Whether this process keeps the snapshot; others only start from it. */
   readonly keepsSnapshot: boolean;
@@ -32,6 +34,7 @@ export interface RedisSourceOptions extends ReplicaOptions {
   readonly quietMs?: number;
 }
 
+/** A {@link SettingsSource} that is current by itself: only its first load waits, for Redis or the snapshot. */
 export class RedisSource implements SettingsSource {
   readonly #options: RedisSourceOptions;
   readonly #snapshot: SnapshotKeeper | undefined;

@@ -57,6 +57,7 @@ const ATTEMPTS = 50;
 /** How long Redis may take for a step of any size. */
 const PATIENCE_MS = 600_000;
 
+/** Where Redis is, and what of the main file the meaning of settings depends on: the same on all hosts. */
 export interface RedisStoreOptions {
   readonly address: RedisAddress;
   readonly relayhost: NextHop;
@@ -83,6 +84,10 @@ class Conflict extends Error {
   }
 }
 
+/**
+ * A {@link SettingsStore}. Rejects with {@link RedisTrouble} where Redis is away, refuses, or is too busy with others'
+ * changes.
+ */
 export class RedisStore implements SettingsStore {
   readonly #options: RedisStoreOptions;
 

@@ -5,7 +5,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+/** A URL that nobody is to see. */
 export interface UrlSecret {
+  /** With its credentials, not checked. */
   readonly url: string;
   /** Where it was found, for complaints. */
   readonly place: string;

@@ -22,6 +22,10 @@ const FIELDS_AT_ONCE = 1_000;
 /** How often a host looks for rows to fold, at the most. */
 const FOLD_EVERY_MS = 3_600_000;
 
+/**
+ * One for each process that counts. What Redis has not confirmed goes there again with the next rows, and is lost with
+ * this process.
+ */
 export class ReportInRedis implements ReportStore {
   readonly #address: RedisAddress;
   readonly #bounds: ReportBounds;

@@ -11,6 +11,7 @@ import type { Complaint } from '../toml/complaint.ts';
 import type { Table } from '../toml/table-reader.ts';
 import { type Position, parseRecordJson } from './layout.ts';
 
+/** What of the main file the meaning of a record depends on. */
 export interface ReplicaOptions {
   readonly relayhost: NextHop;
   readonly context: DomainContext;
@@ -30,6 +31,10 @@ interface Refused {
   readonly complaints: readonly Complaint[];
 }
 
+/**
+ * First filled by {@link put}, record by record, then kept up by {@link apply}. Whoever follows the stream sets
+ * {@link position}.
+ */
 export class SettingsReplica {
   readonly #options: ReplicaOptions;
   readonly #owner: SettingsOwner;
@@ -38,6 +43,7 @@ export class SettingsReplica {
   #untold: Complaint[] = [];
   /** Whether other records than before are not in force. */
   #isOtherwise = false;
+  /** The entry of the stream up to which all is in here. */
   position: Position;
 
   /** `previous`: the settings that these will replace; of a domain without a usable record they are kept. */
@@ -74,6 +80,7 @@ export class SettingsReplica {
     return complaints;
   }
 
+  /** Records that are not in force. */
   get refusedCount(): number {
     return this.#refused.size;
   }

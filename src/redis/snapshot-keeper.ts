@@ -20,12 +20,15 @@ const RETRY_MS = 60_000;
 
 /** A full load on its way to disk. */
 export interface Spool {
+  /** One record of the load. Never rejects: a snapshot that cannot be written is told and given up. */
   add(name: string, record: string): Promise<void>;
   /** `kept`: of which domains not these records are in force, but those that the snapshot before has. */
   finish(position: Position, kept: ReadonlySet<string>): Promise<void>;
+  /** The load has failed: the old snapshot stays. */
   abandon(): Promise<void>;
 }
 
+/** The snapshot at one path, for one process: one that does not keep it reads it at its start, and no more. */
 export class SnapshotKeeper {
   readonly #path: string;
   readonly #log: EventLog;

@@ -37,6 +37,7 @@ export class SnapshotWriter {
     this.#file = file;
   }
 
+  /** Rejects with the system's error if nothing can be written beside `path`. */
   static async begin(path: string): Promise<SnapshotWriter> {
     const temporary = join(dirname(path), `.tlswarden-snapshot-${process.pid}.tmp`);
     // Left by a process of this number that was killed.
@@ -44,12 +45,14 @@ export class SnapshotWriter {
     return new SnapshotWriter(path, temporary, await open(temporary, 'wx', 0o640));
   }
 
+  /** `record`: one line, of {@link formatRecordJson}. */
   async add(record: string): Promise<void> {
     this.#text += `${record}\n`;
     this.#records += 1;
     if (this.#text.length >= CHUNK) await this.#flush();
   }
 
+  /** Puts the file in place once it is on disk. `position`: the entry of the stream that the records are of. */
   async finish(position: Position): Promise<void> {
     await this.#flush();
     this.#text = `${JSON.stringify({ end: { ...position, records: this.#records, sha256: this.#hash.digest('hex') } })}\n`;

@@ -3,6 +3,7 @@
  * It never tells the time of day.
  */
 
+/** What of time the service needs; {@link systemClock} but in tests. */
 export interface Clock {
   /** Milliseconds since some fixed moment; never goes back. */
   now(): number;

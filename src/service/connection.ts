@@ -16,6 +16,7 @@ import { REQUEST_TIMEOUT_MS, type Trouble, UNREAD_TIMEOUT_MS } from './trouble.t
 
 /** What a connection needs of the server that accepted it. */
 export interface ConnectionHost {
+  /** Milliseconds of a {@link Clock}. */
   now(): number;
   /** The reply line for a request, or why there is none. Never throws. */
   reply(request: PolicyRequest): Buffer | Trouble;
@@ -23,7 +24,9 @@ export interface ConnectionHost {
   arrived(): number;
   /** Requests answered, of any type, whose last bytes came at `arrivedAt`. */
   answered(requests: number, arrivedAt: number): void;
+  /** Called before the connection closes itself. */
   trouble(trouble: Trouble, connection: Connection): void;
+  /** Called once, whoever has closed it and why. */
   closed(connection: Connection): void;
 }
 
@@ -47,6 +50,9 @@ const NEVER = -1;
 
 const NO_REPLY: Buffer = Buffer.alloc(0);
 
+/**
+ * Lives from accept to close by itself: its host calls {@link tick} and, at the end, {@link finish} or {@link destroy}.
+ */
 export class Connection implements RequestSink {
   /** Who is at the other end, for the log: an address and port, or the listener's own path. */
   readonly peer: string;

@@ -22,6 +22,7 @@ const SEND_TIMEOUT_MS = 5_000;
 /** Messages that may wait; more than these come from a loop that has gone wrong. */
 const MAX_WAITING = 16;
 
+/** One for the process, made before it starts any other child. */
 export class ServiceNotifier {
   readonly #socket: string;
   readonly #log: EventLog;
@@ -56,6 +57,7 @@ export class ServiceNotifier {
     this.#notify(['RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`]);
   }
 
+  /** The end has begun: from now on systemd counts TimeoutStopSec=. */
   stopping(): void {
     this.#notify(['STOPPING=1']);
   }

@@ -12,6 +12,7 @@ export const MAX_KEPT = 128;
 /** In each byte of a word: the highest bit. */
 const HIGH_BITS = 0x80808080;
 
+/** One attribute of one connection: {@link read} gives the same string as long as the bytes are the same. */
 export class RepeatedText {
   readonly #kept: DataView;
   readonly #keptAt: number;

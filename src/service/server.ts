@@ -24,8 +24,10 @@ import { describeTrouble, type Trouble, zeroByTrouble } from './trouble.ts';
  */
 export type PolicyHandler = (request: PolicyRequest) => string | undefined;
 
+/** What a service answers by, and within which bounds. */
 export interface PolicyServerOptions {
   readonly handler: PolicyHandler;
+  /** Gets trouble, summed up where there is much of it. */
   readonly log: EventLog;
   /** `server.max_connections`, over all listeners together. */
   readonly maxConnections: number;
@@ -61,6 +63,7 @@ const FLOOD_WINDOW_MS = 10_000;
 /** What the flood of warnings is summed up by. */
 type WarningKind = Trouble | 'refused';
 
+/** All listeners and connections of one service. It is used once: stopped, it does not listen again. */
 export class PolicyServer {
   readonly #handler: PolicyHandler;
   readonly #log: EventLog;
@@ -144,6 +147,7 @@ export class PolicyServer {
     return this.#listeners.map((listener) => listener.name);
   }
 
+  /** As of now, but for `trouble`, which goes on counting. */
   get counters(): ServiceCounters {
     return {
       connections: this.#connections.size,

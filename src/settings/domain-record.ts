@@ -55,6 +55,7 @@ export function formatTable(path: readonly string[], pairs: Table): string {
     .join('')}`;
 }
 
+/** `key = value` without the last newline; a long list takes a line for each entry. */
 export function formatPair(key: string, value: unknown): string {
   const start = `${formatKey(key)} = `;
   return start + formatValue(value, start.length);

@@ -20,6 +20,7 @@ import {
   type Setting,
 } from './setting.ts';
 
+/** The keys of `[domains."NAME"]`, in the order in which they are documented and exported. */
 export const DOMAIN_KEYS = ['aliases', 'nexthop', 'incoming', 'outgoing'] as const;
 
 /** The settings of one flow; undefined: TLS is not asked for. */
@@ -28,11 +29,14 @@ export interface FlowSettings {
   readonly delivery: DeliverySetting | undefined;
 }
 
+/** The four settings of a domain, defaults included. */
 export type DomainSettings = Readonly<Record<Flow, FlowSettings>>;
 
+/** A domain as it is in force. The same object as long as nothing about it changes ({@link reuseDomain}). */
 export interface HostedDomain {
   readonly name: DomainName;
   readonly aliases: readonly DomainName[];
+  /** {@link BY_MX} where the settings name none. */
   readonly nexthop: NextHop;
   readonly settings: DomainSettings;
   /** The file it stands in, relative to the settings directory; with Redis, the server's name. */
@@ -45,11 +49,13 @@ export interface HostedDomain {
 export type Defaults = DomainSettings;
 
 const NO_FLOW_SETTINGS: FlowSettings = { receipt: undefined, delivery: undefined };
+/** A main file without `[defaults]`. */
 export const NO_DEFAULTS: Defaults = { incoming: NO_FLOW_SETTINGS, outgoing: NO_FLOW_SETTINGS };
 
 /** What reading a domain needs besides its table: the same for all domains of one load. */
 export interface DomainContext {
   readonly defaults: Defaults;
+  /** Whether `postfix.relayhost` is set: only then can outgoing mail ask for a certificate. */
   readonly hasRelayhost: boolean;
   readonly pool: SettingPool;
 }

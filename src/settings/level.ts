@@ -12,16 +12,21 @@
  * - secure: TLS, with a trusted certificate of the next hop's name.
  */
 export const LEVELS = ['encrypt', 'fingerprint', 'dane-only', 'verify', 'secure'] as const;
+/** A value of `level`. */
 export type Level = (typeof LEVELS)[number];
 
 /** Protocol versions by the names that OpenSSL, and so Postfix, gives them. */
 export const TLS_VERSIONS = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const;
+/** A value of `min_protocol`; of `protocols` behind `>=`. */
 export type TlsVersion = (typeof TLS_VERSIONS)[number];
+/** What is asked where the setting says nothing of it. */
 export const DEFAULT_VERSION: TlsVersion = 'TLSv1.2';
 
 /** Postfix's cipher grades (smtp_tls_mandatory_ciphers) that are worth compelling. */
 export const CIPHER_GRADES = ['medium', 'high'] as const;
+/** A value of `ciphers`. */
 export type CipherGrade = (typeof CIPHER_GRADES)[number];
+/** What is asked where the setting has no `ciphers`. */
 export const DEFAULT_GRADE: CipherGrade = 'medium';
 
 function stronger<T>(order: readonly T[], a: T, b: T): T {
@@ -32,8 +37,11 @@ function weaker<T>(order: readonly T[], a: T, b: T): T {
   return stronger(order, a, b) === a ? b : a;
 }
 
+/** By the order of {@link LEVELS}. */
 export const strongerLevel = (a: Level, b: Level): Level => stronger(LEVELS, a, b);
+/** By the order of {@link TLS_VERSIONS}. */
 export const strongerVersion = (a: TlsVersion, b: TlsVersion): TlsVersion => stronger(TLS_VERSIONS, a, b);
+/** By the order of {@link CIPHER_GRADES}. */
 export const strongerGrade = (a: CipherGrade, b: CipherGrade): CipherGrade => stronger(CIPHER_GRADES, a, b);
 
 /** How strong a session has to be, whoever answers. */

@@ -15,6 +15,7 @@ const FIRST_ROOM = 16;
 /** Of the room, deleted entries counted; with more, look-ups go by many others. */
 const MAX_SHARE = 3 / 4;
 
+/** The names and aliases of all hosted domains. That no name is added twice its caller sees to. */
 export class NameIndex {
   /** Another one each time: whoever chooses names cannot choose those of one hash. */
   readonly #seed = Math.floor(Math.random() * 2 ** 32);

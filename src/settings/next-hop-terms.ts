@@ -9,10 +9,12 @@ import type { DeliverySetting } from './setting.ts';
 
 /** What one next hop is asked for besides a level. */
 export interface NextHopTerms extends Strength {
+  /** Empty: the level's own default. Domains agree only on the same names in the same order. */
   readonly certificateNames: readonly string[];
   readonly fingerprints: readonly string[];
 }
 
+/** Of a next hop of which nothing but a level is asked. Terms that equal it are this very object. */
 export const DEFAULT_TERMS: NextHopTerms = {
   minProtocol: DEFAULT_VERSION,
   ciphers: DEFAULT_GRADE,
@@ -22,6 +24,7 @@ export const DEFAULT_TERMS: NextHopTerms = {
 
 /** What must be the same for all domains of a next hop that say anything of it. */
 export const AGREED = ['certificateNames', 'fingerprints'] as const;
+/** A list of which an entry of smtp_tls_policy_maps has room for one. */
 export type Agreed = (typeof AGREED)[number];
 
 /** What one setting of a domain asks of one next hop. */
@@ -87,6 +90,7 @@ export function mergeTerms(a: NextHopTerms, b: NextHopTerms): NextHopTerms {
   return sameTerms(b, merged) ? b : merged;
 }
 
+/** Whether an entry of smtp_tls_policy_maps would say the same of both. */
 export function sameTerms(a: NextHopTerms, b: NextHopTerms): boolean {
   return (
     a.minProtocol === b.minProtocol &&

@@ -10,6 +10,7 @@ declare const nextHop: unique symbol;
 /** A next hop in lower case; '' is "by MX of the recipient's domain". */
 export type NextHop = string & { readonly [nextHop]: true };
 
+/** No `nexthop`, or no `relayhost`: mail goes to the recipient's domain by MX. */
 export const BY_MX = '' as NextHop;
 
 /** Reads a next hop; undefined if smtp(8) would not take it as one single destination. '' is {@link BY_MX}. */

@@ -51,6 +51,7 @@ interface Draft {
   readonly compile: () => Setting;
 }
 
+/** Where a setting stands: the same text may be a mistake elsewhere. */
 export interface SettingContext {
   readonly flow: Flow;
   readonly hop: Hop;

@@ -26,13 +26,16 @@ function nobody(): Listed {
   return { everyone: false, nullSender: false, addresses: new Set(), domains: new Set(), parents: new Set() };
 }
 
+/** Whom a list means. That an address is at the hosted domain the caller of an own side has found out. */
 export class People {
   readonly side: Side;
   /** `*`, or an empty list under `when = "both"`. */
   readonly everyone: boolean;
+  /** `<>` is listed. */
   readonly nullSender: boolean;
   /** Own side: local parts. Far side: `local@domain`. */
   readonly addresses: ReadonlySet<string>;
+  /** Domains of which everyone is listed, not those below them. */
   readonly domains: ReadonlySet<DomainName>;
   /** Domains whose subdomains are listed. */
   readonly parents: ReadonlySet<DomainName>;
@@ -46,6 +49,7 @@ export class People {
     this.parents = parts.parents.size === 0 ? NOBODY : parts.parents;
   }
 
+  /** The list `*`, and an empty one under `when = "both"`. */
   static everyone(side: Side): People {
     return new People(side, { ...nobody(), everyone: true });
   }
@@ -127,7 +131,9 @@ export interface TableKeys {
   readonly localParts: readonly LocalPart[];
 }
 
+/** A setting of which no table can hold anything: compared as an object. */
 export const NO_TABLE_KEYS: TableKeys = { everyone: false, domains: [], localParts: [] };
+/** A setting that asks for the whole domain. */
 export const ALL_TABLE_KEYS: TableKeys = { everyone: true, domains: [], localParts: [] };
 
 /** Whether the tables hold this own address, looked up as Postfix looks it up. */
@@ -145,6 +151,7 @@ export interface TableKeysIndex {
   readonly localParts: ReadonlySet<LocalPart>;
 }
 
+/** Once for each setting: {@link tableHolds} is asked for each recipient. */
 export function indexTableKeys(keys: TableKeys): TableKeysIndex {
   return {
     everyone: keys.everyone,

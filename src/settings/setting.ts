@@ -8,14 +8,17 @@ import type { People, TableKeys, TableKeysIndex } from './people.ts';
 
 /** incoming: mail to a hosted domain. outgoing: mail from one. */
 export const FLOWS = ['incoming', 'outgoing'] as const;
+/** The first half of a setting's name, as in `incoming.receipt`. */
 export type Flow = (typeof FLOWS)[number];
 
 /** receipt: from the sending server or user to this Postfix. delivery: from this Postfix to the next server. */
 export const HOPS = ['receipt', 'delivery'] as const;
+/** The second half of a setting's name. */
 export type Hop = (typeof HOPS)[number];
 
 /** enforce: refuse or defer what has no TLS. monitor: decide, log and count, but let the mail pass. */
 export const ENFORCEMENTS = ['enforce', 'monitor'] as const;
+/** A value of `enforcement`. */
 export type Enforcement = (typeof ENFORCEMENTS)[number];
 
 /** Who is meant: everyone, or as the two lists say. */
@@ -28,20 +31,24 @@ interface SettingBase {
   readonly enforcement: Enforcement;
   /** Whom of its own side the setting always asks for, as far as a table can hold it; nobody under monitor. */
   readonly tableKeys: TableKeys;
+  /** {@link tableKeys}, for look-ups. */
   readonly tableIndex: TableKeysIndex;
   /** The same text for the same table entries: what "the tables hold this" compares. '' where no table is concerned. */
   readonly tableText: string;
 }
 
+/** What a session has to have (contract section 5). */
 export interface ReceiptSetting extends SettingBase {
   readonly hop: 'receipt';
   readonly minProtocol: TlsVersion;
   /** The rank of minProtocol, see versionRank in level.ts. */
   readonly minRank: number;
+  /** Bits of the symmetric cipher. */
   readonly minCipherBits: number;
   readonly onFailure: 'reject' | 'defer';
 }
 
+/** What the next hop has to have (contract section 7). */
 export interface DeliverySetting extends SettingBase {
   readonly hop: 'delivery';
   readonly level: Level;
@@ -54,6 +61,7 @@ export interface DeliverySetting extends SettingBase {
   readonly onFailure: 'defer' | 'bounce';
 }
 
+/** A setting that asks for TLS; `hop` tells which. */
 export type Setting = ReceiptSetting | DeliverySetting;
 
 /**

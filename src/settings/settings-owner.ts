@@ -23,6 +23,7 @@ import { type Difference, noDifference, Settings, type SettingsTotals } from './
 
 /** One domain as it is to be; undefined: it goes. */
 export interface DomainChange {
+  /** Not an alias: that of `domain`, if there is one. */
   readonly name: DomainName;
   readonly domain: HostedDomain | undefined;
 }
@@ -44,6 +45,7 @@ const KEY_OF: Readonly<Record<Agreed, string>> = {
   fingerprints: 'fingerprints',
 };
 
+/** The data of all hosted domains. It changes between two versions; versions that were given out stay as they are. */
 export class SettingsOwner {
   readonly #slots: (HostedDomain | undefined)[] = [];
   readonly #names = new NameIndex();
@@ -60,10 +62,12 @@ export class SettingsOwner {
   /** Where the newest version differs from the data, while that is being changed: what it has. */
   #undo: Difference | undefined;
 
+  /** `relayhost`: the next hop of outgoing mail, for as long as this lives. */
   constructor(relayhost: NextHop) {
     this.#relayhost = relayhost;
   }
 
+  /** Hosted domains in the data, aliases not counted. */
   get size(): number {
     return this.#size;
   }

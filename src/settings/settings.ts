@@ -13,7 +13,9 @@ import { DEFAULT_TERMS, type NextHopTerms } from './next-hop-terms.ts';
 export interface SettingsData {
   /** By names and aliases. */
   readonly names: Pick<NameIndex, 'get'>;
+  /** Every domain at a number of its own; undefined where one has gone. */
   readonly slots: readonly (HostedDomain | undefined)[];
+  /** By next hop; of domains by MX by their names, unless they are {@link DEFAULT_TERMS}. */
   readonly terms: ReadonlyMap<string, NextHopTerms>;
 }
 
@@ -24,6 +26,7 @@ export interface Difference {
   readonly terms: Map<string, NextHopTerms | undefined>;
 }
 
+/** Made before data changes, and filled while it does. */
 export function noDifference(): Difference {
   return { names: new Map(), slots: new Map(), terms: new Map() };
 }
@@ -42,6 +45,9 @@ export interface SettingsTotals {
 
 let versions = 0;
 
+/**
+ * One version of the settings: what a decision, the tables and `explain` go by. Only a {@link SettingsOwner} makes one.
+ */
 export class Settings implements SettingsTotals {
   /** Another number for each version in this process, for whoever remembers what it has found without keeping the version. */
   readonly version: number;

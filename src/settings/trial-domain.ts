@@ -15,6 +15,9 @@ export const DEFAULT_BASE = 'tlswarden.invalid';
 
 /** What a run's domains are for. */
 export const ROLES = ['receipt', 'tls', 'plaintext', 'table'] as const;
+/**
+ * A trial of `doctor --live`: receipt, delivery to a server with TLS and to one without, and delivery by the tables.
+ */
 export type Role = (typeof ROLES)[number];
 
 /** {@link domainOf}, below whichever domain. */

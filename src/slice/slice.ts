@@ -7,9 +7,11 @@ import { setImmediate } from 'node:timers/promises';
 /** Milliseconds for which the event loop is kept at once. */
 const SLICE_MS = 5;
 
+/** The slice that begins when this is made. */
 export class Slice {
   #end = performance.now() + SLICE_MS;
 
+  /** Ask it often: it is only a look at the clock. */
   get isOver(): boolean {
     return performance.now() >= this.#end;
   }

@@ -17,6 +17,7 @@ export const isTemporary = (name: string): boolean => /^\.tlswarden-\d+-\d+\.tmp
 
 /** The new content of one file; undefined removes it. */
 export interface FileChange {
+  /** A symbolic link stands for what it leads to. */
   readonly path: string;
   readonly text: string | Uint8Array | undefined;
   /** Of a new file; absent: what its directory grants. */
@@ -33,7 +34,9 @@ export interface FileReplacement {
 
 /** What has to be known before the first of several files is replaced, and when the last one is. */
 export interface Journal {
+  /** All new files are on disk, none is in place; if this rejects, none will be. */
   begin(files: readonly FileReplacement[]): Promise<void>;
+  /** All are in place, and on disk. Not called if one could not be replaced. */
   end(): Promise<void>;
 }
 

@@ -16,6 +16,7 @@ const JOURNAL_FILE = '.tlswarden-change.json';
 const NEW_JOURNAL = '.tlswarden-change.new';
 const FORMAT = 1;
 
+/** The journal of one settings directory. To write it takes the lock on {@link LOCK_FILE}, to read it takes nothing. */
 export class ChangeJournal {
   readonly #directory: string;
 

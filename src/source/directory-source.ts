@@ -33,8 +33,11 @@ const FILES_AT_ONCE = 2;
 const MAX_LOOKED_AT = 20_000;
 const MAX_CHANGED = 500;
 
+/** Where the files are, and what of the main file their meaning depends on. */
 export interface DirectorySourceOptions {
+  /** The settings directory. */
   readonly path: string;
+  /** The next hop of outgoing mail. */
   readonly relayhost: NextHop;
   readonly context: DomainContext;
 }
@@ -44,6 +47,7 @@ interface LoadedFile {
   readonly domains: readonly HostedDomain[];
 }
 
+/** A {@link SettingsSource}. One load at a time: that is its caller's to see to, as {@link SettingsInForce} does. */
 export class DirectorySource {
   readonly path: string;
   readonly #options: DirectorySourceOptions;

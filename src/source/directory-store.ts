@@ -34,6 +34,7 @@ import {
 /** NAME_MAX of Linux file systems, which a domain of 253 characters and ".toml" exceed. */
 const MAX_FILE_NAME = 255;
 
+/** As {@link DirectorySourceOptions}: what is validated here the service loads the same way. */
 export interface DirectoryStoreOptions {
   readonly path: string;
   readonly relayhost: NextHop;
@@ -49,6 +50,7 @@ interface SettingsFile {
   readonly tables: Table;
 }
 
+/** Reads all files for each change, and keeps nothing. A change throws {@link LockError} where flock(1) is missing. */
 export class DirectoryStore implements SettingsStore {
   readonly #options: DirectoryStoreOptions;
 

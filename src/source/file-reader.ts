@@ -54,6 +54,7 @@ export class FileReader {
     }
   }
 
+  /** Ends its threads; what they were reading fails. */
   close(): void {
     for (const thread of this.#threads) thread.close();
   }

@@ -13,6 +13,7 @@ import { ComplaintError } from '../toml/complaint.ts';
 import { DirectorySource, type DirectorySourceOptions } from './directory-source.ts';
 import type { SettingsSource } from './settings-in-force.ts';
 
+/** How a process that stays follows Redis; of a directory none of it counts. */
 export interface FollowOptions {
   /** Told of what happens to Redis. */
   readonly log: EventLog;

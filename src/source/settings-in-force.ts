@@ -36,6 +36,7 @@ export interface Following {
   readonly snapshot: SnapshotState | undefined;
 }
 
+/** The snapshot on this host's disk (contract section 9). */
 export interface SnapshotState {
   /** When it was last written; undefined: there is none. */
   readonly writtenAt: number | undefined;
@@ -43,6 +44,7 @@ export interface SnapshotState {
   readonly isCurrent: boolean;
 }
 
+/** Who goes by the settings: the service, the table writer. */
 export interface SettingsEvents {
   /** New settings are in force from now on. Called synchronously, before anything is decided by them. */
   changed(settings: Settings, generation: number): void;
@@ -50,6 +52,7 @@ export interface SettingsEvents {
   failed(error: ComplaintError): void;
 }
 
+/** One for each process that stays. Of loads there is one at a time, however many ask for one. */
 export class SettingsInForce {
   readonly #source: SettingsSource;
   readonly #events: SettingsEvents;
@@ -61,7 +64,9 @@ export class SettingsInForce {
   #stopWatching: (() => void) | undefined;
   #changedAt: number | undefined;
   #loadedAt: number | undefined;
+  /** Loads after the first that ended well, whether or not anything had changed. */
   reloads = 0;
+  /** Loads after the first that failed. */
   reloadErrors = 0;
 
   constructor(source: SettingsSource, events: SettingsEvents) {
@@ -74,6 +79,7 @@ export class SettingsInForce {
     return this.#settings;
   }
 
+  /** How often settings came into force here; 0: never yet. */
   get generation(): number {
     return this.#generation;
   }
@@ -93,6 +99,7 @@ export class SettingsInForce {
     return this.#failing;
   }
 
+  /** undefined: the settings are in a directory. */
   get following(): Following | undefined {
     return this.#source.following;
   }
@@ -123,14 +130,15 @@ export class SettingsInForce {
     return await this.reload();
   }
 
+  /** Changes are not followed any more; the settings in force stay. */
   stop(): void {
     this.#stopWatching?.();
     this.#stopWatching = undefined;
   }
 
   /**
-   * Loads again; true if the settings on disk are in force afterwards. A call during a load waits for one more load,
-   * since the running one may have passed by what changed.
+   * Loads again; false if that failed, which {@link SettingsEvents.failed} has told. A call during a load waits for one
+   * more load, since the running one may have passed by what changed.
    */
   reload(): Promise<boolean> {
     if (this.#loading === undefined) {

@@ -16,6 +16,7 @@ export interface StoredDomain {
   readonly table: Table;
 }
 
+/** By name in normal form; aliases are no keys. */
 export type StoredDomains = ReadonlyMap<DomainName, StoredDomain>;
 
 /** What the store holds; `complaints` are about what could not be read at all. */
@@ -27,8 +28,9 @@ export interface StoreContents {
 /** New tables by domain; undefined removes the domain. */
 export type DomainChanges = ReadonlyMap<DomainName, Table | undefined>;
 
+/** What a change concerns, and whom it tells. */
 export interface ChangeOptions {
-  /** The names that the plan asks for, be they aliases: a store with many domains gives it no others. Absent: all. */
+  /** The names that the plan looks at or changes, be they aliases: Redis, with its many domains, gives it no others. */
   readonly concerns?: readonly DomainName[];
   /** What is being done, for a store that keeps a log: "domains set". */
   readonly command?: string;
@@ -36,6 +38,7 @@ export interface ChangeOptions {
   readonly origin?: string;
   /** Another process is changing the settings, and this one waits for it. */
   waiting?(): void;
+  /** Counts what is written: files, or domains in Redis. */
   progress?(done: number, all: number): void;
 }
 
@@ -46,11 +49,16 @@ export interface Replaced {
   readonly unchanged: number;
 }
 
+/** The same for domains that are replaced whole: an import. */
 export interface ReplaceOptions extends ChangeOptions {
   /** In one step, whatever that costs; a store that takes some time for many domains does it in several otherwise. */
   readonly allOrNothing?: boolean;
 }
 
+/**
+ * Reads and changes settings where they are kept. Nothing stays open between two calls; what cannot be reached or
+ * locked rejects with the store's own error.
+ */
 export interface SettingsStore {
   /** All domains, or those that these names stand for, be they aliases. */
   read(names?: readonly DomainName[]): Promise<StoreContents>;

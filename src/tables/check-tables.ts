@@ -24,12 +24,14 @@ export interface TablesOptions {
   readonly exemptClients: readonly string[];
 }
 
+/** The answer of `maps --check`. */
 export interface TablesCheck {
   readonly current: boolean;
   /** Why not: sentences without a full stop. */
   readonly reasons: readonly string[];
 }
 
+/** Rejects with {@link TablesError} where the directory cannot be read, or the type is none that is known. */
 export async function checkTables(settings: Settings, options: TablesOptions): Promise<TablesCheck> {
   const directory = new MapsDirectory(options.directory);
   const suffix = compiledSuffix(options.type, options.directory);

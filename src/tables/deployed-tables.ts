@@ -27,12 +27,18 @@ export interface TablesReading {
   readonly domainsNotHeld: number;
 }
 
+/** A clock and a waiting time for tests. */
 export interface DeployedTablesOptions {
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
+  /** Absent: {@link SETTLE_MS}. */
   readonly settleMs?: number;
 }
 
+/**
+ * For one service. {@link holds} takes no time to speak of: looking goes on beside, from {@link start} until
+ * {@link stop}.
+ */
 export class DeployedTables implements TablesInForce {
   readonly #directory: MapsDirectory;
   readonly #now: () => number;
@@ -59,6 +65,7 @@ export class DeployedTables implements TablesInForce {
     await this.look();
   }
 
+  /** Looks no more; what was seen last goes on to hold. */
   stop(): void {
     this.#stopped = true;
     clearInterval(this.#timer);

@@ -13,6 +13,7 @@ import { CURRENT_LINK } from './stamp.ts';
 import type { Table } from './table.ts';
 import { errorCode, TablesError, wordSystemError } from './tables-error.ts';
 
+/** One line of `maps --diff`. */
 export interface DiffLine {
   readonly table: string;
   /** `-`: the line goes. `+`: it comes. A changed entry is both, in this order. */
@@ -20,6 +21,7 @@ export interface DiffLine {
   readonly line: string;
 }
 
+/** Table by table, each in its order. Rejects with {@link TablesError}, be it after some lines. */
 export async function* diffTables(settings: Settings, options: TablesOptions): AsyncGenerator<DiffLine> {
   compiledSuffix(options.type, options.directory);
   const directory = new MapsDirectory(options.directory);

@@ -55,6 +55,10 @@ interface TableSet {
 /** Settings that are remembered because tables of theirs may still come. */
 const RECENT = 3;
 
+/**
+ * Told of settings by {@link update}, of what lies on the disk by {@link observe} and {@link learn}; asked by
+ * {@link holds}.
+ */
 export class HeldDomains {
   readonly #settleMs: number;
   #settings: Settings;

@@ -17,8 +17,13 @@ export const BUILDING = '.building';
 /** Held by the one writer; it stays. */
 export const LOCK_FILE = '.lock';
 const NEW_CURRENT = '.current.new';
+/** What stamp.json is before it is whole. */
 export const NEW_STAMP = '.stamp.new';
 
+/**
+ * `maps.directory`. What cannot be read of the set in force counts as not there; other trouble is a
+ * {@link TablesError}.
+ */
 export class MapsDirectory {
   readonly path: string;
 
@@ -26,6 +31,7 @@ export class MapsDirectory {
     this.path = path;
   }
 
+  /** A path in it. */
   file(...names: readonly string[]): string {
     return join(this.path, ...names);
   }
@@ -58,6 +64,7 @@ export class MapsDirectory {
     return target?.startsWith(GENERATION_PREFIX) && !target.includes('/') ? target : undefined;
   }
 
+  /** undefined: there is none, or none that proves anything. */
   async stamp(): Promise<Stamp | undefined> {
     const text = await readFile(stampFile(this.path), 'utf8').catch(() => '');
     return parseStamp(text);

@@ -54,6 +54,7 @@ export interface Rendering {
   readonly domains: Table['text'];
 }
 
+/** Of these settings, whatever comes after them: lines are made when they are asked for. */
 export function render(settings: Settings, options: RenderOptions): Rendering {
   const names = tableNames(settings);
   const domains = names.map((name) => settings.find(foldDomain(name)));

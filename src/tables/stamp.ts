@@ -8,6 +8,7 @@ import { isTable } from '../toml/table-reader.ts';
 /** Grows when the rules of rendering change, so that tables of an older program count as not current. */
 export const STAMP_FORMAT = 1;
 
+/** What one table's text was when it was written. */
 export interface TableStamp {
   /** Entries; the comment above them does not count. */
   readonly lines: number;
@@ -15,6 +16,7 @@ export interface TableStamp {
   readonly sha256: string;
 }
 
+/** What the tables in force hold, and what they were written from. */
 export interface Stamp {
   readonly format: number;
   /** Settings.tableDigest. */
@@ -42,6 +44,7 @@ export function tablePath(directory: string, table: string): string {
   return `${directory}/${CURRENT_LINK}/${table}`;
 }
 
+/** Its path. `directory`: `maps.directory`. */
 export function stampFile(directory: string): string {
   return join(directory, STAMP_FILE);
 }

@@ -17,6 +17,7 @@ export interface Chunk {
   readonly lines: number;
 }
 
+/** A table that is to be written; its name is the file's. */
 export interface Table {
   readonly name: string;
   readonly kind: TableKind;
@@ -24,11 +25,19 @@ export interface Table {
   readonly text: () => Iterable<Chunk>;
 }
 
+/** For smtp_tls_policy_maps: domain → level and attributes. */
 export const TLS_POLICY = 'tls_policy';
+/** For transport_maps: recipient or domain → transport and next hop. */
 export const TRANSPORT = 'transport';
+/** For sender_dependent_default_transport_maps: sender or `@domain` → transport, without a next hop. */
 export const SENDER_TRANSPORT = 'sender_transport';
+/** For check_recipient_access: recipient or domain → {@link RECEIPT_CLASS}, or DUNNO. */
 export const RECEIPT_ACCESS = 'receipt_access';
+/**
+ * For check_client_access within {@link RECEIPT_CLASS}: exempt clients → DUNNO, all others → reject_plaintext_session.
+ */
 export const RECEIPT_CLIENTS = 'receipt_clients';
+/** For smtp_delivery_status_filter of transports that bounce: what has no TLS fails for good. */
 export const BOUNCE_FILTER = 'bounce_filter';
 
 /** The restriction class that receipt_access names. */

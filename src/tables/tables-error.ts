@@ -13,6 +13,7 @@
  */
 export type TablesTrouble = 'directory' | 'type' | 'lock' | 'write' | 'postmap' | 'reload';
 
+/** The message is the file, a colon, and a sentence without a full stop. */
 export class TablesError extends Error {
   readonly kind: TablesTrouble;
   /** The file or directory concerned. */

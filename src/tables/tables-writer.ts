@@ -11,6 +11,7 @@ import { writeTables } from './write-tables.ts';
 /** How long it waits before it tries again. */
 const RETRY_MS = 10_000;
 
+/** For `maps --watch`: told of settings by {@link want}, it writes the newest that it knows of. */
 export class TablesWriter {
   readonly #log: EventLog;
   readonly #options: TablesOptions;

@@ -26,11 +26,13 @@ export type TablesProgress =
   | { readonly kind: 'written'; readonly table: string; readonly lines: number; readonly of: number }
   | { readonly kind: 'compiled'; readonly table: string; readonly done: number; readonly of: number };
 
+/** What stands there now, and how it came to. */
 export interface TablesWritten {
   /** Whether anything was written. */
   readonly changed: boolean;
   /** Whether Postfix was told to reload, since it does not see by itself that texts have changed. */
   readonly reloaded: boolean;
+  /** By name. */
   readonly tables: Readonly<Record<string, TableStamp>>;
 }
 

@@ -12,6 +12,7 @@ export interface Place {
   readonly line?: number;
 }
 
+/** One mistake, of whoever wrote settings or the main file. */
 export interface Complaint extends Place {
   /** One sentence without the place. */
   readonly message: string;

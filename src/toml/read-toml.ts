@@ -24,16 +24,19 @@ const RETRY_MS = 50;
 export interface FileState {
   readonly inode: bigint;
   readonly size: bigint;
+  /** Nanoseconds since the epoch, as the next one: of the content, and of the inode. */
   readonly modified: bigint;
   readonly changed: bigint;
 }
 
+/** Text and content of one and the same state. */
 export interface TomlFile {
   readonly state: FileState;
   readonly text: string;
   readonly table: Table;
 }
 
+/** Whether the file need not be read again. */
 export const sameState = (a: FileState, b: FileState): boolean =>
   a.inode === b.inode && a.size === b.size && a.modified === b.modified && a.changed === b.changed;
 

@@ -19,6 +19,7 @@ export interface Statement {
   readonly end: number;
 }
 
+/** All of them, in order; a pair within an inline table is none. */
 export function scanToml(text: string): readonly Statement[] {
   return new Scanner(text).statements();
 }

@@ -7,15 +7,14 @@ import { quoted } from '../log/printable.ts';
 import type { Complaint, Place } from './complaint.ts';
 import { likelyMeant } from './likely-meant.ts';
 
+/** A table of TOML, or an object of JSON: nobody has looked at its values yet. */
 export type Table = Readonly<Record<string, unknown>>;
 
 /** Characters of a string: as many as a path may have, more than any other value needs. */
 const MAX_STRING = 4096;
-/**
- * Entries of a list, and characters of one that is written as a string: beyond any use, and few enough for the service to
- * take in while it answers requests.
- */
+/** Entries of a list: beyond any use, and few enough for the service to take in while it answers requests. */
 export const MAX_ENTRIES = 100_000;
+/** Characters of a list that is written as a string: likewise. */
 export const MAX_LIST_STRING = 8 * 1024 * 1024;
 /** Complaints about one key, or about unknown keys of one table, after which the others go without saying. */
 const MAX_ALIKE = 20;
@@ -23,10 +22,12 @@ const MAX_ALIKE = 20;
 /** What was probably meant by a key that has no meaning in the table at `place`, in words, or undefined. */
 export type KeyHint = (key: string, value: unknown, place: Place) => string | undefined;
 
+/** Neither an array nor a date is one. */
 export function isTable(value: unknown): value is Table {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
 }
 
+/** What is absent is undefined; what cannot be used is undefined too, and a complaint. */
 export class TableReader {
   readonly #table: Table;
   readonly #place: Place | (() => Place);
@@ -63,6 +64,7 @@ export class TableReader {
     }
   }
 
+  /** `message`: a sentence about the key, without it. Of one key only so many are taken. */
   complain(key: string, message: string): void {
     this.#told ??= new Map();
     const told = this.#told.get(key) ?? 0;
@@ -71,6 +73,7 @@ export class TableReader {
     this.#complaints.push({ ...this.placeOf(key), message: told < MAX_ALIKE ? message : 'has more mistakes' });
   }
 
+  /** Where the key stands, or would stand. */
   placeOf(key: string): Place {
     const place = this.#placeOfTable();
     return { ...place, key: place.key ? `${place.key}.${key}` : key };
@@ -85,6 +88,7 @@ export class TableReader {
     return new TableReader(this.raw(key), () => this.placeOf(key), known, this.#complaints, this.#hint);
   }
 
+  /** Whether the key stands there, whatever its value. */
   has(key: string): boolean {
     return Object.hasOwn(this.#table, key);
   }
@@ -94,10 +98,12 @@ export class TableReader {
     return this.has(key) ? this.#table[key] : undefined;
   }
 
+  /** All keys, unknown ones too. */
   keys(): readonly string[] {
     return Object.keys(this.#table);
   }
 
+  /** A string of no more than {@link MAX_STRING} characters, be it empty. */
   string(key: string): string | undefined {
     const value = this.raw(key);
     if (value === undefined) return undefined;
@@ -116,6 +122,7 @@ export class TableReader {
     return undefined;
   }
 
+  /** `least` and `most` are allowed. */
   integer(key: string, least: number, most: number): number | undefined {
     const value = this.raw(key);
     if (value === undefined) return undefined;
