@@ -8,7 +8,7 @@ import type { Tally } from '../report/tally.ts';
 import type { Settings } from '../settings/settings.ts';
 import { type Lane, mayJoin, ownLane, type TablesInForce } from './delivery.ts';
 import type { Lanes, Message } from './lanes.ts';
-import { findParties, type Parties, partiesOf } from './parties.ts';
+import { belongsToWithheld, findParties, type Parties, partiesOf } from './parties.ts';
 import { decideReceipt, type Refusal, SATISFIED, wordRefusal } from './receipt.ts';
 import type { PolicyRequest } from './request.ts';
 
@@ -62,11 +62,10 @@ export function decide(context: DecisionContext, request: PolicyRequest, now: nu
 
 /** Whether nobody knows what is asked of this mail, since the settings of its domain cannot be used: it must get no reply. */
 export function isWithheld({ settings, addresses }: DecisionContext, request: PolicyRequest): boolean {
-  const { withheld } = settings;
-  if (withheld.size === 0 || request.protocolState === 'other') return false;
-  const { sender, senderDomain, recipient, recipientDomain } = partiesOf(settings, request, addresses);
-  if (recipientDomain === undefined && withheld.has(recipient.domain)) return true;
-  return senderDomain === undefined && withheld.has(sender.domain);
+  if (settings.withheld.size === 0 || request.protocolState === 'other') return false;
+  return (
+    belongsToWithheld(settings, request.recipient, addresses) || belongsToWithheld(settings, request.sender, addresses)
+  );
 }
 
 function decideRecipient(context: DecisionContext, request: PolicyRequest, now: number): Decision {

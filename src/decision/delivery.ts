@@ -190,7 +190,7 @@ export function ownLane(settings: Settings, parties: Parties, tables: TablesInFo
  */
 export type FilterReason = 'dynamic' | 'no-tables' | 'tables-behind' | 'same-message';
 
-/** For the log: only of a recipient that is given a FILTER, with the tables by which that is decided. */
+/** Of a recipient that is given a FILTER with these tables in force. */
 export function filterReason(settings: Settings, parties: Parties, tables: TablesInForce): FilterReason {
   if (ownLane(settings, parties, tables) === undefined) return 'same-message';
   if (ownLane(settings, parties, ALL_TABLES) !== undefined) return 'dynamic';

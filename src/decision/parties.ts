@@ -99,6 +99,20 @@ function findRouted(
   return undefined;
 }
 
+/**
+ * Whether the settings that count for this address are those of a name that is withheld: looked for where
+ * {@link findParties} looks for the ones that can be used. `written` is as Postfix passes it.
+ */
+export function belongsToWithheld(settings: Settings, written: string, rules: AddressRules): boolean {
+  let address: Address | undefined = Address.read(written, rules);
+  for (let depth = 0; address !== undefined && depth <= MAX_ROUTING; depth++) {
+    if (settings.find(address.domain) !== undefined) return false;
+    if (settings.withheld.has(address.domain)) return true;
+    address = address.routed;
+  }
+  return false;
+}
+
 /** The setting of this flow and hop if it asks for TLS between the two: a requirement. */
 export function requirement<H extends Hop>(parties: Parties, flow: Flow, hop: H): SettingOf<H> | undefined {
   const incoming = flow === 'incoming';

@@ -2,7 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DEFAULT_ADDRESS_RULES } from '../../src/address/address.ts';
 import type { DomainName } from '../../src/address/domain-name.ts';
+import { type DecisionContext, isWithheld } from '../../src/decision/decide.ts';
+import type { PolicyRequest } from '../../src/decision/request.ts';
 import { SettingsReplica } from '../../src/redis/settings-replica.ts';
 import { NO_DEFAULTS } from '../../src/settings/hosted-domain.ts';
 import { BY_MX } from '../../src/settings/next-hop.ts';
@@ -76,3 +79,25 @@ for (const order of ['first', 'last'] as const) {
     assert.equal(again.refusedCount, 0);
   });
 }
+
+test('a domain without usable settings gets no reply, also where its address stands in the local part of another', () => {
+  const broken = replica();
+  broken.put(...record('hosted.example'));
+  broken.put('broken.example', '{"domain":"broken.example","unknown":1}');
+  const context = { settings: broken.settings, addresses: DEFAULT_ADDRESS_RULES } as DecisionContext;
+  const concerned = (sender: string, recipient: string): boolean =>
+    isWithheld(context, { protocolState: 'RCPT', sender, recipient } as PolicyRequest);
+  for (const address of [
+    'user@broken.example',
+    'user%broken.example@here.example',
+    'broken.example!user@here.example',
+    'user%broken.example',
+    // Mail for the broken domain, whoever stands in its local part.
+    'user%hosted.example@broken.example',
+  ]) {
+    assert.deepEqual([concerned(address, 'a@far.example'), concerned('a@far.example', address)], [true, true], address);
+  }
+  for (const address of ['', 'user@hosted.example', 'user@here.example', 'user%broken.example@hosted.example']) {
+    assert.deepEqual([concerned(address, 'a@far.example'), concerned('', address)], [false, false], address);
+  }
+});
