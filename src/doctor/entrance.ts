@@ -99,7 +99,7 @@ function readList(
       const isStray = !addresses.has(call.address);
       calls.push({ call, isStray, parameter, permit, isBehindRelayCheck: isChecked });
     } else if (receiptAccess !== undefined && isTableAt(argument, receiptAccess)) asksTable ||= permit === undefined;
-    else if (mayPermit(name)) permit ??= text;
+    else if (mayPermit({ name, text })) permit ??= text;
   }
   return { calls, isChecked, asksTable };
 }

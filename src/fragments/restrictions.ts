@@ -8,6 +8,7 @@ import { splitValue } from './value-list.ts';
 const WITH_ARGUMENT =
   /^(?:check_[a-z0-9_]+|reject_(?:rbl|rhsbl|multi_recipient_dnsbl)[a-z0-9_]*|permit_(?:dnswl|rhswl)[a-z0-9_]*|sleep|warn_if_reject)$/iu;
 const NEVER_PERMITS = /^(?:reject|defer|sleep|warn_if_reject)/iu;
+const WARNINGS = /^(?:warn_if_reject +)+/iu;
 
 /** One restriction with its argument, if it has one. */
 export interface Restriction {
@@ -38,9 +39,12 @@ export function groupRestrictions(elements: readonly string[]): readonly (readon
   return groups;
 }
 
-/** Whether nothing behind this restriction may be looked at: its name does not say that it never permits. */
-export function mayPermit(name: string): boolean {
-  return !NEVER_PERMITS.test(name);
+/**
+ * Whether nothing behind this restriction may be looked at: its name does not say that it never permits. What
+ * warn_if_reject stands before rejects nothing, but permits as ever.
+ */
+export function mayPermit({ text }: Restriction): boolean {
+  return !NEVER_PERMITS.test(text.replace(WARNINGS, ''));
 }
 
 /** Whether this restriction refuses recipients that strangers may not relay to. */
@@ -65,7 +69,7 @@ export function withOurs(present: string, ours: readonly string[], isOurs: (rest
 }
 
 function placeOf(restrictions: readonly Restriction[]): number {
-  const permit = restrictions.findIndex(({ name }) => mayPermit(name));
+  const permit = restrictions.findIndex(mayPermit);
   const relay = restrictions.findIndex(({ name }) => isRelayCheck(name));
   if (relay >= 0 && (permit < 0 || relay < permit)) return relay + 1;
   return permit < 0 ? restrictions.length : permit;
@@ -74,7 +78,7 @@ function placeOf(restrictions: readonly Restriction[]): number {
 /** Whether anything may let mail past tlswarden before recipients of strangers are refused: then it is asked for those too. */
 export function permitsBeforeRelayCheck(value: string): boolean {
   const restrictions = readRestrictions(value);
-  const permit = restrictions.findIndex(({ name }) => mayPermit(name));
+  const permit = restrictions.findIndex(mayPermit);
   const relay = restrictions.findIndex(({ name }) => isRelayCheck(name));
   return permit >= 0 && relay > permit;
 }

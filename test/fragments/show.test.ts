@@ -64,6 +64,9 @@ test('tlswarden comes before whatever may permit, and behind reject_unauth_desti
     recipients('warn_if_reject reject_rbl_client dnsbl.example, my_class, permit'),
     `warn_if_reject reject_rbl_client dnsbl.example, ${ours}, my_class, permit`,
   );
+  // What is only warned of when it rejects permits as ever (smtpd_check.c, generic_checks).
+  const warned = 'warn_if_reject check_client_access hash:/friends';
+  assert.equal(recipients(`${warned}, reject_unauth_destination`), `${ours}, ${warned}, reject_unauth_destination`);
   assert.equal(
     recipients('reject_unlisted_recipient, check_policy_service { unix:private/grey, timeout=3s }'),
     `reject_unlisted_recipient, ${ours}, check_policy_service { unix:private/grey, timeout=3s }`,
