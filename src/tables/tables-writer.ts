@@ -31,6 +31,8 @@ export class TablesWriter {
     clearTimeout(this.#retry);
     this.#working ??= this.#work().finally(() => {
       this.#working = undefined;
+      // These came behind its last look, and before this.
+      if (this.#wanted !== undefined && !this.#stopped) this.want(this.#wanted);
     });
   }
 
