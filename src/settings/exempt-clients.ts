@@ -29,7 +29,9 @@ export function compileExemptClients(blocks: readonly string[]): (clientAddress:
     const [address = '', bits] = block.split('/');
     const network = parseIpv4(address);
     if (network !== undefined) {
-      const mask = bits === '0' ? 0 : -1 << (32 - Number(bits ?? 32));
+      const prefix = Number(bits ?? 32);
+      // A shift by 32 is one by 0.
+      const mask = prefix === 0 ? 0 : -1 << (32 - prefix);
       ipv4.push({ network: network & mask, mask });
     } else {
       const prefix = Number(bits ?? 128);

@@ -67,3 +67,9 @@ test('a block of IPv6, however wide, exempts no client of IPv4', () => {
   }
   assert.equal(compileExemptClients(['::ffff:203.0.113.0/120'])('203.0.113.9'), true);
 });
+
+test('zeros before the length of a prefix mean nothing', () => {
+  assert.equal(compileExemptClients(['0.0.0.0/00'])('203.0.113.9'), true);
+  assert.equal(compileExemptClients(['10.0.0.0/08'])('10.9.9.9'), true);
+  assert.equal(compileExemptClients(['::/00'])('2001:db8::1'), true);
+});
