@@ -213,7 +213,8 @@ function parseExemptClients(receipt: TableReader): readonly string[] {
   const blocks = receipt.list('exempt_clients') ?? [];
   for (const block of blocks) {
     const [address = '', bits, ...rest] = block.split('/');
-    const family = isIP(address);
+    // Neither cidr_table(5) nor client_address knows the zone of an address.
+    const family = address.includes('%') ? 0 : isIP(address);
     const most = family === 4 ? 32 : 128;
     const ok =
       family !== 0 && rest.length === 0 && (bits === undefined || (/^\d{1,3}$/u.test(bits) && Number(bits) <= most));

@@ -88,6 +88,7 @@ describe('a mistake in the main file', () => {
     ['[addresses]\nrecipient_delimiter = "@"', /^addresses\.recipient_delimiter: /u],
     ['[receipt]\nexempt_clients = ["10.0.0.0/33"]', /^receipt\.exempt_clients: "10\.0\.0\.0\/33" is no address/u],
     ['[receipt]\nexempt_clients = ["localhost"]', /^receipt\.exempt_clients: "localhost"/u],
+    ['[receipt]\nexempt_clients = ["fe80::1%eth0/64"]', /^receipt\.exempt_clients: "fe80::1%eth0\/64" is no address/u],
     ['[receipt]\nexempt_clients = ["::1/129", "::1/", "1.2.3"]', /^receipt\.exempt_clients: "::1\/129"/u],
     ['[maps]', /^maps\.directory: is missing/u],
     ['[maps]\ndirectory = "m"\ntype = "lmbd"', /^maps\.type: "lmbd" is none of .* did you mean "lmdb"\?$/u],
