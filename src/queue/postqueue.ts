@@ -3,6 +3,7 @@
  */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import { quoted } from '../log/printable.ts';
 
 /** One message, as `postqueue -j` prints it: what is used of it. */
 export interface QueuedMessage {
@@ -26,6 +27,21 @@ export async function* queuedMessages(configDirectory: string): AsyncIterableIte
   });
   // It is waited for when all that was printed has been read; a program that is not there fails before.
   ended.catch(() => {});
-  for await (const line of createInterface({ input: child.stdout })) yield JSON.parse(line) as QueuedMessage;
+  let broken: string | undefined;
+  for await (const line of createInterface({ input: child.stdout })) {
+    const message = parseMessage(line);
+    if (message === undefined) broken ??= line;
+    else yield message;
+  }
   if ((await ended) !== 0) throw new QueueError(said.trim() || 'postqueue failed');
+  if (broken !== undefined) throw new QueueError(`postqueue printed what is no message: ${quoted(broken)}`);
+}
+
+/** undefined: a line that is not whole, which postqueue(1) prints when Postfix leaves off in the middle of it. */
+function parseMessage(line: string): QueuedMessage | undefined {
+  try {
+    return JSON.parse(line) as QueuedMessage;
+  } catch {
+    return undefined;
+  }
 }
