@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Slice } from '../slice/slice.ts';
 import { isTable } from '../toml/table-reader.ts';
@@ -15,6 +15,8 @@ const FORMAT = 1;
 const HEAD = `${JSON.stringify({ tlswarden: 'snapshot', format: FORMAT })}\n`;
 /** Text that is written at once. */
 const CHUNK = 256 * 1024;
+/** What nobody has written to for so long was left by a process that was killed: each would leave another one. */
+const LEFT_MS = 600_000;
 
 /** The file is there, and is not what was written. */
 export class SnapshotDamaged extends Error {}
@@ -42,6 +44,7 @@ export class SnapshotWriter {
     const temporary = join(dirname(path), `.tlswarden-snapshot-${process.pid}.tmp`);
     // Left by a process of this number that was killed.
     await rm(temporary, { force: true });
+    await removeLeft(dirname(path));
     return new SnapshotWriter(path, temporary, await open(temporary, 'wx', 0o640));
   }
 
@@ -75,6 +78,19 @@ export class SnapshotWriter {
     this.#text = '';
     this.#hash.update(bytes);
     await this.#file.writeFile(bytes);
+  }
+}
+
+/** Never fails: what cannot be removed is in nobody's way. */
+async function removeLeft(directory: string): Promise<void> {
+  for (const name of await readdir(directory).catch(() => [])) {
+    if (!/^\.tlswarden-snapshot-\d+\.tmp$/u.test(name)) continue;
+    const file = join(directory, name);
+    const writtenAt = await stat(file).then(
+      ({ mtimeMs }) => mtimeMs,
+      () => Number.POSITIVE_INFINITY,
+    );
+    if (Date.now() - writtenAt > LEFT_MS) await rm(file, { force: true }).catch(() => {});
   }
 }
 

@@ -2,10 +2,10 @@
 // one, whole, or there is none yet; and the next service writes it without help.
 
 import assert from 'node:assert/strict';
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { readSnapshot } from '../../src/redis/snapshot.ts';
+import { readSnapshot, SnapshotWriter } from '../../src/redis/snapshot.ts';
 import { run } from '../harness/command.ts';
 import { crashEverywhere, type Writer } from '../harness/crash-points.ts';
 import { RedisServer } from '../harness/redis.ts';
@@ -95,4 +95,15 @@ test('a service killed at any call of its start leaves a snapshot that a start w
       assert.equal(await away.stop(), 0);
     },
   });
+});
+
+test('what writers have left that were killed is removed; that of one which is at work is not', async (t) => {
+  const workspace = await Workspace.of(t);
+  const [left, atWork, other] = ['.tlswarden-snapshot-7.tmp', '.tlswarden-snapshot-8.tmp', '.other.tmp'];
+  for (const name of [left, atWork, other]) await writeFile(workspace.path(name), 'half');
+  const long = Date.now() / 1000 - 3600;
+  for (const name of [left, other]) await utimes(workspace.path(name), long, long);
+  const writer = await SnapshotWriter.begin(workspace.path('snapshot'));
+  await writer.finish({ epoch: 'e', id: '1-0', seq: 1 });
+  assert.deepEqual((await readdir(workspace.directory)).sort(), [other, atWork, 'snapshot']);
 });
