@@ -112,6 +112,8 @@ export class DeployedTables implements TablesInForce {
     this.#again = true;
     this.#looking ??= this.#lookWhileAsked().finally(() => {
       this.#looking = undefined;
+      // It was asked for behind the last look, and before this.
+      return this.#again && !this.#stopped ? this.look() : undefined;
     });
     return this.#looking;
   }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { renameSync } from 'node:fs';
 import { rm, utimes } from 'node:fs/promises';
 import { test } from 'node:test';
 import type { DomainName } from '../../src/address/domain-name.ts';
@@ -54,6 +55,28 @@ test('tables count once Postfix must have seen them, and the service need not be
   assert.deepEqual(holding(tables, settings), []);
   clock.pass(SETTLE_MS + 1000);
   assert.deepEqual(holding(tables, settings), ['a.example', 'b.example']);
+});
+
+test('who asks for a look just as another one ends gets one that sees what has come since', async (t) => {
+  const site = await MapsSite.of(t);
+  await site.write(one);
+  await utimes(site.file('stamp.json'), 1, 1);
+  const { settings } = compile(one);
+  const [link, away] = [site.file('current'), site.file('away')];
+  renameSync(link, away);
+  let asked: Promise<void> | undefined;
+  const now = (): number => {
+    if (asked !== undefined) return Date.now();
+    // The directory has just been read; the look is over before anything else has its turn, but this.
+    renameSync(away, link);
+    asked = Promise.resolve().then(() => tables.look());
+    return Date.now();
+  };
+  const tables = new DeployedTables(site.options.directory, settings, { now });
+  t.after(() => tables.stop());
+  await tables.look();
+  await asked;
+  assert.equal((await tables.read()).isCurrent, true);
 });
 
 test('a change of settings counts at once, and for its own domain only', async (t) => {
