@@ -3,7 +3,7 @@
  * what stands in main.cf and master.cf, in the order in which smtpd(8) goes through it.
  */
 import { DATA_RESTRICTIONS, RECIPIENT_RESTRICTIONS } from '../fragments/main-parameters.ts';
-import { isRelayCheck, mayPermit } from '../fragments/restrictions.ts';
+import { mayPermit, stopsStrangers } from '../fragments/restrictions.ts';
 import { isTableAt, splitValue } from '../fragments/value-list.ts';
 import { isLoopback } from '../service/listen-address.ts';
 import type { Hop } from '../settings/setting.ts';
@@ -92,7 +92,7 @@ function readList(
   let isChecked = wasChecked;
   let asksTable = false;
   for (const { name, text } of postfix.restrictions(parameter, service)) {
-    if (isRelayCheck(name)) isChecked = true;
+    if (stopsStrangers(name)) isChecked = true;
     const call = readCall({ name, text }, postfix, service);
     const [, argument = ''] = splitValue(text);
     if (call !== undefined && (addresses.has(call.address) || wasOurs(call))) {

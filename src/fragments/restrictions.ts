@@ -52,6 +52,11 @@ export function isRelayCheck(name: string): boolean {
   return /^(?:reject|defer)_unauth_destination$/iu.test(name);
 }
 
+/** Whether no stranger's recipient elsewhere gets past this restriction: a relay check, or a refusal of all that is left. */
+export function stopsStrangers(name: string): boolean {
+  return isRelayCheck(name) || /^(?:reject|defer)$/iu.test(name);
+}
+
 /** The restrictions of a value, each with its argument; of another list, its elements. */
 export function splitRestrictions(value: string): readonly string[] {
   return readRestrictions(value).map(({ text }) => text);

@@ -306,6 +306,17 @@ describe('doctor', { concurrency: 2 }, () => {
     );
   });
 
+  test('takes a submission service that refuses whoever has not logged in for safe from strangers', async () => {
+    const relay = 'permit_sasl_authenticated,reject';
+    const patient = await ill(async (patient) => {
+      const options = `  -o smtpd_relay_restrictions=${relay}\n  -o smtpd_recipient_restrictions=`;
+      await patient.edit('config/master.cf', (text) => `${text}192.0.2.1:587 inet n - n - - smtpd\n${options}\n`);
+    });
+    await cures(patient, 'breach service-not-asked');
+    const kept = await patient.postconf('-Ph', '192.0.2.1:587/inet/smtpd_relay_restrictions');
+    assert.equal(kept.trim(), relay);
+  });
+
   test('has delivery asked about behind a content filter, which FILTER would pass by', async () => {
     const patient = await ill(async (patient) => {
       await patient.set({ content_filter: 'smtp:[127.0.0.1]:10024' });
