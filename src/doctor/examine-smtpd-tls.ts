@@ -8,19 +8,40 @@ import type { Host } from './host.ts';
 import { shellWords } from './mending.ts';
 import type { MasterService, PostfixConfiguration } from './postfix-configuration.ts';
 
-const CERTIFICATES = ['smtpd_tls_chain_files', 'smtpd_tls_cert_file', 'smtpd_tls_eccert_file', 'smtpd_tls_dcert_file'];
+const CHAINS = 'smtpd_tls_chain_files';
+/** Not looked at where there are chains: certificates, each with the parameter of its key. */
+const LEGACY = {
+  smtpd_tls_cert_file: 'smtpd_tls_key_file',
+  smtpd_tls_eccert_file: 'smtpd_tls_eckey_file',
+  smtpd_tls_dcert_file: 'smtpd_tls_dkey_file',
+} as const;
+/** Said by smtpd_tls_cert_file: TLS without any certificate, for clients that take anonymous ciphers. */
+const isNone = (file: string): boolean => file.toLowerCase() === 'none';
 const LEVEL = 'smtpd_tls_security_level';
 
 /** The files that hold certificates and keys of all smtpd services: whoever examines looks whether they are there. */
 export function certificateFiles(postfix: PostfixConfiguration): readonly string[] {
-  const files = postfix
-    .running('smtpd')
-    .flatMap((service) => CERTIFICATES.flatMap((name) => filesOf(postfix, name, service)));
+  const files = postfix.running('smtpd').flatMap((service) => filesOf(postfix, service).map(({ file }) => file));
   return [...new Set(files)];
 }
 
-function filesOf(postfix: PostfixConfiguration, parameter: string, service: MasterService): readonly string[] {
-  return postfix.list(parameter, service).filter((file) => file !== 'none');
+interface CertificateFile {
+  readonly parameter: string;
+  readonly file: string;
+}
+
+/** The files that one service reads (postconf(5), smtpd_tls_chain_files): without any one of them it has no TLS. */
+function filesOf(postfix: PostfixConfiguration, service: MasterService): readonly CertificateFile[] {
+  const chains = postfix.list(CHAINS, service).map((file) => ({ parameter: CHAINS, file }));
+  if (chains.length > 0) return chains;
+  return Object.entries(LEGACY).flatMap(([parameter, keyParameter]) => {
+    const file = postfix.value(parameter, service);
+    if (file === '' || isNone(file)) return [];
+    // By default the key is in the file of the certificate, of this service's.
+    const isInside = ['', `$${parameter}`].includes(postfix.raw(keyParameter, service));
+    const key = { parameter: keyParameter, file: postfix.value(keyParameter, service) };
+    return [{ parameter, file }, ...(isInside ? [] : [key])];
+  });
 }
 
 /** `unreadable`: which of {@link certificateFiles} cannot be read. */
@@ -75,10 +96,9 @@ function certificate(
   service: MasterService,
   unreadable: ReadonlySet<string>,
 ): readonly Finding[] {
-  const parameters = CERTIFICATES.filter((name) => filesOf(postfix, name, service).length > 0);
-  const missing = parameters.flatMap((name) => filesOf(postfix, name, service)).find((file) => unreadable.has(file));
-  if (parameters.length > 0 && missing === undefined) return [];
-  const name = 'smtpd_tls_chain_files';
+  const files = filesOf(postfix, service);
+  const missing = files.find(({ file }) => unreadable.has(file));
+  if (files.length > 0 && missing === undefined) return [];
   const [key, chain] = [`${postfix.directory}/smtpd.key`, `${postfix.directory}/smtpd.pem`];
   const subject = `/CN=${postfix.value('myhostname')}`;
   const openssl = ['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '3650', '-subj', subject];
@@ -87,17 +107,19 @@ function certificate(
       id: 'smtpd-certificate',
       severity: 'fault',
       where:
-        parameters[0] === undefined
-          ? `main.cf: ${name}`
-          : `${postfix.placeOf(parameters[0], service)}: ${parameters[0]}`,
+        missing === undefined
+          ? `main.cf: ${CHAINS}`
+          : `${postfix.placeOf(missing.parameter, service)}: ${missing.parameter}`,
       what:
         missing === undefined
-          ? `${service.name} has no certificate, so it offers no STARTTLS.`
-          : `${missing} cannot be read, so ${service.name} offers no STARTTLS.`,
+          ? isNone(postfix.value('smtpd_tls_cert_file', service))
+            ? `${service.name} has no certificate, without which most clients take no STARTTLS.`
+            : `${service.name} has no certificate, so it offers no STARTTLS.`
+          : `${missing.file} cannot be read, so ${service.name} offers no STARTTLS.`,
       why: 'A client that has to use TLS cannot: its mail is refused.',
       mend: [
         `(umask 077; ${shellWords(...openssl, '-keyout', key, '-out', chain)})`,
-        ...mending.setFor(service, { [name]: `${key}, ${chain}` }),
+        ...mending.setFor(service, { [CHAINS]: `${key}, ${chain}` }),
         ...mending.reload,
       ],
       note: 'This makes a certificate that nobody vouches for, which is enough for STARTTLS; one of an authority is better.',

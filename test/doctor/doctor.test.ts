@@ -306,6 +306,28 @@ describe('doctor', { concurrency: 2 }, () => {
     );
   });
 
+  test('looks at the certificates and keys that smtpd reads, and at no others', async () => {
+    const chains = await healthy.get('smtpd_tls_chain_files');
+    const [keyFile = '', certificateFile = ''] = chains.split(', ');
+    const unused = await ill((patient) => patient.set({ smtpd_tls_cert_file: '/nonexistent/unused.pem' }));
+    assert.deepEqual(await unused.findings(), []);
+    const both = { smtpd_tls_chain_files: '', smtpd_tls_cert_file: certificateFile, smtpd_tls_key_file: keyFile };
+    const legacy = await ill((patient) => patient.set(both));
+    await legacy.postconf('-P', `submission/inet/smtpd_tls_cert_file=${certificateFile}`);
+    assert.deepEqual(await legacy.findings(), []);
+    await cures(
+      await ill((patient) => patient.set({ ...both, smtpd_tls_key_file: '/nonexistent/key.pem' })),
+      'fault smtpd-certificate',
+    );
+    await cures(
+      await ill((patient) => patient.set({ smtpd_tls_chain_files: '', smtpd_tls_cert_file: '/nonexistent/old.pem' })),
+      'fault smtpd-certificate',
+    );
+    const none = await ill((patient) => patient.set({ smtpd_tls_chain_files: '', smtpd_tls_cert_file: 'none' }));
+    const [found] = await none.findings();
+    assert.match(found?.what ?? '', /has no certificate, without which most clients take no STARTTLS/u);
+  });
+
   test('takes a submission service that refuses whoever has not logged in for safe from strangers', async () => {
     const relay = 'permit_sasl_authenticated,reject';
     const patient = await ill(async (patient) => {
