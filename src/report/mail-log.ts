@@ -20,15 +20,13 @@ export interface LoggedDelivery {
 /** Messages and processes that are remembered at once; a log that never says that they end must not fill memory. */
 const MAX_REMEMBERED = 200_000;
 
+/** Where a line of one of Postfix's daemons begins: `postfix/smtpd[10]: `, or by another syslog_name. */
+const HEAD = /\/([a-z-]+)\[(\d+)\]: /u;
 const TLS_LINE =
-  /\/smtp\[(\d+)\]: (?:[0-9A-Za-z]+: )?(Anonymous|Untrusted|Trusted|Verified) TLS connection (?:established|reused) to (\S+): (\S+) with cipher /u;
-const DELIVERY_LINE =
-  /\/smtp\[(\d+)\]: ([0-9A-Za-z]+): to=<(.*?)>, (?:orig_to=<.*?>, )?relay=([^,]+), .*? status=([a-z]+)/u;
-const FROM_LINE = /\/qmgr\[\d+\]: ([0-9A-Za-z]+): from=<(.*?)>, size=/u;
-const REMOVED_LINE = /\/qmgr\[\d+\]: ([0-9A-Za-z]+): removed$/u;
-
-/** A line of any daemon of Postfix's: `postfix/smtpd[10]: `, or by another syslog_name. */
-const ANY_LINE = /\/[a-z-]+\[\d+\]: /u;
+  /^(?:[0-9A-Za-z]+: )?(Anonymous|Untrusted|Trusted|Verified) TLS connection (?:established|reused) to (\S+): (\S+) with cipher /u;
+const DELIVERY_LINE = /^([0-9A-Za-z]+): to=<(.*?)>, (?:orig_to=<.*?>, )?relay=([^,]+), .*? status=([a-z]+)/u;
+const FROM_LINE = /^([0-9A-Za-z]+): from=<(.*?)>, size=/u;
+const REMOVED_LINE = /^([0-9A-Za-z]+): removed$/u;
 
 /** What one process of smtp(8) is at: connections, and then the message that it delivers by them. */
 interface Client {
@@ -61,36 +59,40 @@ export class MailLog {
 
   /** Reads the next line; gives the delivery that it tells of. */
   read(line: string): LoggedDelivery | undefined {
-    this.#isOfPostfix ||= ANY_LINE.test(line);
-    if (line.includes('/qmgr[')) {
-      this.#readManager(line);
-      return undefined;
-    }
-    return line.includes('/smtp[') ? this.#readClient(line) : undefined;
+    const head = HEAD.exec(line);
+    // What is like a head behind another program's words, or in a server's reply, is not Postfix's.
+    if (head === null || line.slice(0, head.index).includes(': ')) return undefined;
+    this.#isOfPostfix = true;
+    const [{ length }, daemon, pid = ''] = head;
+    const text = line.slice(head.index + length);
+    if (daemon === 'qmgr') this.#readManager(text);
+    if (daemon !== 'smtp') return undefined;
+    const delivery = this.#readClient(pid, text, line.slice(0, head.index).includes('/tlswarden-'));
+    if (delivery === undefined) return undefined;
+    this.#last = momentOf(line);
+    this.#first ||= this.#last;
+    return delivery;
   }
 
-  #readManager(line: string): void {
-    const [, queueId, sender] = FROM_LINE.exec(line) ?? [];
+  #readManager(text: string): void {
+    const [, queueId, sender] = FROM_LINE.exec(text) ?? [];
     if (queueId !== undefined && sender !== undefined) remember(this.#senders, queueId, sender);
-    const [, removed] = REMOVED_LINE.exec(line) ?? [];
+    const [, removed] = REMOVED_LINE.exec(text) ?? [];
     if (removed !== undefined) this.#senders.delete(removed);
   }
 
-  #readClient(line: string): LoggedDelivery | undefined {
-    const [, at = '', trust, relay = '', protocol = ''] = TLS_LINE.exec(line) ?? [];
+  #readClient(pid: string, text: string, isOurs: boolean): LoggedDelivery | undefined {
+    const [, trust, relay = '', protocol = ''] = TLS_LINE.exec(text) ?? [];
     if (trust !== undefined) {
       this.#hasTls = true;
-      this.#client(at, undefined).sessions.set(relay, { protocol, trust: trust as Trust });
+      this.#client(pid, undefined).sessions.set(relay, { protocol, trust: trust as Trust });
       return undefined;
     }
-    const [, pid, queueId = '', recipient = '', server = '', status] = DELIVERY_LINE.exec(line) ?? [];
-    if (pid === undefined) return undefined;
+    const [, queueId, recipient = '', server = '', status] = DELIVERY_LINE.exec(text) ?? [];
+    if (queueId === undefined) return undefined;
     const client = this.#client(pid, queueId);
     if (status !== 'sent' || isHere(server)) return undefined;
-    this.#last = momentOf(line);
-    this.#first ||= this.#last;
-    const tls = client.sessions.get(server);
-    return { sender: this.#senders.get(queueId), recipient, tls, isOurs: line.includes('/tlswarden-') };
+    return { sender: this.#senders.get(queueId), recipient, tls: client.sessions.get(server), isOurs };
   }
 
   /** A connection is for the message that comes next: what a process did for the one before says nothing of this one. */

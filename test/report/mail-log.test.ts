@@ -51,6 +51,19 @@ describe('the mail log', () => {
     assert.deepEqual(read(to(7, '4AA', 'u@a.example', A)), ['<?> <u@a.example> plaintext']);
   });
 
+  test("takes nobody else's words for those of Postfix", () => {
+    const reply = 'said: 450 /qmgr[1]: 4BB: from=<forged@here.example>, size=1 (in reply to RCPT TO command)';
+    const foreign = `${at} filter[3]: refused x/smtp[7]: 4AA: to=<u@a.example>, relay=${A}, delay=1, status=sent (ok)`;
+    assert.deepEqual(read(`${at} postfix/smtp[7]: 4AA: host ${A} ${reply}`, to(7, '4BB', 'u@a.example', A), foreign), [
+      '<?> <u@a.example> plaintext',
+    ]);
+    assert.equal(new MailLog().read(to(7, '4AA', 'x/tlswarden-y@a.example', A))?.isOurs, false);
+    assert.equal(
+      new MailLog().read(to(7, '4AA', 'u@a.example', A, undefined, 'postfix/tlswarden-encrypt'))?.isOurs,
+      true,
+    );
+  });
+
   test('takes a connection for that of the next message only, and only to that server', () => {
     assert.deepEqual(
       read(
