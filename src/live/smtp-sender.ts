@@ -33,10 +33,16 @@ export class SmtpSender {
   /** Connects, and says EHLO; throws {@link SessionTrouble}. Ended by `signal`, whatever it is waiting for. */
   static async open(door: Door, helo: string, signal: AbortSignal): Promise<SmtpSender> {
     const sender = new SmtpSender(connect({ host: door.host, port: door.port, signal }));
-    const greeting = await sender.#reply();
-    if (greeting.code !== 220) throw new SessionTrouble(`greets with "${wordReply(greeting)}"`);
-    await sender.#ehlo(helo);
-    return sender;
+    try {
+      const greeting = await sender.#reply();
+      if (greeting.code !== 220) throw new SessionTrouble(`greets with "${wordReply(greeting)}"`);
+      await sender.#ehlo(helo);
+      return sender;
+    } catch (error) {
+      // A server that waits for QUIT would keep this process waiting too.
+      sender.close();
+      throw error;
+    }
   }
 
   get offersTls(): boolean {
