@@ -54,6 +54,23 @@ min_cipher_bits = 256
     assert.match(program.read('a.toml'), /^senders = \["a@b\.example", "c@d\.example"\]$/mu);
   });
 
+  it('knows an alias by its other forms, and a fingerprint', async (t) => {
+    const print = 'ab:'.repeat(32).slice(0, -1);
+    const program = new Program(t, {
+      'a.toml':
+        `[domains."a.example"]\naliases = ["bücher.example", "b.example"]\n` +
+        `[domains."a.example".incoming.delivery]\nrequire_tls = "always"\nlevel = "fingerprint"\nfingerprints = ["${print}", "${print.replaceAll('b', 'c')}"]\n`,
+    });
+    const { stderr: suggested } = await program.run(['domains', 'unset', 'bücher.example']);
+    assert.match(suggested, /aliases-=xn--bcher-kva\.example/u);
+    const { status, stderr } = await program.run([
+      ...['domains', 'set', 'a.example', 'aliases-=xn--bcher-kva.example', 'aliases+=B.example.'],
+      ...['incoming.delivery', `fingerprints-=${print.toUpperCase().replaceAll(':', '')}`],
+    ]);
+    assert.deepEqual([status, stderr], [0, '']);
+    assert.match(program.read('a.toml'), /^aliases = \["b\.example"\]$[^]*^fingerprints = \["ac:[^,]*\]$/mu);
+  });
+
   it('drops the lists when require_tls leaves specific, and says so', async (t) => {
     const program = new Program(t, {
       'a.toml':

@@ -2,6 +2,7 @@
  * What `domains set` is told, applied to a domain's table: `KEY=VALUE`, `KEY+=VALUE`, `KEY-=VALUE`, each for the
  * FLOW.HOP before it. Pure; whether the result is valid the parser of the settings says.
  */
+import { parseDomain } from '../../address/domain-name.ts';
 import { parsePattern, type Side, splitList, wordPattern } from '../../address/pattern.ts';
 import { LIST_KEYS } from '../../settings/domain-record.ts';
 import { settingsWith } from '../../settings/misplaced-key.ts';
@@ -142,8 +143,10 @@ function apply(table: Record<string, unknown>, assignment: Assignment, notes: st
   else target[key] = [...result.values()];
 }
 
-/** `Payroll` and `payroll`, `@example.com` and `*@example.com` are one entry. */
+/** `Payroll` and `payroll`, `@example.com` and `*@example.com`, a domain's U-labels and its A-labels are one entry. */
 function normalEntry(entry: string, place: Hops | undefined, key: string): string {
+  if (key === 'aliases') return parseDomain(entry) ?? entry;
+  if (key === 'fingerprints') return entry.replaceAll(':', '').toLowerCase();
   if (place === undefined || (key !== 'senders' && key !== 'recipients')) return entry.toLowerCase();
   const side: Side = listName(place.flow, 'own') === key ? 'own' : 'far';
   const pattern = parsePattern(entry, side);
