@@ -3,12 +3,13 @@
  * for whoever wants to know whether a setting would work before it is made. It sends no mail and changes nothing.
  */
 import type { DomainName } from '../address/domain-name.ts';
+import { LEVELS } from '../settings/level.ts';
 import { BY_MX, type NextHop } from '../settings/next-hop.ts';
 import type { DeliverySetting, Flow } from '../settings/setting.ts';
 import type { Authorities } from './authorities.ts';
 import type { Resolver } from './dns-client.ts';
 import { findWay, type HostFound } from './find-way.ts';
-import { type DomainVerdict, judgeDomain, type Verdict } from './judge.ts';
+import { type DomainVerdict, judgeDomain, NOTHING_ELSE, type Verdict } from './judge.ts';
 import { Limiter } from './limiter.ts';
 import { probeAddress, probeDane } from './probe-address.ts';
 import type { AddressSeen, AddressSight, HostSeen, Way } from './sight.ts';
@@ -58,6 +59,26 @@ export function couldRequire({ verdict }: DomainProbe): boolean {
   return verdict.complete && verdict.levels?.encrypt.works === true;
 }
 
+/** With the certificate_names that stand there, unless more works without them. */
+function suggestionFor(
+  { domain, owner, nexthop, from, setting }: ProbeTarget,
+  hosts: readonly HostSeen[],
+  way: Way,
+  verdict: DomainVerdict,
+): Suggestion | undefined {
+  const certificateNames = setting?.certificateNames ?? [];
+  const named = judgeDomain(hosts, way, { ...NOTHING_ELSE, certificateNames });
+  const keepsNames = strengthOf(named) >= strengthOf(verdict);
+  return suggest(keepsNames ? named : verdict, {
+    domain: owner ?? domain,
+    nexthop: from === 'option' ? nexthop : undefined,
+    setting,
+    keepsNames,
+  });
+}
+
+const strengthOf = ({ strongest }: DomainVerdict): number => (strongest === undefined ? -1 : LEVELS.indexOf(strongest));
+
 /** One run: addresses that domains share are looked at once. */
 export class Prober {
   readonly #options: ProberOptions;
@@ -82,17 +103,13 @@ export class Prober {
     const { way, hosts: found } = await findWay(nexthop === BY_MX ? byMx : nexthop, this.#options.resolver);
     const hosts = await Promise.all(found.map((host) => this.#look(host, way)));
     const verdict = judgeDomain(hosts, way);
-    const nexthopToSet = target.from === 'option' ? nexthop : undefined;
     return {
       target,
       way,
       hosts,
       verdict,
       settingVerdict: setting === undefined ? undefined : judgeDomain(hosts, way, setting).levels?.[setting.level],
-      suggestion:
-        flow === 'incoming'
-          ? suggest(verdict, { domain: target.owner ?? domain, nexthop: nexthopToSet, setting })
-          : undefined,
+      suggestion: flow === 'incoming' ? suggestionFor(target, hosts, way, verdict) : undefined,
     };
   }
 

@@ -23,6 +23,8 @@ export interface SuggestionContext {
   readonly nexthop: NextHop | undefined;
   /** What stands there now. */
   readonly setting: DeliverySetting | undefined;
+  /** Whether the verdict is what works with the certificate_names that stand there. */
+  readonly keepsNames: boolean;
 }
 
 /** undefined: no level works on all hosts. */
@@ -38,20 +40,24 @@ export function suggest(verdict: DomainVerdict, context: SuggestionContext): Sug
     `level=${level}`,
     ...(fingerprints.length === 0 ? [] : [`fingerprints=${fingerprints.join(',')}`]),
     ...(minProtocol === undefined ? [] : [`protocols=>=${minProtocol}`]),
-    ...clearing(level, minimumVersion, context.setting),
+    ...clearing(level, minimumVersion, context),
   ];
   const command = ['tlswarden domains set', context.domain, ...words.map(quote)].join(' ');
   return { level, minProtocol, fingerprints, command };
 }
 
 /** Keys that stand there and that the new level has no use for, or that would be in its way. */
-function clearing(level: Level, minimumVersion: TlsVersion, setting: DeliverySetting | undefined): readonly string[] {
+function clearing(
+  level: Level,
+  minimumVersion: TlsVersion,
+  { setting, keepsNames }: SuggestionContext,
+): readonly string[] {
   if (setting === undefined) return [];
   const minimum = versionRank(setting.minProtocol);
   // More than the hosts can, or less than they need to be allowed.
   const unfit = minimum > versionRank(minimumVersion) || minimum < versionRank(DEFAULT_VERSION);
   const byDefault = versionRank(minimumVersion) >= versionRank(DEFAULT_VERSION);
-  const named = level === 'verify' || level === 'secure';
+  const named = keepsNames && (level === 'verify' || level === 'secure');
   return [
     ...(setting.certificateNames.length > 0 && !named ? ['certificate_names='] : []),
     ...(setting.fingerprints.length > 0 && level !== 'fingerprint' ? ['fingerprints='] : []),

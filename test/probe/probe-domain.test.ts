@@ -11,6 +11,7 @@ import { couldRequire, type DomainProbe, Prober, type ProbeTarget } from '../../
 import type { AddressSight, HostSeen } from '../../src/probe/sight.ts';
 import { LEVELS, type Level } from '../../src/settings/level.ts';
 import { BY_MX, parseNextHop } from '../../src/settings/next-hop.ts';
+import { compile } from '../decision/core.ts';
 import { Authority, type Certificate, selfSignedCertificate } from '../harness/certificates.ts';
 import { Destination } from '../harness/destination.ts';
 import { onFreeLoopbackAddress } from '../harness/loopback.ts';
@@ -130,6 +131,22 @@ describe('one host', () => {
       'tlswarden domains set example.com incoming.delivery require_tls=always level=secure',
     );
     assert.deepEqual(server.messages, []);
+  });
+
+  test('keeps the certificate names that are asked for where they fit, and else is to be asked for without', async (t) => {
+    const net = await Internet.of(t);
+    net.hosts((await net.serve(await net.authority.issue(['mx1.example.com']))).address);
+    const suggested = async (name: string): Promise<string | undefined> => {
+      const delivery = { require_tls: 'always', level: 'secure', certificate_names: [name] } as const;
+      const domain = compile({ domains: { 'example.com': { incoming: { delivery } } } }).settings.find(
+        'example.com' as DomainName,
+      );
+      const setting = domain?.settings.incoming.delivery;
+      return (await net.probe({ setting })).suggestion?.command;
+    };
+    const command = 'tlswarden domains set example.com incoming.delivery require_tls=always';
+    assert.equal(await suggested('mx1.example.com'), `${command} level=secure`);
+    assert.equal(await suggested('old.example'), `${command} level=secure certificate_names=`);
   });
 
   test('without STARTTLS lets no level work', async (t) => {
