@@ -55,7 +55,8 @@ export async function openProber(options: ProbeOptions, progress: Progress): Pro
 
 function parseTimeout(text: string): number {
   const seconds = /^\d+(?:\.\d+)?$/u.test(text) ? Number(text) : 0;
-  if (seconds > 0 && seconds <= MAX_TIMEOUT_S) return seconds * 1_000;
+  // Timers take whole milliseconds.
+  if (seconds > 0 && seconds <= MAX_TIMEOUT_S) return Math.ceil(seconds * 1_000);
   throw new UsageError(`--timeout "${text}" is no number of seconds up to ${MAX_TIMEOUT_S}`);
 }
 

@@ -198,6 +198,12 @@ describe('tlswarden probe', () => {
     }
   });
 
+  test('takes a part of a second for a step', async (t) => {
+    const { probe } = await siteOf(t);
+    const { stdout, stderr } = await probe('nowhere.example', '--timeout', '1.00001');
+    assert.match(stdout, /nothing was probed/u, stderr);
+  });
+
   test('takes nothing that makes no sense', async (t) => {
     const { probe } = await siteOf(t);
     const wrong: readonly (readonly [args: readonly string[], message: RegExp])[] = [
