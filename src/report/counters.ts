@@ -109,6 +109,14 @@ export function formatNumbers(numbers: Numbers): string {
   return text;
 }
 
+/** The last moment that a Date can have, in milliseconds since the epoch. */
+const LAST_MOMENT = 8.64e15;
+
+/** Whether this is a moment that can be told: milliseconds since the epoch. */
+export function isMoment(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= LAST_MOMENT;
+}
+
 /** Reads {@link formatNumbers}; a counter of a later version is passed by. undefined: it is no such text. */
 export function parseNumbers(text: string): Numbers | undefined {
   const numbers = noNumbers();
@@ -117,7 +125,9 @@ export function parseNumbers(text: string): Numbers | undefined {
     const value = Number(part.slice(equals + 1));
     if (equals < 1 || !/^\d{1,16}$/u.test(part.slice(equals + 1)) || !Number.isSafeInteger(value)) return undefined;
     const place = PLACES.get(part.slice(0, equals));
-    if (place !== undefined) numbers[place] = value;
+    if (place === undefined) continue;
+    if (place >= FIRST && !isMoment(value)) return undefined;
+    numbers[place] = value;
   }
   return numbers;
 }

@@ -12,6 +12,7 @@ import { isTemporary, writeFilesAtomically } from '../source/atomic-files.ts';
 import { ComplaintError } from '../toml/complaint.ts';
 import { type FileState, readRegularFile, sameState } from '../toml/read-toml.ts';
 import { isTable } from '../toml/table-reader.ts';
+import { isMoment } from './counters.ts';
 import { remoteDomain } from './remote.ts';
 import { beginningOf, type Counted, IDLE_MS, type ReportBounds, type ReportStore } from './report-store.ts';
 import { formatRow, parseRowLine, type Row } from './row.ts';
@@ -181,7 +182,7 @@ function parseHead(line: string): Head | undefined {
   const since = head?.['since'];
   const hosts = head?.['hosts'];
   const isHead = head?.['tlswarden'] === 'report' && head['format'] === FORMAT;
-  if (!isHead || typeof since !== 'number' || !Array.isArray(hosts)) return undefined;
+  if (!isHead || !isMoment(since) || !Array.isArray(hosts)) return undefined;
   return { since, hosts: hosts.map(String) };
 }
 

@@ -95,6 +95,8 @@ describe('a state file', () => {
       (text) => text.slice(text.indexOf('\n') + 1),
       (text) => text.replace('plaintext=1', 'plaintext=-1'),
       (text) => text.replace('plaintext=1', 'plaintext=1e99'),
+      (text) => text.replace('plaintext=1', 'first=9007199254740991 plaintext=1'),
+      (text) => text.replace(/"since":\d+/u, '"since":1e300'),
       (text) => text.replace('\tincoming', '\tsideways'),
       (text) => text.replace('a.example', '\u001b[2J'),
       (text) => text.replace('"rows":2', '"rows":3'),
