@@ -52,6 +52,7 @@ interface Counts {
   readonly delivery: { static: number; mixed: number; dynamic: number };
 }
 
+/** Makes `tlswarden check` a command of `program` (contract section 8). With --json: the counts and `warnings`. */
 export function addCheck(program: Command): void {
   program
     .command('check')

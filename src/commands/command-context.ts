@@ -24,6 +24,7 @@ export const WELL = 0;
 export const FAILED = 1;
 /** Wrong usage, configuration or settings. */
 export const MISUSED = 2;
+/** What a command's body gives for the process (contract section 8). */
 export type ExitStatus = typeof WELL | typeof FAILED | typeof MISUSED;
 
 /** It did not work, for a reason that one sentence says: exit status 1. */
@@ -55,6 +56,7 @@ export function openRedisStore(main: MainFile, otherwise: string): RedisStore {
 /** What may go wrong though the program is right: their messages say all. */
 const EXPECTED = [CommandFailure, ApplyError, LockError, PostconfError, RedisTrouble, TablesError];
 
+/** One run of one command: made by {@link action} from the global options, gone with the process. */
 export class CommandContext {
   readonly configPath: string;
   readonly json: boolean;

@@ -39,6 +39,9 @@ const VALUES: Readonly<Record<Hop, Readonly<Record<string, readonly string[]>>>>
   },
 };
 
+/**
+ * Makes `tlswarden completion` a command of `program`; the script has the commands that are there when it is printed.
+ */
 export function addCompletion(program: Command): void {
   program
     .command('completion')

@@ -54,6 +54,7 @@ interface Flags {
   readonly smtpd?: string;
 }
 
+/** Makes `tlswarden doctor` a command of `program` (contract section 10). */
 export function addDoctor(program: Command): void {
   program
     .command('doctor')

@@ -11,6 +11,7 @@ import { addSet } from './domains/set.ts';
 import { addShow } from './domains/show.ts';
 import { addUnset } from './domains/unset.ts';
 
+/** Makes `tlswarden domains` and its own commands part of `program`. */
 export function addDomains(program: Command): void {
   const domains = program
     .command('domains')

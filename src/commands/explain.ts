@@ -50,6 +50,7 @@ interface Options {
   readonly authenticated?: true;
 }
 
+/** Makes `tlswarden explain` a command of `program`. With --json: the {@link Explanation} as it is. */
 export function addExplain(program: Command): void {
   program
     .command('explain')

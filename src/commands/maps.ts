@@ -26,6 +26,7 @@ interface MapsFlags {
   readonly watch?: boolean;
 }
 
+/** Makes `tlswarden maps` a command of `program`; without a maps directory it is a mistake of the main file. */
 export function addMaps(program: Command): void {
   program
     .command('maps')

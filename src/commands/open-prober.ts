@@ -17,11 +17,14 @@ const MAX_TIMEOUT_S = 600;
 /** One name server's time for one answer; there may be others. */
 const MAX_DNS_MS = 5_000;
 
+/** Whose certificates count as trusted; like its two siblings for each command that probes ({@link ProbeOptions}). */
 export const CA_OPTION = new Option('--ca <file>', "trust the authorities of this file (PEM) instead of the system's");
+/** An address, `address:port` or `[v6]:port`. */
 export const RESOLVER_OPTION = new Option(
   '--resolver <address>',
   'ask this name server instead of those of /etc/resolv.conf',
 );
+/** Seconds, also a part of one. */
 export const TIMEOUT_OPTION = new Option('--timeout <seconds>', 'how long each step with a server may last').default(
   String(DEFAULT_TIMEOUT_S),
 );
@@ -33,6 +36,7 @@ export interface ProbeOptions {
   readonly timeout: string;
 }
 
+/** A prober for one command. */
 export interface OpenProber {
   readonly prober: Prober;
   /** Whom certificates are trusted for, in words. */

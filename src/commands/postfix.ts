@@ -6,6 +6,7 @@ import { addApply } from './postfix/apply.ts';
 import { addRevert } from './postfix/revert.ts';
 import { addShow } from './postfix/show.ts';
 
+/** Makes `tlswarden postfix` and its own commands part of `program`. */
 export function addPostfix(program: Command): void {
   const postfix = program
     .command('postfix')

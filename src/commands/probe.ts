@@ -54,6 +54,7 @@ interface Options extends ProbeOptions {
   readonly nexthop?: string;
 }
 
+/** Makes `tlswarden probe` a command of `program`. With --json: {@link probeDocument}. */
 export function addProbe(program: Command): void {
   program
     .command('probe')

@@ -5,6 +5,10 @@
 const PATIENCE_MS = 500;
 const INTERVAL_MS = 100;
 
+/**
+ * One line that is written over, with rate and time left. It shows itself after half a second, and never off a
+ * terminal.
+ */
 export class Progress {
   readonly #what: string;
   readonly #stream: NodeJS.WriteStream;

@@ -64,6 +64,9 @@ interface Options {
   readonly reset?: true;
 }
 
+/**
+ * Makes `tlswarden report` a command of `program`. With --json: {@link reportDocument} or {@link deliveriesDocument}.
+ */
 export function addReport(program: Command): void {
   program
     .command('report')

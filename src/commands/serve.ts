@@ -31,6 +31,7 @@ import { untilStopped } from './until-stopped.ts';
 /** What the handler decides by; the settings' owner writes it, between two requests. */
 type MutableContext = { -readonly [K in keyof DecisionContext]: DecisionContext[K] };
 
+/** Makes `tlswarden serve` a command of `program`. */
 export function addServe(program: Command): void {
   program
     .command('serve')

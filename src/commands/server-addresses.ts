@@ -7,6 +7,7 @@ import type { MainFile } from '../main-file/main-file.ts';
 import { type ListenAddress, parseListenAddress } from '../service/listen-address.ts';
 import type { Complaint } from '../toml/complaint.ts';
 
+/** What `[server]` names; whoever listens has to look at `complaints` first. */
 export interface ServerAddresses {
   readonly sockets: readonly ListenAddress[];
   /** undefined: no metrics are shown. */

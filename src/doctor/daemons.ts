@@ -7,6 +7,7 @@ import { readdir, readFile, readlink } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { DEFAULT_PATH } from '../main-file/main-file.ts';
 
+/** A process of tlswarden's that stays. */
 export interface Daemon {
   readonly pid: number;
   /** The words of the command: `serve`, or `maps --watch`. */

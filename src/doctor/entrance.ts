@@ -10,6 +10,7 @@ import type { Hop } from '../settings/setting.ts';
 import type { MasterService, PostfixConfiguration } from './postfix-configuration.ts';
 import { readCall, type ServiceCall, wasOurs } from './service-call.ts';
 
+/** Looked at before or behind smtpd_recipient_restrictions (postconf(5), smtpd_relay_before_recipient_restrictions). */
 export const RELAY_RESTRICTIONS = 'smtpd_relay_restrictions';
 /** Before RCPT the service has nothing to say; with smtpd_delay_reject these lists are looked at then. */
 const DELAYED_RESTRICTIONS = ['smtpd_client_restrictions', 'smtpd_helo_restrictions', 'smtpd_sender_restrictions'];
@@ -34,6 +35,7 @@ export interface CallSeen {
   readonly isBehindRelayCheck: boolean;
 }
 
+/** One smtpd(8) service, and what it asks of whom. */
 export interface Entrance {
   readonly service: MasterService;
   /** All calls when a recipient is named, in the order of asking. */
@@ -47,6 +49,10 @@ export interface Entrance {
   readonly filter: 'smtpd_proxy_filter' | 'content_filter' | undefined;
 }
 
+/**
+ * One for each smtpd(8) service, in the order of master.cf. What a restriction class holds counts as standing in the
+ * list.
+ */
 export function readEntrances(postfix: PostfixConfiguration, names: OurNames): readonly Entrance[] {
   return postfix.running('smtpd').map((service): Entrance => {
     const relayFirst = postfix.isYes('smtpd_relay_before_recipient_restrictions', service);

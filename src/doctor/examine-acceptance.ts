@@ -12,6 +12,7 @@ import { namesOf, type Sample } from './sample.ts';
 const MOST_TOLD = 20;
 const RELAY_DOMAINS = 'relay_domains';
 
+/** One finding for all names together. `routes` has every name of the domains in the sample. */
 export function examineAcceptance(
   { postfix, mending }: Host,
   { domains }: Sample,

@@ -21,6 +21,10 @@ const MOST_TOLD = 20;
 /** Local parts that are asked for where a table cannot be listed; there are lists with thousands. */
 const MOST_LOCAL_PARTS = 50;
 
+/**
+ * At most {@link MOST_TOLD} findings. Tables that cannot be listed are asked for the names and listed local parts of
+ * the sample.
+ */
 export async function examineAliases(host: Host, lookups: TableLookups, sample: Sample): Promise<readonly Finding[]> {
   const { postfix, settings, entrances } = host;
   // Where delivery is asked about behind a filter, addresses have been rewritten before.

@@ -12,6 +12,7 @@ import type { MasterService } from './postfix-configuration.ts';
 import { mendLists } from './restriction-lists.ts';
 import { holdsUp } from './service-call.ts';
 
+/** Of every smtpd(8) service, and of qmqpd(8), which has no restrictions. Each finding's commands end with a reload. */
 export function examineEntrances(host: Host): readonly Finding[] {
   const { entrances } = host;
   const inner = innerEntrance(host);

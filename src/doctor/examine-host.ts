@@ -44,6 +44,7 @@ const TABLE_MS = 10_000;
 const TABLES_MS = 2_000;
 const LOOK_MS = 100;
 
+/** What `doctor` tells: findings worst first, each once. */
 export interface Diagnosis {
   readonly host: Host;
   readonly findings: readonly Finding[];

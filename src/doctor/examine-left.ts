@@ -6,6 +6,7 @@ import { domainsLeft, thisRun } from '../live/run-name.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
 
+/** Domains of runs that are over; one that goes on now is left alone. */
 export function examineLeft({ settings, mending }: Host): readonly Finding[] {
   const left = domainsLeft(settings, thisRun(hostname(), process.pid, Date.now()));
   if (left.length === 0) return [];

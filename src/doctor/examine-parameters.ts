@@ -9,6 +9,7 @@ import { RECEIPT_CLASS, RECEIPT_CLIENTS } from '../tables/table.ts';
 import type { Finding, FindingId, Severity } from './finding.ts';
 import type { Host } from './host.ts';
 
+/** Of main.cf as it is, without what services of master.cf set for themselves. */
 export function examineParameters(host: Host): readonly Finding[] {
   return [...missing(host), ...receiptClass(host), ...differing(host), ...inTheWay(host), ...repeated(host)];
 }

@@ -10,6 +10,9 @@ import type { Host } from './host.ts';
 const SIGNED = 'org';
 const PATIENCE_MS = 2_000;
 
+/**
+ * Asks `resolvers` one question by DNS, and only where level dane-only is in use (RFC 4035 section 3.2.3, the AD bit).
+ */
 export async function examineResolver(
   { settings, mending }: Host,
   resolvers: readonly ResolverAddress[],

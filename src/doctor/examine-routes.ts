@@ -21,6 +21,9 @@ const MOST_TOLD = 20;
 /** Entries of a table that are listed at most. */
 const MOST_LISTED = 200_000;
 
+/**
+ * Asks tables by postmap(1). {@link MOST_TOLD} findings of a kind at most, and one that says how many more there are.
+ */
 export async function examineRoutes(host: Host, lookups: TableLookups, sample: Sample): Promise<readonly Finding[]> {
   const routes = await ownRoutes(host, lookups, sample.domains.flatMap(namesOf));
   const isOutgoingRequired = requiresOutgoing(host.settings);

@@ -71,6 +71,7 @@ async function processOf(
 /** A file's time and a process's are told by different clocks. */
 const SLACK_MS = 500;
 
+/** `running`: what {@link readRunning} gives, `hidden` but for. */
 export function examineRunning(
   { postfix, fragments, mending }: Host,
   running: RunningPostfix | undefined,

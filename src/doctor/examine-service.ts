@@ -20,6 +20,10 @@ const LOOK_MS = 250;
 /** Of a network that no client is in (RFC 5737, RFC 3849). */
 const STRANGERS = ['192.0.2.1', '198.51.100.1', '203.0.113.1', '2001:db8::1'];
 
+/**
+ * Asks the first address of server.listen up to seven questions. An answer by other settings counts if it stays for
+ * three seconds.
+ */
 export async function examineService(host: Host, sample: Sample): Promise<readonly Finding[]> {
   const { mending } = host;
   const address = host.fragmentContext.policyService;

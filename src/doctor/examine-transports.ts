@@ -16,6 +16,10 @@ const HARMLESS = new Set([
   'smtp_host_lookup',
 ]);
 
+/**
+ * Of the master.cf lines that the settings need (contract section 7); others of ours may stay, since mail may wait for
+ * them.
+ */
 export function examineTransports({ fragments, postfix, mending }: Host): readonly Finding[] {
   return fragments.services.flatMap(({ service: name, line, reason }): readonly Finding[] => {
     const service = postfix.services.find((one) => one.name === name);

@@ -9,6 +9,7 @@
  * - advice: nothing that the settings ask for is at stake.
  */
 export const SEVERITIES = ['breach', 'fault', 'advice'] as const;
+/** How bad a finding is; without --live a breach, and nothing else, makes doctor exit with 1. */
 export type Severity = (typeof SEVERITIES)[number];
 
 /** What there is to find. The names are the same from one version to the next; the README says where each is looked for. */
@@ -65,8 +66,10 @@ export const FINDING_IDS = [
   'postfix-not-running',
   'trial-left',
 ] as const;
+/** One of {@link FINDING_IDS}. */
 export type FindingId = (typeof FINDING_IDS)[number];
 
+/** One finding. Its texts are for people, and may hold what stands in main.cf; its id is for programs. */
 export interface Finding {
   readonly id: FindingId;
   readonly severity: Severity;

@@ -8,6 +8,7 @@ import type { Entrance, OurNames } from './entrance.ts';
 import type { Mending } from './mending.ts';
 import type { PostfixConfiguration } from './postfix-configuration.ts';
 
+/** All that is known of one mail host at one moment. */
 export interface Host {
   readonly main: MainFile;
   readonly settings: Settings;

@@ -10,6 +10,7 @@ import type { MasterService } from './postfix-configuration.ts';
 
 const DEFAULT_CONFIG_DIRECTORY = '/etc/postfix';
 
+/** What a command line depends on besides what it is to mend. */
 export interface MendingContext {
   /** The main file's path, and what stands in it. */
   readonly mainPath: string;
@@ -25,6 +26,7 @@ export interface MendingContext {
   readonly areTablesDue: boolean;
 }
 
+/** Makes command lines for a POSIX shell, run by root in any directory, in the order in which they are given. */
 export class Mending {
   readonly #context: MendingContext;
 

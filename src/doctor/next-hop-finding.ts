@@ -18,6 +18,7 @@ import { type OwnRoute, otherTransportMaps } from './own-routes.ts';
 const NEW_TABLE = 'next_hops';
 const TRANSPORT_MAPS = 'transport_maps';
 
+/** A name of a domain where Postfix and the settings disagree on the next hop. */
 export interface Differing {
   readonly domain: HostedDomain;
   /** The domain or an alias of it; behind it aliases with which all is as with it. */
@@ -29,6 +30,10 @@ export interface Differing {
   readonly isHeld: boolean;
 }
 
+/**
+ * A breach only where mail that may need TLS goes by Postfix's own entry. `mend` is empty where no command can make
+ * both agree.
+ */
 export function nextHopFinding(host: Host, differing: Differing): Finding {
   const { domain, names, route, matters, isHeld } = differing;
   const [name] = names;
@@ -68,6 +73,7 @@ export function nextHopFinding(host: Host, differing: Differing): Finding {
   };
 }
 
+/** Said where Postfix's entry holds what `nexthop` cannot: no command takes it over. */
 export const ONE_NEXT_HOP = 'The settings can name one next hop, and no list of them.';
 
 /** What makes Postfix go by the settings, for somebody who prefers that. */

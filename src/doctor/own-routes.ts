@@ -9,6 +9,7 @@ import { DomainList, parentsOf } from './domain-list.ts';
 import type { Host } from './host.ts';
 import type { TableLookups } from './table-lookups.ts';
 
+/** A route that Postfix has of itself. */
 export interface OwnRoute {
   /** A service of master.cf. */
   readonly transport: string;
@@ -33,6 +34,7 @@ const CLASSES = [
   { list: 'relay_domains', transport: 'relay_transport', isRemote: true },
 ] as const;
 
+/** A route for each of `domains`. A table that cannot be read counts as empty ({@link TableLookups.troubles}). */
 export async function ownRoutes(
   host: Host,
   lookups: TableLookups,

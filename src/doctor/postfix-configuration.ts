@@ -22,6 +22,7 @@ export interface MasterService {
   readonly expanded: ReadonlyMap<string, string>;
 }
 
+/** What postconf(1) says of one configuration directory. */
 export interface ConfigurationFacts {
   readonly directory: string;
   /** main.cf's values, the defaults among them; what this Postfix does not know is absent. */
@@ -40,6 +41,10 @@ export interface RestrictionSeen {
 
 const MAX_DEPTH = 10;
 
+/**
+ * Answers what holds in main.cf, and for one service, whose own `-o` come first (master(5)). It is read once, and stays
+ * as it was.
+ */
 export class PostfixConfiguration {
   readonly directory: string;
   readonly services: readonly MasterService[];

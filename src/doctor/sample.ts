@@ -8,12 +8,14 @@ import { isTrialDomain } from '../settings/trial-domain.ts';
 /** Each is looked up in every table by postmap(1), and a database may take its time. */
 export const MOST_DOMAINS = 20_000;
 
+/** The domains that are looked at one by one; trial domains are not among them. */
 export interface Sample {
   readonly domains: readonly HostedDomain[];
   /** How many there are. */
   readonly of: number;
 }
 
+/** At most `most` domains, every n-th in the order of the settings. */
 export function sampleOf(settings: Settings, most: number = MOST_DOMAINS): Sample {
   const stride = Math.max(1, Math.ceil(settings.size / most));
   const domains: HostedDomain[] = [];

@@ -9,6 +9,7 @@ import { normalServiceAddress } from '../fragments/policy-service.ts';
 import { splitValue } from '../fragments/value-list.ts';
 import type { MasterService, PostfixConfiguration, RestrictionSeen } from './postfix-configuration.ts';
 
+/** A check_policy_service with what holds for it: its own attributes, or the parameters of smtpd(8). */
 export interface ServiceCall {
   /** `inet:127.0.0.1:10040`, normalised. */
   readonly address: string;

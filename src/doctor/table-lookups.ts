@@ -8,12 +8,17 @@ import { createInterface } from 'node:readline';
 /** Tables that can be listed; of others only single keys can be asked for. */
 const LISTABLE = new Set(['hash', 'btree', 'lmdb', 'dbm', 'sdbm', 'texthash', 'inline']);
 
+/** The beginning of a table, or all of it. */
 export interface TableListing {
   readonly entries: ReadonlyMap<string, string>;
   /** Whether that is all of it. */
   readonly isWhole: boolean;
 }
 
+/**
+ * Asks the tables of one configuration directory. Nothing rejects: {@link TableLookups.troubles} says what could not be
+ * read.
+ */
 export class TableLookups {
   readonly #configDirectory: string;
   readonly #timeoutMs: number;

@@ -12,6 +12,7 @@ const HEADINGS: Readonly<Record<Severity, string>> = {
 
 const WIDTH = 100;
 
+/** Many lines, without a newline at the end; commands are never wrapped. */
 export function wordDiagnosis({ host, findings, domains }: Diagnosis): string {
   const sections = SEVERITIES.flatMap((severity) => {
     const these = findings.filter((finding) => finding.severity === severity);

@@ -18,11 +18,13 @@ import type { SettingsStore } from '../source/settings-store.ts';
 import type { TablesReading, TablesState } from './read-tables.ts';
 import { SettingText } from './setting-text.ts';
 
+/** The TLS of a client's session: `TLSv1.3`, 256. */
 export interface Session {
   readonly protocol: string;
   readonly bits: number;
 }
 
+/** What is asked, and what it is answered by. Addresses as a client gives them; '' is the null sender. */
 export interface Question {
   readonly main: MainFile;
   readonly settings: Settings;
@@ -44,6 +46,7 @@ export interface Line {
   readonly line: number | null;
 }
 
+/** One requirement with the lines that make it. The JSON of `explain`; key names are those of the settings. */
 export interface RequirementExplained extends Line {
   readonly flow: Flow;
   readonly hop: Hop;
@@ -63,6 +66,7 @@ export interface RequirementExplained extends Line {
   readonly inTables: boolean;
 }
 
+/** What one session gets at RCPT, as the first recipient of a message; `session` is null for plaintext. */
 export interface Reply {
   readonly session: Session | null;
   /** What Postfix answers by table receipt_access, so that it does not ask the service. */
@@ -74,6 +78,7 @@ export interface Reply {
   readonly whileSettling: { readonly kind: string; readonly reply: string } | null;
 }
 
+/** All that there is to say of one sender and recipient; `tlswarden --json explain` prints it as it is. */
 export interface Explanation {
   readonly sender: PartyExplained;
   readonly recipient: PartyExplained;
@@ -90,6 +95,7 @@ export interface Explanation {
   readonly replies: readonly Reply[];
 }
 
+/** Where the mail goes, and who sees to it; `nexthop` '' is by MX. */
 export interface RouteExplained {
   readonly transport: string;
   readonly nexthop: string;
@@ -98,6 +104,7 @@ export interface RouteExplained {
   readonly inTables: boolean;
 }
 
+/** One side of the mail. `address` as it was asked for, '' being the null sender. */
 export interface PartyExplained {
   readonly address: string;
   /** The hosted domain, or null. */
@@ -109,6 +116,10 @@ export interface PartyExplained {
 const PLAINTEXT_REJECT = '550 5.7.1 Session encryption is required';
 const BEST: Session = { protocol: 'TLSv1.3', bits: 256 };
 
+/**
+ * Reads the settings' texts for lines, and the time from nobody: `question.tables` says what is in force. Rejects as
+ * the store does.
+ */
 export async function explain(question: Question): Promise<Explanation> {
   const { main, settings, sender, recipient } = question;
   const { inForce: tables, settling } = question.tables;

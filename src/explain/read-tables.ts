@@ -20,6 +20,7 @@ export interface Settling {
   readonly until: number;
 }
 
+/** The maps directory at one moment. */
 export interface TablesReading {
   readonly state: TablesState;
   /** What they hold, as if all of Postfix used them. */
@@ -33,6 +34,7 @@ export async function readTables(main: MainFile, settings: Settings): Promise<Ta
   return (await readStamp(main, settings)).state;
 }
 
+/** What the service would hold of them at `now` (milliseconds since the epoch); what cannot be read is `absent`. */
 export async function lookAtTables(main: MainFile, settings: Settings, now: number): Promise<TablesReading> {
   const { state, writtenAt } = await readStamp(main, settings);
   if (main.maps === undefined || writtenAt === undefined) return { state, inForce: NO_TABLES, settling: undefined };

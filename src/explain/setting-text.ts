@@ -26,6 +26,7 @@ interface LocatedFile extends TomlFile {
   readonly locator: KeyLocator;
 }
 
+/** Finds the text of settings, for one command: each file is read once, whatever becomes of it meanwhile. */
 export class SettingText {
   readonly #main: MainFile;
   readonly #store: SettingsStore;

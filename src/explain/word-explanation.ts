@@ -3,6 +3,7 @@
  */
 import type { Explanation, Line, PartyExplained, Reply, RequirementExplained } from './explain.ts';
 
+/** Many lines, without a newline at the end; times by the clock of this host. */
 export function wordExplanation(explanation: Explanation): string {
   const { sender, recipient, exempt, receipt, delivery, tables } = explanation;
   const lines = [wordParty('From', sender), wordParty('To', recipient), ''];

@@ -17,6 +17,7 @@ export interface Arrival {
 const NAME = 'doctor.tlswarden.invalid';
 const MOST_LINE = 64 * 1024;
 
+/** An SMTP server on loopback that takes everything (RFC 5321, with STARTTLS of RFC 3207 if it has a certificate). */
 export class Destination {
   readonly arrivals: Arrival[] = [];
   readonly #context: SecureContext | undefined;

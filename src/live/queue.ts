@@ -4,6 +4,7 @@
 import { execFile } from 'node:child_process';
 import { QueueError, queuedMessages } from '../queue/postqueue.ts';
 
+/** A message that waits in the queue; `delayReason` is undefined until Postfix has tried to deliver it. */
 export interface QueuedTrial {
   readonly id: string;
   readonly recipients: readonly { readonly address: string; readonly delayReason: string | undefined }[];

@@ -17,6 +17,7 @@ import { tryDelivery } from './try-delivery.ts';
 import { tryReceipt } from './try-receipt.ts';
 import { tryTable } from './try-table.ts';
 
+/** What one run needs. Aborting `signal` ends it as soon as it can be tidied up. */
 export interface LiveOptions {
   readonly host: Host;
   readonly store: SettingsStore;

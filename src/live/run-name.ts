@@ -11,6 +11,10 @@ import { type RunName, runOf } from '../settings/trial-domain.ts';
 /** Longer than any run. */
 const LONGEST_MS = 3_600_000;
 
+/**
+ * The run of this process; `now` in milliseconds since the epoch. Of the host a digest is told, since the name is seen
+ * by others.
+ */
 export function thisRun(hostname: string, pid: number, now: number): RunName {
   return { began: now, pid, host: createHash('sha256').update(hostname).digest('hex').slice(0, 8) };
 }

@@ -4,6 +4,7 @@
  */
 import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 
+/** A key on P-256 and its certificate. */
 export interface SelfSigned {
   /** PEM. */
   readonly key: string;

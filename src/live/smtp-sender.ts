@@ -9,6 +9,7 @@ import { offers, type Reply, ReplyReader, wordReply } from '../probe/reply-reade
 /** The session ended or took too long: the message continues "the server …". */
 export class SessionTrouble extends Error {}
 
+/** Where an smtpd(8) listens. `host` is an address, or a name that the resolver knows. */
 export interface Door {
   readonly host: string;
   readonly port: number;
@@ -17,6 +18,10 @@ export interface Door {
 /** postscreen(8) keeps strangers waiting for six seconds, and a busy smtpd(8) for longer. */
 const PATIENCE_MS = 20_000;
 
+/**
+ * One session. Commands go one after another: each waits for its reply, for twenty seconds at most, or throws {@link
+ * SessionTrouble}.
+ */
 export class SmtpSender {
   #socket: Socket | TLSSocket;
   #reader = new ReplyReader();

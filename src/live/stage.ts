@@ -44,6 +44,7 @@ export type Fate =
 const FROM_NULL = { require_tls: 'specific', senders: ['<>'] } as const;
 const NEVER = { require_tls: 'never' } as const;
 
+/** One run's stage: {@link Stage.set} once, then any number of trials, {@link Stage.strike} whatever happened. */
 export class Stage {
   readonly host: Host;
   /** Where smtpd(8) is reached. */

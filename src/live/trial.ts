@@ -10,6 +10,7 @@
  */
 export type Outcome = 'held' | 'broken' | 'failed' | 'not tried';
 
+/** One trial; `tlswarden --json doctor --live` prints it as it is. */
 export interface Trial {
   /** The same from one version to the next: `receipt-plaintext`. */
   readonly id: string;
@@ -36,8 +37,10 @@ const TRIALS = {
   ],
 } as const satisfies Readonly<Record<string, readonly [what: string, expected: string]>>;
 
+/** What stands in {@link Trial.id}. */
 export type TrialId = keyof typeof TRIALS;
 
+/** The trial of this id with what came of it. */
 export function trial(id: TrialId, outcome: Outcome, seen: string): Trial {
   const [what, expected] = TRIALS[id];
   return { id, what, expected, outcome, seen };

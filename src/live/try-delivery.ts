@@ -9,6 +9,10 @@ import { SessionTrouble } from './smtp-sender.ts';
 import { DELIVERY_MS, type Fate, NotAccepted, quoteReply, type Stage } from './stage.ts';
 import { type Outcome, type Trial, type TrialId, trial } from './trial.ts';
 
+/**
+ * Three trials; waits until Postfix has tried both messages, {@link DELIVERY_MS} at most. Rejects with QueueError or
+ * AbortError.
+ */
 export async function tryDelivery(stage: Stage): Promise<readonly Trial[]> {
   const all = (outcome: Outcome, seen: string): readonly Trial[] =>
     (['delivery-tls', 'delivery-plaintext', 'lanes'] as const).map((id) => trial(id, outcome, seen));

@@ -8,6 +8,7 @@ import { SessionTrouble, SmtpSender } from './smtp-sender.ts';
 import { quoteReply, type Stage } from './stage.ts';
 import { type Outcome, type Trial, type TrialId, trial } from './trial.ts';
 
+/** Three trials; where the server does not answer they have failed. Rejects only with the signal's AbortError. */
 export async function tryReceipt(stage: Stage): Promise<readonly Trial[]> {
   stage.progress('sending mail in plaintext and over TLS');
   const accepted = (reply: Reply): Outcome => (reply.code === 250 ? 'held' : 'failed');

@@ -18,6 +18,10 @@ import { judgePlaintext } from './try-delivery.ts';
 const TABLES_MS = 5_000;
 /** trivial-rewrite(8) looks for changed tables every 10 s. */
 const REWRITE_MS = 12_000;
+/**
+ * One trial, which waits until trivial-rewrite(8) has taken up the tables. Rejects with QueueError, AbortError, or as
+ * {@link loadSettings} does.
+ */
 export async function tryTable(stage: Stage): Promise<Trial> {
   const { host, progress, signal } = stage;
   const { main, postfix } = host;

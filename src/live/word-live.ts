@@ -10,6 +10,7 @@ const WORDS: Readonly<Record<Outcome, string>> = {
   'not tried': 'not tried',
 };
 
+/** Two lines a trial below a heading, without a newline at the end. */
 export function wordLive(trials: readonly Trial[]): string {
   const width = Math.max(...trials.map(({ outcome }) => WORDS[outcome].length));
   const lines = trials.flatMap(({ what, expected, outcome, seen }) => [

@@ -6,6 +6,7 @@ import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { rootCertificates } from 'node:tls';
 
+/** Certificates to trust, and where they are from. */
 export interface Authorities {
   /** In words: the file, or who brought them. */
   readonly source: string;

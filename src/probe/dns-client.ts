@@ -14,6 +14,7 @@ export interface Resolver {
   lookup<T extends RecordType>(name: string, type: T): Promise<DnsAnswer<T>>;
 }
 
+/** A name server: an address, never a name. */
 export interface ResolverAddress {
   readonly address: string;
   readonly port: number;
@@ -34,10 +35,12 @@ export function parseResolvConf(text: string): readonly ResolverAddress[] {
   return (servers.length === 0 ? ['127.0.0.1'] : servers).map((address) => ({ address, port: DNS_PORT }));
 }
 
+/** The servers of resolv.conf(5); a file that cannot be read names none. */
 export async function systemResolvers(path = RESOLV_CONF): Promise<readonly ResolverAddress[]> {
   return parseResolvConf(await readFile(path, 'utf8').catch(() => ''));
 }
 
+/** Asks the servers in their order, twice around, as the stub resolver of resolv.conf(5) does. */
 export class DnsClient implements Resolver {
   readonly #servers: readonly ResolverAddress[];
   readonly #timeoutMs: number;

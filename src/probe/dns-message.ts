@@ -5,7 +5,9 @@
  */
 import { isIPv4 } from 'node:net';
 
+/** By their numbers in the DNS (RFC 1035 section 3.2.2, RFC 3596, RFC 6698 section 7.1). */
 export const RECORD_TYPES = { A: 1, CNAME: 5, MX: 15, AAAA: 28, TLSA: 52 } as const;
+/** A type that can be asked for. */
 export type RecordType = keyof typeof RECORD_TYPES;
 const OPT = 41;
 const CLASS_IN = 1;
@@ -14,6 +16,7 @@ const UDP_SIZE = 1232;
 const MAX_RECORDS = 512;
 const MAX_CNAMES = 10;
 
+/** RFC 1035 section 3.3.9. */
 export interface MxRecord {
   readonly preference: number;
   /** '' is the root: the null MX of RFC 7505. */
@@ -29,6 +32,9 @@ export interface TlsaRecord {
   readonly data: string;
 }
 
+/**
+ * What a record of each type holds: addresses as RFC 5952 writes them, names in lower case and without the last dot.
+ */
 export interface RecordData {
   readonly A: string;
   readonly AAAA: string;

@@ -18,6 +18,7 @@ const MAX_ADDRESSES = 8;
 /** A host before anybody connected to it. */
 export type HostFound = Omit<HostSeen, 'addresses'> & { readonly addresses: readonly string[] };
 
+/** A domain's way; without hosts where `way.problem` says why. */
 export interface WayFound {
   readonly way: Way;
   readonly hosts: readonly HostFound[];

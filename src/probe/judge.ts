@@ -7,7 +7,9 @@ import { LEVELS, type Level, TLS_VERSIONS, type TlsVersion, versionRank } from '
 import { nameMatches, namesOf } from './certificate-name.ts';
 import type { AddressSeen, AddressSight, CertificateSeen, HostSeen, Way } from './sight.ts';
 
+/** `why` goes on from "does not work: ", and has no full stop. */
 export type Verdict = { readonly works: true } | { readonly works: false; readonly why: string };
+/** One for each level. */
 export type Verdicts = Readonly<Record<Level, Verdict>>;
 
 /** What a setting asks for besides the level. */
@@ -68,6 +70,7 @@ export function judgeHost(host: HostSeen, way: Way, asked: Asked): Verdicts | un
   return merge(host.addresses.map((seen) => ({ where: seen.address, verdicts: judgeAddress(seen, host, way, asked) })));
 }
 
+/** `asked` holds for all levels; without it each level is judged by itself. */
 export function judgeDomain(hosts: readonly HostSeen[], way: Way, asked: Asked = NOTHING_ELSE): DomainVerdict {
   const judged = hosts.map((host) => ({ where: host.name, verdicts: judgeHost(host, way, asked) }));
   const unreached = judged.filter(({ verdicts }) => verdicts === undefined).map(({ where }) => where);

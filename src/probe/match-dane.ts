@@ -17,6 +17,7 @@ const DIGESTS: readonly (readonly [matching: number, algorithm: string])[] = [
   [1, 'sha256'],
 ];
 
+/** As a zone file has it (RFC 6698 section 2.2): `3 1 1 ab12…`. */
 export const writeTlsa = ({ usage, selector, matching, data }: TlsaRecord): string =>
   `${usage} ${selector} ${matching} ${data}`;
 

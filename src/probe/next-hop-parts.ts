@@ -4,6 +4,7 @@
 import { isIP } from 'node:net';
 import type { NextHop } from '../settings/next-hop.ts';
 
+/** What smtp(8) makes of a next hop. */
 export interface NextHopParts {
   /** Without brackets, port and `ipv6:`. */
   readonly name: string;
@@ -18,6 +19,7 @@ const SMTP_PORT = 25;
 /** services(5), as far as mail goes; `smtps` speaks TLS at once, which no level of ours asks for. */
 const SERVICES: Readonly<Record<string, number>> = { smtp: SMTP_PORT, mail: SMTP_PORT, submission: 587, lmtp: 24 };
 
+/** Takes whatever `parseNextHop` gives but by MX (transport(5), "RESULT FORMAT"). */
 export function splitNextHop(nexthop: NextHop): NextHopParts {
   const [, literal, bare = '', port] = /^(?:\[([^\]]+)\]|([^:]+))(?::(.+))?$/u.exec(nexthop) ?? [];
   const name = (literal ?? bare).replace(/^ipv6:/u, '');

@@ -8,6 +8,7 @@ import type { AddressSight, DaneMatch, TlsaSight, VersionSeen } from './sight.ts
 import { type Endpoint, runSession, type SessionManners, type SessionResult } from './smtp-session.ts';
 import type { TlsTerms } from './tls-terms.ts';
 
+/** Several connections, one after another. Whatever the server does, it never rejects. */
 export async function probeAddress(
   endpoint: Endpoint,
   terms: TlsTerms,

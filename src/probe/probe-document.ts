@@ -14,6 +14,10 @@ const DAY_MS = 86_400_000;
 /** Whole days until then; negative: it is past. */
 export const daysUntil = (moment: number, now: number): number => Math.floor((moment - now) / DAY_MS);
 
+/**
+ * `authorities`: in words, whose certificates were trusted. `now`: milliseconds since the epoch, for the days that are
+ * left.
+ */
 export function probeDocument(probes: readonly DomainProbe[], authorities: string, now: number): unknown {
   return { authorities, domains: probes.map((probe) => domainDocument(probe, now)) };
 }

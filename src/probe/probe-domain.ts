@@ -21,6 +21,7 @@ import { TlsTerms } from './tls-terms.ts';
 const MAX_CONNECTIONS = 8;
 const MAX_DOMAINS = 8;
 
+/** What is to be probed, and what for. */
 export interface ProbeTarget {
   readonly domain: DomainName;
   /** The hosted domain of which it is the name or an alias, if it is one: under that name settings are made. */
@@ -35,6 +36,7 @@ export interface ProbeTarget {
   readonly flow: Flow;
 }
 
+/** What was seen of one target, and what follows. */
 export interface DomainProbe {
   readonly target: ProbeTarget;
   readonly way: Way;
@@ -46,6 +48,7 @@ export interface DomainProbe {
   readonly suggestion: Suggestion | undefined;
 }
 
+/** What all probes of one run share. */
 export interface ProberOptions {
   readonly resolver: Resolver;
   readonly authorities: Authorities;

@@ -8,6 +8,7 @@ import { printable } from '../log/printable.ts';
 const MAX_LINE = 2048;
 const MAX_LINES = 128;
 
+/** One reply of a server; 200 to 599. */
 export interface Reply {
   readonly code: number;
   /** Without code and separator, as they came. */
@@ -17,6 +18,7 @@ export interface Reply {
 /** The server sends what is no reply; the message continues "the server …". */
 export class ReplyTrouble extends Error {}
 
+/** For one connection, or one side of STARTTLS: what is left of before must not be read on. */
 export class ReplyReader {
   #pending = Buffer.alloc(0);
   #lines: string[] = [];

@@ -5,6 +5,7 @@
 import type { TlsVersion } from '../settings/level.ts';
 import type { TlsaRecord } from './dns-message.ts';
 
+/** A server's own certificate, names in lower case. */
 export interface CertificateSeen {
   /** dNSName of the subject alternative names (RFC 5280 section 4.2.1.6). */
   readonly names: readonly string[];
@@ -75,6 +76,7 @@ export type TlsaSight =
   /** `base` is the name that the records stand for (RFC 7672 section 2.2.3). */
   | { readonly outcome: 'found'; readonly base: string; readonly records: readonly TlsaRecord[] };
 
+/** One address of a host; `address` without brackets. */
 export interface AddressSeen {
   readonly address: string;
   readonly sight: AddressSight;
@@ -82,6 +84,7 @@ export interface AddressSeen {
   readonly dane: DaneMatch | undefined;
 }
 
+/** One host that takes mail, with all that is known of it. */
 export interface HostSeen {
   /** The name by which Postfix knows it: of the MX record or in the brackets. An address for an address literal. */
   readonly name: string;

@@ -11,17 +11,20 @@ import { readCertificate } from './read-certificate.ts';
 import { offers, type Reply, ReplyReader, ReplyTrouble, wordReply } from './reply-reader.ts';
 import type { TlsSeen } from './sight.ts';
 
+/** An address, never a name, and a TCP port. */
 export interface Endpoint {
   readonly address: string;
   readonly port: number;
 }
 
+/** How the handshake is to be. */
 export interface SessionTerms {
   readonly context: SecureContext;
   /** Server name indication; absent, none is sent, as Postfix sends none. */
   readonly servername?: string;
 }
 
+/** What holds for every session of a run. */
 export interface SessionManners {
   /** How we introduce ourselves. */
   readonly helo: string;
@@ -52,6 +55,7 @@ const MAX_GOODBYE_MS = 3_000;
 /** The step did not end in time, or the connection did; the message continues "the server …". */
 class Ended extends Error {}
 
+/** Whatever the server does, it never rejects, and leaves no connection behind. */
 export async function runSession(
   endpoint: Endpoint,
   terms: SessionTerms,

@@ -8,6 +8,7 @@ import type { NextHop } from '../settings/next-hop.ts';
 import type { DeliverySetting } from '../settings/setting.ts';
 import type { DomainVerdict } from './judge.ts';
 
+/** A setting that would work on all hosts that were reached. */
 export interface Suggestion {
   readonly level: Level;
   /** Only where the default would not work. */
@@ -17,6 +18,7 @@ export interface Suggestion {
   readonly command: string;
 }
 
+/** What the command depends on besides what the hosts can do. */
 export interface SuggestionContext {
   readonly domain: DomainName;
   /** The next hop that was probed in place of the one that the settings name. */

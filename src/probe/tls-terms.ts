@@ -16,6 +16,7 @@ const ENCRYPTING = `${MEDIUM}:!eNULL:@SECLEVEL=0`;
 const OLDEST = TLS_VERSIONS[0];
 const NEWEST = TLS_VERSIONS[TLS_VERSIONS.length - 1] ?? OLDEST;
 
+/** Made once a run, for all its sessions. */
 export class TlsTerms {
   readonly authenticating: SecureContext;
   readonly encrypting: SecureContext;

@@ -16,6 +16,7 @@ const INDENT = '  ';
 const LABEL = 13;
 const MAX_NAMES = 8;
 
+/** Many lines, without a newline at the end; `now` in milliseconds since the epoch, for the days that are left. */
 export function wordProbe(probe: DomainProbe, now: number): string {
   const { way, hosts } = probe;
   const lines = [wordTarget(probe)];

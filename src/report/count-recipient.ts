@@ -20,6 +20,7 @@ export interface Decided {
   readonly isRefused: boolean;
 }
 
+/** `now`: milliseconds since the epoch. Of mail between two domains that are not hosted here nothing is counted. */
 export function countRecipient(
   tally: Tally,
   request: PolicyRequest,

@@ -26,14 +26,17 @@ const COUNTERS: readonly string[] = [
 
 /** Where in a row's numbers the counters begin, and behind them three moments in milliseconds since the epoch. */
 const AFTER_SESSIONS = SESSIONS.length;
+/** The place of the recipients whose client is exempt. */
 export const EXEMPT = AFTER_SESSIONS;
 const REFUSED = EXEMPT + 1;
 const WOULD_REFUSE = REFUSED + LACKS.length;
 const ENFORCED = WOULD_REFUSE + LACKS.length;
 const MONITORED = ENFORCED + LEVELS.length;
-/** The first recipient, the last one, and the last in plaintext or with less than is asked for. 0: there was none. */
+/** The place of the moment of the first recipient; of this and the two behind it 0 means that there was none. */
 export const FIRST = COUNTERS.length;
+/** The place of the moment of the last recipient. */
 export const LAST = FIRST + 1;
+/** The place of the moment of the last recipient in plaintext or with less than is asked for. */
 export const LAST_LACKING = FIRST + 2;
 /** Numbers of a row. */
 export const WIDTH = COUNTERS.length + 3;
@@ -41,6 +44,7 @@ export const WIDTH = COUNTERS.length + 3;
 const NAMES: readonly string[] = [...COUNTERS, 'first', 'last', 'last-lacking'];
 const PLACES: ReadonlyMap<string, number> = new Map(NAMES.map((name, i) => [name, i]));
 
+/** The place of the recipients whose session was not encrypted. */
 export const PLAINTEXT = 0;
 
 /** The place of a session's counter; `protocol` is '' for plaintext. */
@@ -76,6 +80,7 @@ export type Numbers = readonly number[];
 /** The same, to be added to. */
 export type OpenNumbers = number[];
 
+/** A row of which nothing is counted yet. */
 export const noNumbers = (): OpenNumbers => new Array<number>(WIDTH).fill(0);
 
 /** Adds `more` to the numbers that begin `at` there: counts are summed up, of moments the first and the last hold. */
@@ -94,9 +99,13 @@ function sum(numbers: Numbers, from: number, count: number): number {
 
 /** All recipients that receipt was asked about. */
 export const mailOf = (numbers: Numbers): number => sum(numbers, 0, EXEMPT + 1);
+/** Recipients that were refused, or deferred, for what their session lacked. */
 export const refusedOf = (numbers: Numbers): number => sum(numbers, REFUSED, LACKS.length);
+/** Recipients whom a setting under monitor would have refused. */
 export const wouldRefuseOf = (numbers: Numbers): number => sum(numbers, WOULD_REFUSE, LACKS.length);
+/** Recipients with a requirement on delivery, be it under monitor. */
 export const deliveriesOf = (numbers: Numbers): number => sum(numbers, ENFORCED, 2 * LEVELS.length);
+/** The number at a place; 0 where a row is shorter. */
 export const numberAt = (numbers: Numbers, place: number): number => numbers[place] ?? 0;
 
 /** `plaintext=3 TLSv1.3=20 first=1767225600000 …`: what is not 0. */

@@ -14,6 +14,7 @@ import type { Question } from './summary.ts';
 
 /** What a delivery lacked of what is required of it. */
 export const DELIVERY_LACKS = ['tls', 'protocol', 'certificate'] as const;
+/** One of {@link DELIVERY_LACKS}. */
 export type DeliveryLack = (typeof DELIVERY_LACKS)[number];
 
 /** The sender is not in the log. */
@@ -36,6 +37,7 @@ export interface DeliveryGroup {
   unknown: number;
 }
 
+/** Recipients whose delivery lacked what was required. */
 export const failuresOf = ({ wouldFail }: DeliveryGroup): number =>
   DELIVERY_LACKS.reduce((sum, lack) => sum + wouldFail[lack], 0);
 
@@ -53,6 +55,7 @@ export function judgeDelivery(
   return isUntrusted && (setting.level === 'verify' || setting.level === 'secure') ? 'certificate' : 'unknown';
 }
 
+/** Sums deliveries up by what `question.by` says; it grows with the domains in the log, not with its lines. */
 export class Deliveries {
   readonly #settings: Settings;
   readonly #addresses: AddressRules;
@@ -123,6 +126,7 @@ export class Deliveries {
   }
 }
 
+/** Recipients who got it in plaintext. */
 export const plaintextOf = ({ sessions }: DeliveryGroup): number => sessions[0] ?? 0;
 
 function count(group: DeliveryGroup, delivery: LoggedDelivery, setting: DeliverySetting | undefined): void {

@@ -34,6 +34,7 @@ interface Client {
   readonly sessions: Map<string, NonNullable<LoggedDelivery['tls']>>;
 }
 
+/** Reads one log from its beginning to its end; it remembers which message and connection a line is about. */
 export class MailLog {
   readonly #senders = new Map<string, string>();
   readonly #clients = new Map<string, Client>();

@@ -20,6 +20,7 @@ import {
 import { formatCsv } from './csv.ts';
 import type { Summary } from './summary.ts';
 
+/** `place`: what to call where counts are kept. `now`: milliseconds since the epoch. */
 export function reportDocument(summary: Summary, place: string, now: number): unknown {
   const { question, since, hosts, totals, groups, wouldRefuse } = summary;
   return {

@@ -18,6 +18,7 @@ const STOP_MS = 1_500;
 /** Remotes that were not seen for so long make room in the tally of what is still to be kept. */
 const FORGET_MS = 3_600_000;
 
+/** The service counts into {@link ReportKeeper.tally}; what is there is brought to the store from time to time. */
 export class ReportKeeper {
   /** What is counted and not kept yet. */
   readonly tally: Tally;

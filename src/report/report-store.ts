@@ -14,6 +14,7 @@ export interface Counted {
   readonly rows: readonly Row[];
 }
 
+/** One place where counts are kept. */
 export interface ReportStore {
   /** What to call it. */
   readonly name: string;

@@ -6,6 +6,7 @@ import { FLOWS, type Flow } from '../settings/setting.ts';
 import { formatNumbers, type Numbers, parseNumbers } from './counters.ts';
 import { isRemote, OTHERS } from './remote.ts';
 
+/** Whose numbers: mail between one hosted domain and one remote. */
 export interface RowKey {
   readonly flow: Flow;
   /** The hosted domain by its name, not an alias; {@link OTHERS} together where there are too many. */
@@ -13,6 +14,7 @@ export interface RowKey {
   readonly remote: string;
 }
 
+/** A row with its numbers, `numbers` in the order of {@link Numbers}. */
 export interface Row extends RowKey {
   readonly numbers: Numbers;
 }
@@ -36,6 +38,7 @@ export function parseRow(key: string, text: string): Row | undefined {
 /** A row as one line of the state file. */
 export const formatRow = (row: Row): string => `${formatKey(row)}\t${formatNumbers(row.numbers)}`;
 
+/** Reads {@link formatRow}; undefined: that is no row. */
 export function parseRowLine(line: string): Row | undefined {
   const tab = line.lastIndexOf('\t');
   return tab < 0 ? undefined : parseRow(line.slice(0, tab), line.slice(tab + 1));

@@ -33,6 +33,7 @@ interface Head {
   readonly hosts: readonly string[];
 }
 
+/** Counts in the file at `path`, whose directory has to be there, and the process's to write in. */
 export class StateFile implements ReportStore {
   readonly #path: string;
   readonly #bounds: ReportBounds;

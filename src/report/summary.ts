@@ -18,9 +18,12 @@ import {
 import type { Counted } from './report-store.ts';
 import type { Row } from './row.ts';
 
+/** By what rows are put together: hosted domain, remote, or each pair of both. */
 export const GROUPINGS = ['domain', 'remote', 'pair'] as const;
+/** One of {@link GROUPINGS}. */
 export type Grouping = (typeof GROUPINGS)[number];
 
+/** What somebody wants to know of what was counted. */
 export interface Question {
   readonly by: Grouping;
   /** undefined: both. */
@@ -44,6 +47,7 @@ export interface Group {
   readonly rows: number;
 }
 
+/** The answer; `since` in milliseconds since the epoch. */
 export interface Summary {
   readonly question: Question;
   readonly since: number;
@@ -56,6 +60,7 @@ export interface Summary {
   readonly wouldRefuse: { readonly domains: readonly string[]; readonly remotes: readonly string[] };
 }
 
+/** Totals and `wouldRefuse` are of all rows in question, also of those whose groups are filtered out. */
 export function summarize({ since, hosts, rows }: Counted, question: Question): Summary {
   const totals = { incoming: noNumbers(), outgoing: noNumbers() };
   const groups = new Map<string, { first: Row; numbers: OpenNumbers; rows: number }>();

@@ -41,6 +41,7 @@ export interface Bounds {
   readonly roomForRemotes: number;
 }
 
+/** Whole numbers; at least one remote for each hosted domain and flow. */
 export function boundsOf(maxRows: number): Bounds {
   return {
     maxRows,
@@ -56,12 +57,14 @@ interface Entry {
   readonly last: number;
 }
 
+/** Which rows there are to be. */
 export interface TallyOptions {
   readonly maxRows?: number;
   /** Whether remotes are told apart by their local parts too. */
   readonly localParts?: boolean;
 }
 
+/** Counts within `maxRows`. A place that {@link Tally.at} gives is good until the next {@link Tally.sweep}. */
 export class Tally {
   readonly #bounds: Bounds;
   readonly #localParts: boolean;

@@ -19,6 +19,7 @@ const NAMES_SHOWN = 5;
 /** The narrowest that a name is cut to. */
 const LEAST_NAME = 16;
 
+/** `cells` has one for each row of the table, which it is not told of otherwise. */
 export interface Column {
   readonly title: string;
   readonly cells: readonly string[];
@@ -66,6 +67,7 @@ function nameOf({ flow, domain, remote }: Named): string {
   return flow === 'incoming' ? `${remote} > ${domain}` : `${domain} > ${remote}`;
 }
 
+/** Lines: the head, then one for each name. Names alone are cut where the terminal is narrow. */
 export function table(
   title: string,
   names: readonly string[],
@@ -107,15 +109,19 @@ function shorten(name: string, room: number): string {
 const signsOf = (blocks: boolean) =>
   blocks ? { plain: '█', old: '▒', good: '·' } : { plain: '#', old: '+', good: '.' };
 
+/** With commas between thousands, whatever the locale: 1,234. */
 export const number = (n: number): string => n.toLocaleString('en');
+/** `one` takes an s: 1 recipient, 2 recipients. */
 export const plural = (n: number, one: string): string => `${number(n)} ${one}${n === 1 ? '' : 's'}`;
 
+/** `12 %`, below ten with one decimal; '' for none. */
 export function percent(part: number, all: number): string {
   if (all === 0 || part === 0) return '';
   const share = (100 * part) / all;
   return `${share < 0.1 ? '<0.1' : share.toFixed(share < 10 ? 1 : 0)} %`;
 }
 
+/** `131 (0.9 %)`, or `none`. */
 export const wordShare = (part: number, all: number): string =>
   part === 0 ? 'none' : `${number(part)} (${percent(part, all)})`;
 
@@ -123,6 +129,7 @@ export const wordShare = (part: number, all: number): string =>
 export const wordDomains = (domains: readonly string[]): string =>
   domains.length === 0 ? '' : ` of ${wordNames(domains)}`;
 
+/** The first few, and how many more; `no host` for none. */
 export function wordNames(names: readonly string[]): string {
   const more = names.length - NAMES_SHOWN;
   return more > 1

@@ -40,6 +40,7 @@ export interface ReadLog {
   readonly chosen: readonly DeliveryGroup[];
 }
 
+/** Many lines, without a newline at the end. */
 export function wordDeliveries(log: ReadLog, form: TextForm): string {
   const { name, domains, period, groups, chosen, hasTls } = log;
   if (groups.length === 0) return `${name} tells of no delivery like that.`;
@@ -119,6 +120,7 @@ function wordTable(flow: Flow, groups: readonly DeliveryGroup[], domains: readon
   return [...lines, ...more(groups, shown)].join('\n');
 }
 
+/** For JSON: the shape is a promise. Moments are as the log writes them, absent is null. */
 export function deliveriesDocument({ name, period, hasTls, chosen }: ReadLog): unknown {
   return {
     maillog: name,
@@ -139,6 +141,7 @@ export function deliveriesDocument({ name, period, hasTls, chosen }: ReadLog): u
   };
 }
 
+/** A header line, then one for each row; columns that the grouping has no use for are empty. */
 export function deliveriesCsv({ chosen }: ReadLog): string {
   return formatCsv([
     [

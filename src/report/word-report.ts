@@ -48,6 +48,7 @@ export interface Wording extends TextForm {
   readonly hasTables: boolean;
 }
 
+/** Many lines, without a newline at the end. */
 export function wordReport(summary: Summary, wording: Wording): string {
   const parts = [wordHead(summary, wording)];
   const { domains, plaintext, refused } = summary.question;

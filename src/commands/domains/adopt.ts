@@ -18,6 +18,7 @@ Exit status: 0; 1 if Redis is away; 2 if the settings are not in Redis.`;
 
 const NOTHING_TO_ADOPT = 'all hosts that read that directory go by it: only settings in Redis can be lost and adopted';
 
+/** Makes `adopt` a command of `domains`; with settings in a directory it is wrong usage. */
 export function addAdopt(domains: Command): void {
   domains
     .command('adopt')

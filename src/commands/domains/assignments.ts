@@ -15,6 +15,7 @@ import { UsageError } from '../command-context.ts';
 /** `incoming.receipt` and its three siblings. */
 export const HOP_NAMES: readonly string[] = FLOWS.flatMap((flow) => HOPS.map((hop) => `${flow}.${hop}`));
 
+/** Which of a domain's four settings: what FLOW.HOP says on the command line. */
 export interface Hops {
   readonly flow: Flow;
   readonly hop: Hop;
@@ -27,6 +28,7 @@ interface Assignment {
   readonly value: string;
 }
 
+/** A domain's table after the words of one `domains set`; not validated. */
 export interface Assigned {
   readonly table: Table;
   /** What was done that was not asked for in so many words. */

@@ -22,6 +22,7 @@ Examples:
 
 Exit status: 0; 1 if a domain is not hosted here; 2 if the settings are not valid.`;
 
+/** Makes `export` a command of `domains`; it prints while it reads, and stops when nobody reads on. */
 export function addExport(domains: Command): void {
   domains
     .command('export')

@@ -10,6 +10,7 @@ import { KeyLocator } from '../../toml/locate-key.ts';
 import { parseToml } from '../../toml/read-toml.ts';
 import { isTable, type Table } from '../../toml/table-reader.ts';
 
+/** A text of domains as it was read: tables in normal form ({@link normalRecord}), not validated. */
 export interface ImportedDomains {
   readonly domains: ReadonlyMap<DomainName, Table>;
   /** About what is not among the domains. */

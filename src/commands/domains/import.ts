@@ -31,6 +31,7 @@ Examples:
 
 Exit status: 0; 1 if a file cannot be read or written; 2 if anything in it is wrong, in which case nothing is changed.`;
 
+/** Makes `import` a command of `domains`: all that is wrong with the text is told before anything is written. */
 export function addImport(domains: Command): void {
   domains
     .command('import')

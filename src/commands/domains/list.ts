@@ -21,6 +21,7 @@ Examples:
 
 Exit status: 0; 1 if Redis is away or holds no settings yet; 2 if the settings cannot be read.`;
 
+/** Makes `list` a command of `domains`; a header stands above the table on a terminal only. */
 export function addList(domains: Command): void {
   domains
     .command('list')

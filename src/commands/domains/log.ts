@@ -17,6 +17,7 @@ Examples:
 
 Exit status: 0; 1 if Redis is away; 2 if the settings are not in Redis.`;
 
+/** Makes `log` a command of `domains`; times in UTC. With settings in a directory it is wrong usage. */
 export function addLog(domains: Command): void {
   domains
     .command('log')

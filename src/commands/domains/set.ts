@@ -65,6 +65,7 @@ gets a file of its own.
 
 Exit status: 0; 1 if it cannot be written, or --probe says no; 2 if the settings would not be valid, in which case nothing is changed.`;
 
+/** Makes `set` a command of `domains`: one change of the store, which decides whether the result is valid. */
 export function addSet(domains: Command): void {
   domains
     .command('set')

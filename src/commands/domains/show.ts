@@ -29,6 +29,9 @@ Example:
 
 Exit status: 0; 1 if the domain is not hosted here; 2 if the settings cannot be read.`;
 
+/**
+ * Makes `show` a command of `domains`: settings as they stand, also where others have mistakes, which are warned of.
+ */
 export function addShow(domains: Command): void {
   domains
     .command('show')

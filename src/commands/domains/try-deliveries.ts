@@ -17,6 +17,7 @@ import { findDomain } from './find-domain.ts';
 /** Domains that a list of recipients names, of which so many are tried. */
 const MAX_LISTED = 32;
 
+/** What came of trying new requirements on delivery; sentences without the domain's name in front. */
 export interface Trial {
   readonly probes: readonly DomainProbe[];
   /** What would not work, a sentence each; of settings that enforce. */

@@ -20,6 +20,9 @@ Examples:
 
 Exit status: 0; 1 if there is no such domain or setting, or it cannot be written; 2 if the rest would not be valid.`;
 
+/**
+ * Makes `unset` a command of `domains`; an alias cannot be unset, and the error names the command that takes it away.
+ */
 export function addUnset(domains: Command): void {
   domains
     .command('unset')

@@ -39,6 +39,7 @@ interface ApplyFlags extends ChangeFlags {
 /** How long a service that has just been started may take until it answers. */
 const START_MS = 3_000;
 
+/** Makes `apply` a command of `postfix`; it needs root, but for --dry-run. */
 export function addApply(postfix: Command): void {
   addChangeOptions(
     postfix

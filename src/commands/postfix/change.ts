@@ -10,6 +10,7 @@ import { ReloadError, reloadPostfix } from '../../tables/postfix-reload.ts';
 import { type CommandContext, CommandFailure } from '../command-context.ts';
 import { commandFor } from './this-host.ts';
 
+/** The options of {@link addChangeOptions}, as commander gives them. */
 export interface ChangeFlags {
   readonly dryRun?: boolean;
   readonly reload?: boolean;
@@ -21,12 +22,14 @@ export interface ChangeFlags {
  */
 export type Reload = 'none' | 'due' | 'done' | 'not running';
 
+/** What was done, for {@link tellChange}. */
 export interface Told extends Changed {
   readonly reload: Reload;
   /** Messages that wait for a transport of tlswarden's. */
   readonly queued: readonly BoundMessage[];
 }
 
+/** Adds --dry-run and --reload to `command`, and gives it back. */
 export function addChangeOptions(command: Command): Command {
   return command
     .option('--dry-run', 'change nothing; show what would be changed')
@@ -40,6 +43,10 @@ export function needsRoot({ dryRun }: ChangeFlags): void {
   }
 }
 
+/**
+ * Reloads Postfix if the user asks for it and it has something to read. Throws {@link CommandFailure} if Postfix cannot
+ * be told.
+ */
 export async function reloadIfAsked(
   configDirectory: string,
   { reloadDue, backup }: Changed,
@@ -61,6 +68,9 @@ export async function reloadIfAsked(
 /** Up to so many messages are named in the command that requeues them. */
 const IDS_NAMED = 3;
 
+/**
+ * Prints what was changed, where the backup is, and what is left to do; as JSON `changed` is false for a dry run too.
+ */
 export async function tellChange(context: CommandContext, configDirectory: string, told: Told): Promise<void> {
   const { edits, notes, backup, reload, queued } = told;
   if (context.json) {

@@ -25,6 +25,7 @@ Examples:
 Exit status: 0 done, or nothing to take out; 1 it did not work, and both files are as they were; 2 a main file that cannot
 be used.`;
 
+/** Makes `revert` a command of `postfix`; it needs root, but for --dry-run. */
 export function addRevert(postfix: Command): void {
   addChangeOptions(
     postfix

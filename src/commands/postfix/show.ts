@@ -18,6 +18,7 @@ Examples:
 
 Exit status: 0 well; 1 postconf does not work; 2 main file or settings that cannot be used.`;
 
+/** Makes `show` a command of `postfix`; it reads main.cf and master.cf, and needs no root. */
 export function addShow(postfix: Command): void {
   postfix
     .command('show')

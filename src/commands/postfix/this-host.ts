@@ -12,6 +12,7 @@ export interface ThisHost extends Pick<FragmentContext, 'policyService' | 'maps'
   readonly configDirectory: string;
 }
 
+/** Rejects with a PostconfError where Postfix has to be asked for its type of tables and does not answer. */
 export async function thisHost(main: MainFile): Promise<ThisHost> {
   return {
     configDirectory: main.postfix.configDirectory,
