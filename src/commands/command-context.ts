@@ -58,7 +58,9 @@ const EXPECTED = [CommandFailure, ApplyError, LockError, PostconfError, RedisTro
 
 /** One run of one command: made by {@link action} from the global options, gone with the process. */
 export class CommandContext {
+  /** The main file's path, as given. */
   readonly configPath: string;
+  /** Whether results and errors are to be JSON. */
   readonly json: boolean;
   /** Known once the main file is read: complaints name its files relative to it. */
   #settingsDirectory: string | undefined;

@@ -33,6 +33,7 @@ export const TIMEOUT_OPTION = new Option('--timeout <seconds>', 'how long each s
 export interface ProbeOptions {
   readonly ca?: string;
   readonly resolver?: string;
+  /** Seconds, as given. */
   readonly timeout: string;
 }
 

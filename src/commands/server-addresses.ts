@@ -9,6 +9,7 @@ import type { Complaint } from '../toml/complaint.ts';
 
 /** What `[server]` names; whoever listens has to look at `complaints` first. */
 export interface ServerAddresses {
+  /** Where requests are taken, in the order of server.listen. */
   readonly sockets: readonly ListenAddress[];
   /** undefined: no metrics are shown. */
   readonly metrics: ListenAddress | undefined;

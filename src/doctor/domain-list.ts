@@ -17,6 +17,7 @@ export class DomainList {
     this.#lookups = lookups;
   }
 
+  /** `elements` of the parameter, expanded. A file that cannot be read names nobody. */
   static async read(elements: readonly string[], lookups: TableLookups): Promise<DomainList> {
     const names = new Set<string>();
     const tables: string[] = [];

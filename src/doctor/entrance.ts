@@ -28,6 +28,7 @@ export interface CallSeen {
   readonly call: ServiceCall;
   /** Not where the service listens now. */
   readonly isStray: boolean;
+  /** The list of restrictions that it stands in. */
   readonly parameter: string;
   /** The first restriction before it that may permit: then it is not asked. */
   readonly permit: string | undefined;
@@ -40,6 +41,7 @@ export interface Entrance {
   readonly service: MasterService;
   /** All calls when a recipient is named, in the order of asking. */
   readonly atRecipient: readonly CallSeen[];
+  /** Those in smtpd_data_restrictions. */
   readonly atData: readonly CallSeen[];
   /** Whether receipt_access is asked. */
   readonly asksTable: boolean;

@@ -77,6 +77,7 @@ export interface Finding {
   readonly where: string;
   /** One or two sentences. */
   readonly what: string;
+  /** What comes of it for mail: one or two sentences. */
   readonly why: string;
   /** Shell commands that mend it, in this order. */
   readonly mend: readonly string[];

@@ -15,8 +15,10 @@ export interface Host {
   readonly postfix: PostfixConfiguration;
   /** What Postfix's files should say, with what is there now kept. */
   readonly fragments: Fragments;
+  /** What the fragments were made of. */
   readonly fragmentContext: FragmentContext;
   readonly names: OurNames;
+  /** Every smtpd(8) service, in the order of master.cf. */
   readonly entrances: readonly Entrance[];
   readonly mending: Mending;
 }

@@ -122,10 +122,12 @@ export class Mending {
     return given.length === 0 || given.at(-1) === this.apply.at(-1) ? given : [...given, ...this.reload];
   }
 
+  /** Tells Postfix to read its files again; nothing where it does not run. */
   get reload(): readonly string[] {
     return this.#context.isRunning ? [shellWords('postfix', ...this.#directory, 'reload')] : [];
   }
 
+  /** Starts Postfix. */
   get start(): readonly string[] {
     return [shellWords('postfix', ...this.#directory, 'start')];
   }

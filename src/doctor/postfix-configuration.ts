@@ -24,10 +24,13 @@ export interface MasterService {
 
 /** What postconf(1) says of one configuration directory. */
 export interface ConfigurationFacts {
+  /** Postfix's config_directory. */
   readonly directory: string;
   /** main.cf's values, the defaults among them; what this Postfix does not know is absent. */
   readonly raw: ReadonlyMap<string, string>;
+  /** The same with every `$name` expanded. */
   readonly expanded: ReadonlyMap<string, string>;
+  /** In the order of master.cf. */
   readonly services: readonly MasterService[];
   /** Parameters that main.cf sets more than once. */
   readonly repeated: readonly string[];
@@ -35,7 +38,9 @@ export interface ConfigurationFacts {
 
 /** One restriction as smtpd(8) comes to it, those of restriction classes among them. */
 export interface RestrictionSeen {
+  /** `check_client_access`, in whichever case it is written. */
   readonly name: string;
+  /** With its argument, one space in between. */
   readonly text: string;
 }
 
@@ -95,6 +100,7 @@ export class PostfixConfiguration {
     return { parameters, overrides };
   }
 
+  /** The services that run a program of Postfix: `smtpd`. */
   running(program: string): readonly MasterService[] {
     return this.services.filter((service) => service.program === program);
   }
@@ -116,6 +122,7 @@ export class PostfixConfiguration {
     return read(this.value(parameter, service), 0);
   }
 
+  /** Whether a boolean parameter is on; one that this Postfix does not have is off. */
   isYes(parameter: string, service?: MasterService): boolean {
     return this.value(parameter, service).toLowerCase() === 'yes';
   }

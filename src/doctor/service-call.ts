@@ -15,6 +15,7 @@ export interface ServiceCall {
   readonly address: string;
   /** As it stands there. */
   readonly written: string;
+  /** Which hops it asks about (contract section 5). */
   readonly context: PolicyContext;
   /** What Postfix does if the service does not answer. */
   readonly defaultAction: string;

@@ -10,6 +10,7 @@ const LISTABLE = new Set(['hash', 'btree', 'lmdb', 'dbm', 'sdbm', 'texthash', 'i
 
 /** The beginning of a table, or all of it. */
 export interface TableListing {
+  /** Value by key, as postmap(1) prints them. */
   readonly entries: ReadonlyMap<string, string>;
   /** Whether that is all of it. */
   readonly isWhole: boolean;

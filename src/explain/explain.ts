@@ -20,7 +20,9 @@ import { SettingText } from './setting-text.ts';
 
 /** The TLS of a client's session: `TLSv1.3`, 256. */
 export interface Session {
+  /** As Postfix names it: `TLSv1.3`. */
   readonly protocol: string;
+  /** Of the cipher's key: encryption_keysize. */
   readonly bits: number;
 }
 
@@ -35,7 +37,9 @@ export interface Question {
   readonly recipient: string;
   /** undefined: what one that uses TLS as well as can be would get. */
   readonly session: Session | undefined;
+  /** '' is a client that is not exempt. */
   readonly clientAddress: string;
+  /** A session with sasl_username. */
   readonly authenticated: boolean;
 }
 
@@ -43,6 +47,7 @@ export interface Question {
 export interface Line {
   /** With settings in Redis, its URL without credentials; it has no lines. */
   readonly file: string;
+  /** From 1; null where it is not found. */
   readonly line: number | null;
 }
 
@@ -55,10 +60,12 @@ export interface RequirementExplained extends Line {
   /** Whether it stands in [defaults]. */
   readonly isDefault: boolean;
   readonly require_tls: 'always' | 'specific';
+  /** null with `always`. */
   readonly when: 'either' | 'both' | null;
   /** The list entries that mean this sender or recipient; with `both`, an empty list means everyone. */
   readonly entries: readonly (Line & { readonly list: 'senders' | 'recipients'; readonly entry: string | null })[];
   readonly enforcement: 'enforce' | 'monitor';
+  /** In the words of the hop: reject, defer; defer, bounce. */
   readonly on_failure: string;
   /** What TLS has to be. */
   readonly asks: Readonly<Record<string, unknown>>;
@@ -73,6 +80,7 @@ export interface Reply {
   readonly before: string | null;
   /** Of the service. */
   readonly kind: string;
+  /** The action that it answers, whole. */
   readonly reply: string;
   /** What it is instead while the tables are settling, if they hold something new of the domain; null: the same. */
   readonly whileSettling: { readonly kind: string; readonly reply: string } | null;
@@ -92,13 +100,16 @@ export interface Explanation {
   readonly tables: TablesState;
   /** Since when tables are in force that some part of Postfix may not use yet, and until when; null: all of it uses them. */
   readonly settling: { readonly writtenAt: string; readonly until: string } | null;
+  /** Without TLS, then with: as asked, or as well as can be. */
   readonly replies: readonly Reply[];
 }
 
 /** Where the mail goes, and who sees to it; `nexthop` '' is by MX. */
 export interface RouteExplained {
+  /** `tlswarden-encrypt`, also where tls_policy has the same done by another transport. */
   readonly transport: string;
   readonly nexthop: string;
+  /** By the tables in force, or by the service. */
   readonly by: 'tables' | 'filter';
   /** Whether tables, once written, give all of it. */
   readonly inTables: boolean;

@@ -8,6 +8,7 @@ import type { SelfSigned } from './self-signed.ts';
 
 /** A message that has arrived. */
 export interface Arrival {
+  /** In lower case. */
   readonly recipients: readonly string[];
   /** `TLSv1.3`; undefined: in plaintext. */
   readonly tls: string | undefined;
@@ -19,6 +20,7 @@ const MOST_LINE = 64 * 1024;
 
 /** An SMTP server on loopback that takes everything (RFC 5321, with STARTTLS of RFC 3207 if it has a certificate). */
 export class Destination {
+  /** In the order in which they came. */
   readonly arrivals: Arrival[] = [];
   readonly #context: SecureContext | undefined;
   readonly #sockets = new Set<Socket>();
@@ -55,6 +57,7 @@ export class Destination {
     return this.arrivals.find(({ recipients }) => recipients.includes(recipient));
   }
 
+  /** Ends it, and every session with it. */
   stop(): void {
     this.#server.close();
     for (const socket of this.#sockets) socket.destroy();

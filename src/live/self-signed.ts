@@ -8,6 +8,7 @@ import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
 export interface SelfSigned {
   /** PEM. */
   readonly key: string;
+  /** PEM. */
   readonly certificate: string;
   /** SHA-256, as Postfix writes it: `ab:cd:…`. */
   readonly fingerprint: string;

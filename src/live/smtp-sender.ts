@@ -50,6 +50,7 @@ export class SmtpSender {
     }
   }
 
+  /** By the reply to the last EHLO: after {@link startTls} no more. */
   get offersTls(): boolean {
     return offers(this.#hello, 'STARTTLS');
   }
@@ -64,6 +65,7 @@ export class SmtpSender {
     if (this.#hello.code !== 250) throw new SessionTrouble(`answers EHLO with "${wordReply(this.#hello)}"`);
   }
 
+  /** STARTTLS, and EHLO again (RFC 3207). Whoever the server is, its certificate will do. */
   async startTls(helo: string): Promise<void> {
     const reply = await this.command('STARTTLS');
     if (reply.code !== 220) throw new SessionTrouble(`answers STARTTLS with "${wordReply(reply)}"`);
@@ -77,6 +79,7 @@ export class SmtpSender {
     await this.#ehlo(helo);
   }
 
+  /** Sends one line, given without CR LF, and waits for the reply, whatever its code. */
   async command(line: string): Promise<Reply> {
     this.#socket.write(`${line}\r\n`);
     return await this.#reply();
@@ -88,6 +91,7 @@ export class SmtpSender {
     return go.code === 354 ? await this.command(`${text.replaceAll('\n', '\r\n')}\r\n.`) : go;
   }
 
+  /** Says QUIT and waits for nobody. May be called in any state, also after an error. */
   close(): void {
     this.#socket.write('QUIT\r\n');
     this.#socket.end();

@@ -50,11 +50,13 @@ export class Stage {
   /** Where smtpd(8) is reached. */
   readonly doors: readonly Door[];
   readonly signal: AbortSignal;
+  /** Is told what is being done now. */
   readonly progress: (what: string) => void;
   /** The domains, whether they are hosted yet or not. */
   readonly names: readonly DomainName[];
   /** The weakest level that has a transport in master.cf; undefined: none has. */
   readonly level: Level | undefined;
+  /** Postfix's own name. */
   readonly helo: string;
   readonly #store: LiveOptions['store'];
   readonly #token = randomBytes(4).toString('hex');
@@ -109,14 +111,17 @@ export class Stage {
     for (const destination of this.#destinations.values()) destination.stop();
   }
 
+  /** The trial domain of a role. */
   domain(role: Role): DomainName {
     return this.names[ROLES.indexOf(role)] as DomainName;
   }
 
+  /** The one recipient there, by a local part that no other run has. */
   recipient(role: Role): string {
     return `${this.#token}@${this.domain(role)}`;
   }
 
+  /** The server that is the next hop of a role; not before {@link set}. */
   destination(role: Role): Destination {
     const destination = this.#destinations.get(role);
     if (destination === undefined) throw new TypeError(`${role} has no server`);
@@ -174,6 +179,7 @@ export class Stage {
     }
   }
 
+  /** Header and body (RFC 5322), lines ending in \n. It is no mail that anybody answers (RFC 3834). */
   message(to: string): string {
     return [
       `From: <doctor@${this.helo}>`,

@@ -18,6 +18,7 @@ export interface Trial {
   readonly what: string;
   /** What should come of it. */
   readonly expected: string;
+  /** What it comes to. */
   readonly outcome: Outcome;
   /** What came of it, or why it was not tried. */
   readonly seen: string;

@@ -51,6 +51,7 @@ export class DnsClient implements Resolver {
     this.#timeoutMs = timeoutMs;
   }
 
+  /** Throws the {@link DnsTrouble} of the server that was asked last, if no server answers. */
   async lookup<T extends RecordType>(name: string, type: T): Promise<DnsAnswer<T>> {
     let trouble = new DnsTrouble('there is no name server to ask');
     for (let round = 0; round < ROUNDS; round++) {

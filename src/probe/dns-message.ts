@@ -18,6 +18,7 @@ const MAX_CNAMES = 10;
 
 /** RFC 1035 section 3.3.9. */
 export interface MxRecord {
+  /** The lowest is tried first. */
   readonly preference: number;
   /** '' is the root: the null MX of RFC 7505. */
   readonly exchange: string;

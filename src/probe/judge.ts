@@ -14,6 +14,7 @@ export type Verdicts = Readonly<Record<Level, Verdict>>;
 
 /** What a setting asks for besides the level. */
 export interface Asked {
+  /** The oldest version that would be allowed. */
   readonly minProtocol: TlsVersion;
   /** Empty: the level's own default. */
   readonly certificateNames: readonly string[];
@@ -32,6 +33,7 @@ export interface DomainVerdict {
   readonly unreached: readonly string[];
   /** What works on all hosts that were reached, or the first of them where it does not; undefined: none was reached. */
   readonly levels: Verdicts | undefined;
+  /** Of those that work on all hosts that were reached; undefined: none does. */
   readonly strongest: Level | undefined;
   /** The newest version that every host has, or surpasses; undefined: one has no TLS. */
   readonly minimumVersion: TlsVersion | undefined;

@@ -10,6 +10,7 @@ export class Limiter {
     this.#most = most;
   }
 
+  /** Runs the task when it is its turn, first come, first served, and gives what it gives or throws what it throws. */
   async run<T>(task: () => Promise<T>): Promise<T> {
     if (this.#running >= this.#most) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));

@@ -8,6 +8,7 @@ import type { NextHop } from '../settings/next-hop.ts';
 export interface NextHopParts {
   /** Without brackets, port and `ipv6:`. */
   readonly name: string;
+  /** Whether {@link name} is an IP address. */
   readonly isAddress: boolean;
   /** In brackets, or an address: no MX records are asked for. */
   readonly direct: boolean;

@@ -23,6 +23,7 @@ const MAX_DOMAINS = 8;
 
 /** What is to be probed, and what for. */
 export interface ProbeTarget {
+  /** The domain that mail is for: a hosted one, an alias, or any other. */
   readonly domain: DomainName;
   /** The hosted domain of which it is the name or an alias, if it is one: under that name settings are made. */
   readonly owner: DomainName | undefined;
@@ -45,6 +46,7 @@ export interface DomainProbe {
   readonly verdict: DomainVerdict;
   /** Whether the target's setting works as it is, with all that it asks for; undefined: no setting, or nothing reached. */
   readonly settingVerdict: Verdict | undefined;
+  /** undefined: for outgoing mail, or where no level works. */
   readonly suggestion: Suggestion | undefined;
 }
 
@@ -96,6 +98,7 @@ export class Prober {
     this.#terms = new TlsTerms(options.authorities);
   }
 
+  /** Rejects for nothing that servers or the DNS do. Calls may overlap: what is too much at once waits. */
   probe(target: ProbeTarget): Promise<DomainProbe> {
     return this.#domains.run(() => this.#probe(target));
   }

@@ -13,6 +13,7 @@ export interface CertificateSeen {
   readonly addresses: readonly string[];
   /** Count only where there is no dNSName. */
   readonly commonNames: readonly string[];
+  /** Organisation and name, in one line. */
   readonly issuer: string;
   /** Milliseconds since 1970. */
   readonly notBefore: number;
@@ -28,6 +29,7 @@ export interface CertificateSeen {
 
 /** One TLS session that came about, EHLO in it included. */
 export interface TlsSeen {
+  /** As OpenSSL names it: `TLSv1.3`. */
   readonly version: string;
   readonly cipher: string;
   /** undefined for a cipher that we do not know. */

@@ -10,9 +10,11 @@ import type { DomainVerdict } from './judge.ts';
 
 /** A setting that would work on all hosts that were reached. */
 export interface Suggestion {
+  /** The strongest that works. */
   readonly level: Level;
   /** Only where the default would not work. */
   readonly minProtocol: TlsVersion | undefined;
+  /** Of public keys; empty but with level fingerprint. */
   readonly fingerprints: readonly string[];
   /** For a shell. */
   readonly command: string;
@@ -20,6 +22,7 @@ export interface Suggestion {
 
 /** What the command depends on besides what the hosts can do. */
 export interface SuggestionContext {
+  /** The hosted domain to set it for. */
   readonly domain: DomainName;
   /** The next hop that was probed in place of the one that the settings name. */
   readonly nexthop: NextHop | undefined;

@@ -18,7 +18,9 @@ const NEWEST = TLS_VERSIONS[TLS_VERSIONS.length - 1] ?? OLDEST;
 
 /** Made once a run, for all its sessions. */
 export class TlsTerms {
+  /** As at levels fingerprint, dane-only, verify and secure. */
   readonly authenticating: SecureContext;
+  /** As at level encrypt. */
   readonly encrypting: SecureContext;
   readonly #pinned = new Map<TlsVersion, SecureContext | undefined>();
 

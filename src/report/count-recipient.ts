@@ -15,6 +15,7 @@ import type { Tally } from './tally.ts';
 
 /** What was decided of the recipient. */
 export interface Decided {
+  /** Of receipt, for both flows. */
   readonly verdict: ReceiptVerdict;
   /** Receipt refuses it, so it never comes to delivery. */
   readonly isRefused: boolean;

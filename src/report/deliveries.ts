@@ -23,6 +23,7 @@ export const UNKNOWN = '(unknown)';
 /** Deliveries of one flow, put together. */
 export interface DeliveryGroup {
   readonly flow: Flow;
+  /** The hosted domain; undefined where it is not what deliveries are put together by. So with `remote`. */
   readonly domain: string | undefined;
   readonly remote: string | undefined;
   recipients: number;
@@ -32,6 +33,7 @@ export interface DeliveryGroup {
   untrusted: number;
   /** Of whom a requirement asks for TLS, be it under monitor. */
   required: number;
+  /** Recipients by what was lacking first. */
   readonly wouldFail: Record<DeliveryLack, number>;
   /** Required, and the log does not tell whether the certificate would do: its names were not looked at. */
   unknown: number;
@@ -68,6 +70,7 @@ export class Deliveries {
     this.#question = question;
   }
 
+  /** Counts it for the recipient's domain and for the sender's, each if it is hosted here and asked for. */
   add(delivery: LoggedDelivery): void {
     const parties = findParties(this.#settings, delivery.sender ?? '', delivery.recipient, this.#addresses);
     for (const flow of FLOWS) {

@@ -10,6 +10,7 @@ export type Trust = 'Anonymous' | 'Untrusted' | 'Trusted' | 'Verified';
 export interface LoggedDelivery {
   /** undefined: the log begins after its message came. */
   readonly sender: string | undefined;
+  /** As the delivery was addressed, aliases already followed. */
   readonly recipient: string;
   /** undefined: plaintext. */
   readonly tls: { readonly protocol: string; readonly trust: Trust } | undefined;

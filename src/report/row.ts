@@ -11,6 +11,7 @@ export interface RowKey {
   readonly flow: Flow;
   /** The hosted domain by its name, not an alias; {@link OTHERS} together where there are too many. */
   readonly domain: DomainName | typeof OTHERS;
+  /** As {@link isRemote} allows it: a domain, an address, <>, or {@link OTHERS}. */
   readonly remote: string;
 }
 

@@ -51,6 +51,7 @@ export interface Group {
 export interface Summary {
   readonly question: Question;
   readonly since: number;
+  /** The hosts whose services counted. */
   readonly hosts: readonly string[];
   /** All that the question is about, by flow. */
   readonly totals: Readonly<Record<Flow, Numbers>>;

@@ -139,6 +139,7 @@ export function wordNames(names: readonly string[]): string {
 
 /** What a bar is of. */
 export interface Shares {
+  /** Everything that the bar stands for; the parts below are of it. */
   readonly all: number;
   readonly plaintext: number;
   /** TLS older than 1.2. */

@@ -43,6 +43,7 @@ import {
 
 /** How a report is to be worded. */
 export interface Wording extends TextForm {
+  /** Milliseconds since the epoch, for how long ago things were. */
   readonly now: number;
   /** Whether Postfix's own tables refuse before the service is asked. */
   readonly hasTables: boolean;

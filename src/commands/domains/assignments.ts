@@ -30,6 +30,7 @@ interface Assignment {
 
 /** A domain's table after the words of one `domains set`; not validated. */
 export interface Assigned {
+  /** The whole table; what no word is about stands there as it stood. */
   readonly table: Table;
   /** What was done that was not asked for in so many words. */
   readonly notes: readonly string[];

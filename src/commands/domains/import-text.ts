@@ -12,6 +12,7 @@ import { isTable, type Table } from '../../toml/table-reader.ts';
 
 /** A text of domains as it was read: tables in normal form ({@link normalRecord}), not validated. */
 export interface ImportedDomains {
+  /** By their own names, in the order of the text. */
   readonly domains: ReadonlyMap<DomainName, Table>;
   /** About what is not among the domains. */
   readonly complaints: readonly Complaint[];

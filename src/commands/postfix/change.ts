@@ -12,7 +12,9 @@ import { commandFor } from './this-host.ts';
 
 /** The options of {@link addChangeOptions}, as commander gives them. */
 export interface ChangeFlags {
+  /** --dry-run: nothing is to be changed. */
   readonly dryRun?: boolean;
+  /** --reload: Postfix is to be told. */
   readonly reload?: boolean;
 }
 
