@@ -1,11 +1,11 @@
 /**
  * Whether smtpd(8) offers STARTTLS where TLS is asked for: otherwise clients are refused for what they cannot change. Pure.
  */
+import { shellWords } from '../text/shell-words.ts';
 import { hopsAsked } from './entrance.ts';
 import { isInner } from './examine-filters.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
-import { shellWords } from './mending.ts';
 import type { MasterService, PostfixConfiguration } from './postfix-configuration.ts';
 
 const CHAINS = 'smtpd_tls_chain_files';

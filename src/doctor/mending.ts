@@ -4,7 +4,11 @@
 import { resolve } from 'node:path';
 import { withOptions } from '../apply/master-entry.ts';
 import { DEFAULT_PATH } from '../main-file/main-file.ts';
+import { shellWords } from '../text/shell-words.ts';
+import { formatKey, formatValue } from '../toml/format-toml.ts';
 import { KeyLocator } from '../toml/locate-key.ts';
+import { parseToml } from '../toml/read-toml.ts';
+import { isTable } from '../toml/table-reader.ts';
 import type { Daemon } from './daemons.ts';
 import type { MasterService } from './postfix-configuration.ts';
 
@@ -172,12 +176,14 @@ export class Mending {
     const locator = new KeyLocator(mainText);
     const present = locator.find(undefined, `${section}.${key}`);
     const around = locator.find(undefined, section);
-    // A key is written as its neighbours are: below a header, or dotted.
+    // A key is written as its neighbours are: below a header, dotted, or in braces, which have to be written anew.
+    const isInline = around?.kind === 'pair' && mainText.startsWith('{', around.valueStart);
     const name = present?.path.join('.') ?? (around?.kind === 'pair' ? `${section}.${key}` : key);
-    const line = `${name} = ${JSON.stringify(value)}`;
+    const line = isInline ? inlineTable(mainText, section, key, value) : `${name} = ${formatValue(value)}`;
+    const replaced = present ?? (isInline ? around : undefined);
     const edit =
-      present !== undefined
-        ? shellWords('sed', '-i', `${present.line}s/.*/${line.replaceAll(/[\\/&]/gu, '\\$&')}/`, mainPath)
+      replaced !== undefined
+        ? shellWords('sed', '-i', `${replaced.line}s/.*/${line.replaceAll(/[\\/&]/gu, '\\$&')}/`, mainPath)
         : around !== undefined
           ? shellWords('sed', '-i', `${around.line}a ${line.replaceAll('\\', '\\\\')}`, mainPath)
           : `printf '%s\\n' ${shellWords(`[${section}]`, line)} >> ${shellWords(mainPath)}`;
@@ -190,12 +196,14 @@ export class Mending {
   }
 }
 
+/** `section = { … }` with this key in it, and what else stands there. */
+function inlineTable(text: string, section: string, key: string, value: string): string {
+  const present = parseToml(text, '')[section];
+  const pairs = Object.entries({ ...(isTable(present) ? present : {}), [key]: value });
+  return `${section} = { ${pairs.map(([name, one]) => `${formatKey(name)} = ${formatValue(one)}`).join(', ')} }`;
+}
+
 /** The text that a table is compiled from, or read as; undefined: none. */
 export function textOf(table: string): string | undefined {
   return /^(?:hash|btree|lmdb|cdb|texthash):(.*)$/u.exec(table.replace(/^proxy:/u, ''))?.[1];
-}
-
-/** Words as a shell reads them back. */
-export function shellWords(...words: readonly string[]): string {
-  return words.map((word) => (/^[\w@%+=:,./-]+$/u.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)).join(' ');
 }

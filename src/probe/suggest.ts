@@ -6,6 +6,7 @@ import type { DomainName } from '../address/domain-name.ts';
 import { DEFAULT_VERSION, type Level, type TlsVersion, versionRank } from '../settings/level.ts';
 import type { NextHop } from '../settings/next-hop.ts';
 import type { DeliverySetting } from '../settings/setting.ts';
+import { shellWords } from '../text/shell-words.ts';
 import type { DomainVerdict } from './judge.ts';
 
 /** A setting that would work on all hosts that were reached. */
@@ -47,7 +48,7 @@ export function suggest(verdict: DomainVerdict, context: SuggestionContext): Sug
     ...(minProtocol === undefined ? [] : [`protocols=>=${minProtocol}`]),
     ...clearing(level, minimumVersion, context),
   ];
-  const command = ['tlswarden domains set', context.domain, ...words.map(quote)].join(' ');
+  const command = shellWords('tlswarden', 'domains', 'set', context.domain, ...words);
   return { level, minProtocol, fingerprints, command };
 }
 
@@ -69,5 +70,3 @@ function clearing(
     ...(unfit && byDefault ? ['protocols='] : []),
   ];
 }
-
-const quote = (word: string): string => (/^[\w@%+=:,./-]+$/u.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);

@@ -242,6 +242,18 @@ describe('doctor', { concurrency: 2 }, () => {
     await cures(patient, 'breach next-hop-differs', 'breach outgoing-passed-by');
   });
 
+  test('writes into the main file in the form that stands there, also in braces', async () => {
+    const patient = await ill(async (patient) => {
+      await patient.set({ recipient_delimiter: '-', relayhost: '[relay.example]:25' });
+      await patient.edit('tlswarden.toml', (text) =>
+        text
+          .replace('[postfix]\nconfig_directory = "config"', '')
+          .replace(/^/u, 'postfix = { config_directory = "config" }\n'),
+      );
+    });
+    await cures(patient, 'breach next-hop-differs', 'breach recipient-delimiter', 'breach relayhost');
+  });
+
   test('follows a relayhost that the main file does not know', async () => {
     const patient = await ill(async (patient) => await patient.set({ relayhost: '[relay.example]:25' }));
     await cures(patient, 'breach relayhost', 'breach next-hop-differs');

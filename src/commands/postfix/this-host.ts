@@ -5,6 +5,7 @@ import type { FragmentContext } from '../../fragments/fragment.ts';
 import { policyServiceAt } from '../../fragments/policy-service.ts';
 import { parameterDefault } from '../../fragments/postconf.ts';
 import type { MainFile } from '../../main-file/main-file.ts';
+import { shellWords } from '../../text/shell-words.ts';
 import { tablesOptions } from '../maps.ts';
 
 /** {@link FragmentContext} but for what Postfix has now, and where that is. */
@@ -28,5 +29,5 @@ export async function commandFor(
   ...args: readonly string[]
 ): Promise<string> {
   const isDefault = (await parameterDefault('config_directory')) === configDirectory;
-  return [program, ...(isDefault ? [] : ['-c', configDirectory]), ...args].join(' ');
+  return shellWords(program, ...(isDefault ? [] : ['-c', configDirectory]), ...args);
 }
