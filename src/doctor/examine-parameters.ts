@@ -6,6 +6,7 @@ import { mayPermit, readRestrictions } from '../fragments/restrictions.ts';
 import { isTableAt } from '../fragments/value-list.ts';
 import { tablePath } from '../tables/stamp.ts';
 import { RECEIPT_CLASS, RECEIPT_CLIENTS } from '../tables/table.ts';
+import { isReusedTooLong, REUSE_LIMIT, reuseFinding } from './connection-reuse.ts';
 import type { Finding, FindingId, Severity } from './finding.ts';
 import type { Host } from './host.ts';
 
@@ -145,15 +146,8 @@ function inTheWay({ postfix, fragmentContext, mending }: Host): readonly Finding
       why: "A domain's entry in our tables holds for its subdomains too: their mail goes to its next hop.",
     });
   }
-  const reuse = postfix.value('smtp_connection_reuse_time_limit');
-  if (seconds(reuse) > 300) {
-    add('smtp_connection_reuse_time_limit', undefined, {
-      id: 'connection-reuse',
-      severity: 'breach',
-      what: `It is ${reuse}; the service counts on 300s at most.`,
-      why: 'A domain that begins to ask for TLS may get mail by a plaintext session that is open already.',
-    });
-  }
+  const reuse = postfix.value(REUSE_LIMIT);
+  if (isReusedTooLong(reuse)) add(REUSE_LIMIT, undefined, reuseFinding(reuse));
   if (postfix.value('smtp_tls_per_site') !== '') {
     add('smtp_tls_per_site', undefined, {
       id: 'per-site-ignored',
@@ -174,12 +168,4 @@ function repeated({ postfix, mending }: Host): readonly Finding[] {
     why: 'Each program of Postfix warns of it at its start, and with maillog_file that can stop postlogd(8), and so all of Postfix.',
     mend: mending.set({ [parameter]: postfix.raw(parameter) }),
   }));
-}
-
-const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
-
-/** A time of main.cf in seconds. */
-function seconds(time: string): number {
-  const [, number = '0', unit = 's'] = /^(\d+)([smhdw]?)/u.exec(time) ?? [];
-  return Number(number) * (UNITS[unit] ?? 1);
 }

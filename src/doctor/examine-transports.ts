@@ -3,6 +3,7 @@
  * tls_policy go look into it. Pure.
  */
 import { TLS_POLICY } from '../tables/table.ts';
+import { isReusedTooLong, REUSE_LIMIT, reuseFinding } from './connection-reuse.ts';
 import { examineReference } from './examine-tables.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
@@ -64,7 +65,7 @@ function differences(postfix: Host['postfix'], service: MasterService, line: str
   return found;
 }
 
-/** The clients by which domains of tls_policy are delivered: they have to look into it, and may not give up on TLS. */
+/** The clients by which domains of tls_policy are delivered: they have to look into it, and may neither give up on TLS nor go on long without. */
 export function examinePolicyClients(host: Host, transports: Iterable<string>): readonly Finding[] {
   const { postfix, mending } = host;
   return [...transports].flatMap((transport): readonly Finding[] => {
@@ -83,6 +84,12 @@ export function examinePolicyClients(host: Host, transports: Iterable<string>): 
         why: 'Mail of a domain in tls_policy that could not have its TLS goes there, where nothing is known of it.',
         mend: [...mending.setFor(service, { smtp_fallback_relay: '' }), ...mending.reload],
       });
+    }
+    const reuse = postfix.value(REUSE_LIMIT, service);
+    // That of main.cf is told once for all.
+    if (service.raw.has(REUSE_LIMIT) && isReusedTooLong(reuse)) {
+      const mend = [...mending.setFor(service, { [REUSE_LIMIT]: '300s' }), ...mending.reload];
+      found.push({ ...reuseFinding(reuse), where: `${service.name}: ${REUSE_LIMIT}`, mend });
     }
     return found;
   });

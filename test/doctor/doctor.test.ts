@@ -179,6 +179,7 @@ describe('doctor', { concurrency: 2 }, () => {
       await patient.postconf('-P', 'submission/inet/smtpd_data_restrictions=permit');
       await patient.postconf('-P', 'relay/unix/smtp_tls_policy_maps=');
       await patient.postconf('-P', 'relay/unix/smtp_fallback_relay=[relay.example]');
+      await patient.postconf('-P', 'relay/unix/smtp_connection_reuse_time_limit=1h');
       await patient.postconf(
         '-P',
         'rewrite/unix/transport_maps=inline:{example.com=smtp:[mx.example.com]:25,firm.example=smtp:[mx.firm.example]:25}',
@@ -187,6 +188,7 @@ describe('doctor', { concurrency: 2 }, () => {
     });
     await cures(
       patient,
+      'breach connection-reuse',
       'breach data-not-asked',
       'breach fallback-relay',
       'breach table-not-referenced',
