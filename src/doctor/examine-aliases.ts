@@ -8,7 +8,7 @@ import { DATA_RESTRICTIONS, RECIPIENT_RESTRICTIONS } from '../fragments/main-par
 import { splitValue } from '../fragments/value-list.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import { hopsAsked } from './entrance.ts';
-import type { Finding } from './finding.ts';
+import { type Finding, limited } from './finding.ts';
 import type { Host } from './host.ts';
 import { dataList, mendLists, recipientList } from './restriction-lists.ts';
 import { namesOf, type Sample } from './sample.ts';
@@ -17,13 +17,12 @@ import type { TableLookups } from './table-lookups.ts';
 /** By what cleanup(8) rewrites recipients when the client has named them. */
 const REWRITING = ['recipient_canonical_maps', 'canonical_maps', 'virtual_alias_maps'];
 const MOST_LISTED = 200_000;
-const MOST_TOLD = 20;
 /** Local parts that are asked for where a table cannot be listed; there are lists with thousands. */
 const MOST_LOCAL_PARTS = 50;
 
 /**
- * At most {@link MOST_TOLD} findings. Tables that cannot be listed are asked for the names and listed local parts of
- * the sample.
+ * The first findings, and one that says how many more there are. Tables that cannot be listed are asked for the names and
+ * listed local parts of the sample.
  */
 export async function examineAliases(host: Host, lookups: TableLookups, sample: Sample): Promise<readonly Finding[]> {
   const { postfix, settings, entrances } = host;
@@ -47,7 +46,7 @@ export async function examineAliases(host: Host, lookups: TableLookups, sample: 
       if (elsewhere !== undefined) found.push(finding(host, table, key, elsewhere, domain));
     }
   }
-  return found.slice(0, MOST_TOLD);
+  return limited('entries', found);
 }
 
 /** Whether the service or a table moves mail for it to a transport. */

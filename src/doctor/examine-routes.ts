@@ -9,21 +9,17 @@ import { isRoutedWhole, policySetting } from '../tables/render.ts';
 import { DomainList } from './domain-list.ts';
 import { examineAcceptance } from './examine-acceptance.ts';
 import { examinePolicyClients } from './examine-transports.ts';
-import type { Finding } from './finding.ts';
+import { type Finding, limited, MOST_OF_A_KIND } from './finding.ts';
 import type { Host } from './host.ts';
 import { type Differing, nextHopFinding, ONE_NEXT_HOP } from './next-hop-finding.ts';
 import { type OwnRoute, otherTransportMaps, ownRoutes } from './own-routes.ts';
 import { namesOf, type Sample } from './sample.ts';
 import type { TableLookups } from './table-lookups.ts';
 
-/** Of one kind of finding about domains so many are told; whoever has more begins with these. */
-const MOST_TOLD = 20;
 /** Entries of a table that are listed at most. */
 const MOST_LISTED = 200_000;
 
-/**
- * Asks tables by postmap(1). {@link MOST_TOLD} findings of a kind at most, and one that says how many more there are.
- */
+/** Asks tables by postmap(1). The first findings of each kind, and one that says how many more there are. */
 export async function examineRoutes(host: Host, lookups: TableLookups, sample: Sample): Promise<readonly Finding[]> {
   const routes = await ownRoutes(host, lookups, sample.domains.flatMap(namesOf));
   const isOutgoingRequired = requiresOutgoing(host.settings);
@@ -42,13 +38,13 @@ export async function examineRoutes(host: Host, lookups: TableLookups, sample: S
       if (route === undefined) continue;
       // An alias that goes where its domain goes is mended with it.
       const along = name === domain.name ? domain.aliases.filter((alias) => goesAlong(alias) && !hasEntry(alias)) : [];
-      const at = { domain, names: [name, ...along.slice(0, MOST_TOLD)] as const, route, isHeld: isHeld(name) };
+      const at = { domain, names: [name, ...along.slice(0, MOST_OF_A_KIND)] as const, route, isHeld: isHeld(name) };
       const finding = examineRoute(host, at, isOutgoingRequired);
       if (finding !== undefined) found.push(finding);
     }
   }
   return [
-    ...limited(found),
+    ...limited('domains', found),
     ...examineAcceptance(host, sample, routes),
     ...(host.fragmentContext.maps === undefined ? [] : examinePolicyClients(host, transports)),
     ...(isOutgoingRequired ? await outgoingPassedBy(host, lookups) : []),
@@ -58,24 +54,6 @@ export async function examineRoutes(host: Host, lookups: TableLookups, sample: S
 
 function isSameRoute(a: OwnRoute | undefined, b: OwnRoute | undefined): boolean {
   return a?.transport === b?.transport && a?.nexthop === b?.nexthop;
-}
-
-/** The first few of each kind, and how many more there are. */
-function limited(findings: readonly Finding[]): readonly Finding[] {
-  const byKind = new Map<string, Finding[]>();
-  for (const finding of findings) {
-    const kind = `${finding.severity} ${finding.id}`;
-    const others = byKind.get(kind);
-    if (others === undefined) byKind.set(kind, [finding]);
-    else others.push(finding);
-  }
-  return [...byKind.values()].flatMap((all) => {
-    const [last] = all.slice(MOST_TOLD);
-    if (last === undefined) return all;
-    const rest = all.length - MOST_TOLD;
-    const more = { ...last, where: `${rest} more domains`, what: `The same at ${last.where} and others.`, mend: [] };
-    return [...all.slice(0, MOST_TOLD), { ...more, note: 'Mend those above and look again.' }];
-  });
 }
 
 function examineRoute(host: Host, at: Omit<Differing, 'matters'>, isOutgoingRequired: boolean): Finding | undefined {
@@ -142,7 +120,7 @@ async function outgoingPassedBy(host: Host, lookups: TableLookups): Promise<read
       ...(isSettable ? {} : { note: ONE_NEXT_HOP }),
     });
   }
-  return limited(found);
+  return limited('domains', found);
 }
 
 /** `*` is every domain. relayhost says the same, and leaves sender_transport its turn. */
@@ -191,5 +169,5 @@ async function senderRelayhosts(host: Host, lookups: TableLookups, { domains }: 
       });
     }
   }
-  return limited(found);
+  return limited('domains', found);
 }

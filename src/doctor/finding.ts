@@ -105,3 +105,24 @@ export function withoutRepeats(findings: readonly Finding[]): readonly Finding[]
 function eachOnce(commands: readonly string[]): readonly string[] {
   return commands.filter((command, i) => commands.lastIndexOf(command) === i);
 }
+
+/** Of one kind of finding about domains or entries so many are told; whoever has more begins with these. */
+export const MOST_OF_A_KIND = 20;
+
+/** The first of each kind, and one more that says how many others there are; `what` they are about: `domains`. */
+export function limited(what: string, findings: readonly Finding[]): readonly Finding[] {
+  const byKind = new Map<string, Finding[]>();
+  for (const finding of findings) {
+    const kind = `${finding.severity} ${finding.id}`;
+    const others = byKind.get(kind);
+    if (others === undefined) byKind.set(kind, [finding]);
+    else others.push(finding);
+  }
+  return [...byKind.values()].flatMap((all) => {
+    const [last] = all.slice(MOST_OF_A_KIND);
+    if (last === undefined) return all;
+    const rest = all.length - MOST_OF_A_KIND;
+    const more = { ...last, where: `${rest} more ${what}`, what: `The same at ${last.where} and others.`, mend: [] };
+    return [...all.slice(0, MOST_OF_A_KIND), { ...more, note: 'Mend those above and look again.' }];
+  });
+}

@@ -371,6 +371,15 @@ describe('doctor', { concurrency: 2 }, () => {
     await isKeptByApply(patient);
   });
 
+  test('says how many more aliases lead elsewhere than it tells of', async () => {
+    const aliases = Array.from({ length: 25 }, (_, i) => `u${i}@example.com u${i}@firm.example\n`).join('');
+    const patient = await ill(async (patient) => {
+      await patient.set({ virtual_alias_maps: await patient.table('aliases', aliases) });
+    });
+    const findings = await patient.findings();
+    assert.deepEqual([findings.length, findings.at(-1)?.where], [21, '5 more entries']);
+  });
+
   test('has virtual aliases rewritten before delivery is asked about, where they lead elsewhere', async () => {
     const aliases = '@example.com office@firm.example\nx@by-mx.example y@alias.example\nx@firm.example y@example.net\n';
     const patient = await ill(async (patient) => {
