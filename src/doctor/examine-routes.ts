@@ -123,26 +123,25 @@ async function outgoingPassedBy(host: Host, lookups: TableLookups): Promise<read
   return limited('domains', found);
 }
 
-/** `*` is every domain. relayhost says the same, and leaves sender_transport its turn. */
+/** `*` is every domain. relayhost or nothing says the same, and leaves sender_transport its turn. */
 function wildcardFinding({ postfix, mending }: Host, table: string, value: string): Finding {
-  const [transport = '', nexthop = ''] = [value.slice(0, value.indexOf(':')), value.slice(value.indexOf(':') + 1)];
+  const [transport = '', ...rest] = value.split(':');
+  const nexthop = rest.join(':');
   const removal = mending.withoutEntry(table, '*');
-  const isRelay = (transport === '' || transport === postfix.value('default_transport')) && nexthop !== '';
+  const isDefault = transport === '' || transport === postfix.value('default_transport');
+  const relayhost =
+    nexthop === ''
+      ? mending.reload
+      : [...mending.set({ relayhost: nexthop }), ...mending.setInMainFile('postfix', 'relayhost', nexthop)];
+  const instead = nexthop !== '' ? 'relayhost' : isDefault ? 'No entry at all' : 'default_transport';
   return {
     id: 'outgoing-passed-by',
     severity: 'breach',
     where: `${table}: *`,
     what: `It sends all mail to ${value}.`,
     why: PASSED_BY,
-    mend:
-      isRelay && removal.length > 0
-        ? [
-            ...removal,
-            ...mending.set({ relayhost: nexthop }),
-            ...mending.setInMainFile('postfix', 'relayhost', nexthop),
-          ]
-        : [],
-    note: 'relayhost says the same, and leaves sender_transport its turn.',
+    mend: isDefault && removal.length > 0 ? [...removal, ...relayhost] : [],
+    note: `${instead} says the same, and leaves sender_transport its turn.`,
   };
 }
 

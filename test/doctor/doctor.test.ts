@@ -244,6 +244,14 @@ describe('doctor', { concurrency: 2 }, () => {
     await cures(patient, 'breach next-hop-differs', 'breach outgoing-passed-by');
   });
 
+  test('would have nothing in place of a wildcard that says what holds without it', async () => {
+    const patient = await ill(async (patient) => {
+      const routes = await patient.table('routes', 'example.com smtp:[mx.example.com]:25\n* smtp:\n');
+      await patient.set({ transport_maps: `${await patient.get('transport_maps')}, ${routes}` });
+    });
+    await cures(patient, 'breach outgoing-passed-by');
+  });
+
   test('writes into the main file in the form that stands there, also in braces', async () => {
     const patient = await ill(async (patient) => {
       await patient.set({ recipient_delimiter: '-', relayhost: '[relay.example]:25' });
