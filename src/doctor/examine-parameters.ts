@@ -67,7 +67,7 @@ function receiptClass({ postfix, fragmentContext, mending }: Host): readonly Fin
   const restrictions = readRestrictions(postfix.value(RECEIPT_CLASS));
   const isOurs = (text: string): boolean => isTableAt(text, path);
   if (isNamed && restrictions.length === 1 && isOurs(restrictions[0]?.text ?? '')) return [];
-  const permits = isNamed && restrictions.some((one) => mayPermit(one) && !isOurs(one.text));
+  const permits = isNamed && restrictions.some((one) => mayPermit(one, postfix.classes()) && !isOurs(one.text));
   return [
     {
       id: 'receipt-class',

@@ -42,7 +42,7 @@ function mendRelayCheck(host: Host, entrance: Entrance): readonly string[] {
   const at = recipient.findIndex(({ name }) => isRelayCheck(name));
   const before = recipient.slice(0, at);
   // Where nothing permits before the check, tlswarden just has to come behind it.
-  if (!checksRelay && at >= 0 && !before.some(mayPermit)) {
+  if (!checksRelay && at >= 0 && !before.some((one) => mayPermit(one, postfix.classes(service)))) {
     return mendLists(host, entrance, undefined, [RECIPIENT_RESTRICTIONS]);
   }
   const relay =

@@ -306,6 +306,20 @@ describe('doctor', { concurrency: 2 }, () => {
     );
   });
 
+  test('comes before a restriction class and a warn_if_reject that may permit, whatever they are called', async () => {
+    for (const restriction of ['reject_strangers', 'warn_if_reject check_client_access inline:{10.0.0.1=OK}']) {
+      const patient = await ill((patient) =>
+        patient.set({
+          smtpd_restriction_classes: 'tlswarden_tls, reject_strangers',
+          reject_strangers: 'check_client_access inline:{10.0.0.1=OK}, reject_unknown_client_hostname',
+        }),
+      );
+      const present = await patient.get('smtpd_recipient_restrictions');
+      await patient.set({ smtpd_recipient_restrictions: `${restriction}, ${present}` });
+      await cures(patient, 'breach service-behind-permit');
+    }
+  });
+
   test('has delivery asked about behind a content filter, which FILTER would pass by', async () => {
     const patient = await ill(async (patient) => {
       await patient.set({ content_filter: 'smtp:[127.0.0.1]:10024' });
