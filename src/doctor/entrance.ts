@@ -3,7 +3,7 @@
  * what stands in main.cf and master.cf, in the order in which smtpd(8) goes through it.
  */
 import { DATA_RESTRICTIONS, RECIPIENT_RESTRICTIONS } from '../fragments/main-parameters.ts';
-import { isRelayCheck, mayPermit } from '../fragments/restrictions.ts';
+import { mayPermit, refusesStrangers } from '../fragments/restrictions.ts';
 import { isTableAt, splitValue } from '../fragments/value-list.ts';
 import { isLoopback } from '../service/listen-address.ts';
 import type { Hop } from '../settings/setting.ts';
@@ -93,7 +93,7 @@ function readList(
   let asksTable = false;
   const classes = postfix.classes(service);
   for (const { name, text } of postfix.restrictions(parameter, service)) {
-    if (isRelayCheck(name)) isChecked = true;
+    if (refusesStrangers(name)) isChecked = true;
     const call = readCall({ name, text }, postfix, service);
     const [, argument = ''] = splitValue(text);
     if (call !== undefined && (addresses.has(call.address) || wasOurs(call))) {

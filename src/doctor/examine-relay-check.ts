@@ -2,7 +2,7 @@
  * Whether recipients that strangers may not relay to are refused before tlswarden is asked. Pure.
  */
 import { RECIPIENT_RESTRICTIONS } from '../fragments/main-parameters.ts';
-import { isRelayCheck, mayPermit, readRestrictions } from '../fragments/restrictions.ts';
+import { mayPermit, readRestrictions, refusesStrangers } from '../fragments/restrictions.ts';
 import { type Entrance, RELAY_RESTRICTIONS } from './entrance.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
@@ -37,9 +37,13 @@ export function beforeRelayCheck(host: Host, entrance: Entrance): readonly Findi
 function mendRelayCheck(host: Host, entrance: Entrance): readonly string[] {
   const { postfix, mending } = host;
   const { service } = entrance;
-  const checksRelay = postfix.restrictions(RELAY_RESTRICTIONS, service).some(({ name }) => isRelayCheck(name));
-  const recipient = readRestrictions(withoutOurs(host, postfix.raw(RECIPIENT_RESTRICTIONS, service)));
-  const at = recipient.findIndex(({ name }) => isRelayCheck(name));
+  const checksRelay = postfix.restrictions(RELAY_RESTRICTIONS, service).some(({ name }) => refusesStrangers(name));
+  // As it is written, unless the check is in what some $name stands for.
+  const lists = [postfix.raw(RECIPIENT_RESTRICTIONS, service), postfix.value(RECIPIENT_RESTRICTIONS, service)].map(
+    (list) => readRestrictions(withoutOurs(host, list)),
+  );
+  const recipient = lists.find((list) => list.some(({ name }) => refusesStrangers(name))) ?? [];
+  const at = recipient.findIndex(({ name }) => refusesStrangers(name));
   const before = recipient.slice(0, at);
   // Where nothing permits before the check, tlswarden just has to come behind it.
   if (!checksRelay && at >= 0 && !before.some((one) => mayPermit(one, postfix.classes(service)))) {

@@ -54,6 +54,11 @@ export function isRelayCheck(name: string): boolean {
   return /^(?:reject|defer)_unauth_destination$/iu.test(name);
 }
 
+/** Whether nobody comes past this restriction whom nothing before it has permitted. */
+export function refusesStrangers(name: string): boolean {
+  return isRelayCheck(name) || /^(?:reject|defer)$/iu.test(name);
+}
+
 /** The restrictions of a value, each with its argument; of another list, its elements. */
 export function splitRestrictions(value: string): readonly string[] {
   return readRestrictions(value).map(({ text }) => text);

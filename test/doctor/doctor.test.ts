@@ -306,6 +306,25 @@ describe('doctor', { concurrency: 2 }, () => {
     );
   });
 
+  test('leaves a submission service closed to strangers, who are refused before tlswarden is asked', async () => {
+    const relay = (value: string) => (text: string) =>
+      text.replace(/^submission .*$/mu, `$&\n  -o { smtpd_relay_restrictions = ${value} }`);
+    const closed = await ill((patient) => patient.edit('config/master.cf', relay('permit_sasl_authenticated, reject')));
+    assert.deepEqual(await closed.findings(), []);
+    const open = await ill(async (patient) => {
+      await patient.edit('config/master.cf', relay(''));
+      await patient.set({ mua_restrictions: 'permit_sasl_authenticated, reject' });
+      await patient.edit('config/master.cf', (text) =>
+        text.replace(/permit_sasl_authenticated, reject \}/u, '$mua_restrictions }'),
+      );
+    });
+    await cures(open, 'fault service-before-relay-check');
+    assert.match(
+      await open.postconf('-P', 'submission/inet/smtpd_relay_restrictions'),
+      /= permit_sasl_authenticated, reject$/mu,
+    );
+  });
+
   test('comes before a restriction class and a warn_if_reject that may permit, whatever they are called', async () => {
     for (const restriction of ['reject_strangers', 'warn_if_reject check_client_access inline:{10.0.0.1=OK}']) {
       const patient = await ill((patient) =>
