@@ -8,6 +8,7 @@ import { parseNextHop } from '../settings/next-hop.ts';
 import { isRoutedWhole, policySetting } from '../tables/render.ts';
 import { DomainList } from './domain-list.ts';
 import { examineAcceptance } from './examine-acceptance.ts';
+import { examineOutranked } from './examine-outranked.ts';
 import { examinePolicyClients } from './examine-transports.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
@@ -29,7 +30,9 @@ export async function examineRoutes(host: Host, lookups: TableLookups, sample: S
   for (const domain of sample.domains) {
     if (policySetting(host.settings, domain) !== undefined) transports.add(routes.get(domain.name)?.transport ?? '');
     const isHeld = (name: DomainName): boolean =>
-      host.fragmentContext.maps !== undefined && isRoutedWhole(host.settings, domain, name);
+      host.fragmentContext.maps !== undefined &&
+      isRoutedWhole(host.settings, domain, name) &&
+      routes.get(name)?.isByAddress !== true;
     const goesAlong = (alias: DomainName): boolean =>
       isSameRoute(routes.get(alias), routes.get(domain.name)) && isHeld(alias) === isHeld(domain.name);
     const hasEntry = (name: DomainName): boolean => routes.get(name)?.entry?.key === name;
@@ -46,6 +49,7 @@ export async function examineRoutes(host: Host, lookups: TableLookups, sample: S
   }
   return [
     ...limited(found),
+    ...(await examineOutranked(host, lookups, sample)),
     ...examineAcceptance(host, sample, routes),
     ...(host.fragmentContext.maps === undefined ? [] : examinePolicyClients(host, transports)),
     ...(isOutgoingRequired ? await outgoingPassedBy(host, lookups) : []),

@@ -35,6 +35,7 @@ export const FINDING_IDS = [
   'soft-bounce',
   'table-not-referenced',
   'table-not-first',
+  'table-outranked',
   'table-type',
   'table-unreadable',
   'tables-damaged',

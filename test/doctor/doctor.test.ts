@@ -392,6 +392,57 @@ describe('doctor', { concurrency: 2 }, () => {
     await cures(patient, 'breach delivered-here', 'breach next-hop-differs', 'breach outgoing-passed-by');
   });
 
+  test('sees entries for whole addresses, to which Postfix comes before those of tlswarden for a domain', async () => {
+    const patient = await ill(async (patient) => {
+      const routes = await patient.table(
+        'routes',
+        `example.com smtp:[mx.example.com]:25
+firm.example relay:[mx.firm.example]:25
+boss@by-mx.example smtp:[other.example]
+boss@alias.example :[other.example]
+list@by-mx.example local:
+keeps-its-way@by-mx.example relay:
+payroll@example.com smtp:[other.example]
+somebody@example.com smtp:[mx.example.com]:25
+`,
+      );
+      const senders = await patient.table(
+        'senders',
+        'ceo@firm.example smtp:[news.example]\n@firm.example smtp:\nbot@firm.example dunno\nx@example.com smtp:\n',
+      );
+      for (const [parameter, table] of [
+        ['transport_maps', routes],
+        ['sender_dependent_default_transport_maps', senders],
+      ] as const) {
+        const [ours = ''] = (await patient.get(parameter)).split(',');
+        await patient.set({ [parameter]: `${ours}, ${table}` });
+      }
+    });
+    const findings = await patient.findings();
+    assert.deepEqual(
+      findings.map(({ id, where }) => `${id} ${where.slice(where.lastIndexOf(' ') + 1)}`).sort(),
+      ['boss@alias.example', 'boss@by-mx.example', 'ceo@firm.example'].map((key) => `table-outranked ${key}`),
+    );
+    await cures(patient, 'breach table-outranked');
+  });
+
+  test('reads a table of patterns as Postfix does, by whole addresses only', async () => {
+    const withPatterns = (text: string): Promise<Patient> =>
+      ill(async (patient) => {
+        await patient.edit('config/patterns', () => text);
+        const [ours = ''] = (await patient.get('transport_maps')).split(',');
+        await patient.set({ transport_maps: `${ours}, regexp:${patient.config}/patterns` });
+      });
+    const agreeing = '/@example\\.com$/ smtp:[mx.example.com]:25\n/@firm\\.example$/ relay:[mx.firm.example]:25\n';
+    const patient = await withPatterns(`${agreeing}/^(by-mx|firm)\\.example$/ smtp:[never.example]\n`);
+    // Ours has one address there, and the pattern has that one with an extension.
+    const [finding, ...others] = await patient.findings();
+    assert.deepEqual([finding?.id, finding?.severity, others], ['table-outranked', 'breach', []]);
+    assert.match(finding?.where ?? '', /patterns: example\.com$/u);
+    const other = await withPatterns(`${agreeing}/@by-mx\\.example$/ smtp:[other.example]\n`);
+    assert.deepEqual(idsOf(await other.findings()), ['breach next-hop-differs', 'breach table-outranked']);
+  });
+
   test('advises to have Postfix accept what the settings have it receive, and nothing else', async () => {
     const receipt = 'incoming.receipt.require_tls = "always"';
     const patient = await ill(async (patient) => {
