@@ -19,6 +19,7 @@ import type { TableLookups } from './table-lookups.ts';
 
 /** Of one kind of finding about domains so many are told; whoever has more begins with these. */
 const MOST_TOLD = 20;
+const DEFAULT_TRANSPORT = 'default_transport';
 /** Entries of a table that are listed at most. */
 const MOST_LISTED = 200_000;
 
@@ -54,6 +55,7 @@ export async function examineRoutes(host: Host, lookups: TableLookups, sample: S
     ...(host.fragmentContext.maps === undefined ? [] : examinePolicyClients(host, transports)),
     ...(isOutgoingRequired ? await outgoingPassedBy(host, lookups) : []),
     ...(isOutgoingRequired ? await senderRelayhosts(host, lookups, sample) : []),
+    ...(isOutgoingRequired ? defaultNextHop(host, routes) : []),
   ];
 }
 
@@ -193,4 +195,38 @@ async function senderRelayhosts(host: Host, lookups: TableLookups, { domains }: 
     }
   }
   return limited(found);
+}
+
+/** A server that default_transport names: sender_transport takes the place of both, and has no server to name but relayhost. */
+function defaultNextHop(
+  { postfix, settings, mending }: Host,
+  routes: ReadonlyMap<string, OwnRoute>,
+): readonly Finding[] {
+  const value = postfix.value(DEFAULT_TRANSPORT);
+  const colon = value.indexOf(':');
+  const nexthop = value.slice(colon + 1);
+  if (colon < 0 || nexthop === '' || postfix.agent(value.slice(0, colon))?.program !== 'smtp') return [];
+  // relayhost is asked for those too.
+  const goesByMx = [...routes.values()].some(
+    (route) => route.nexthop === '' && route.entry === undefined && postfix.agent(route.transport)?.program === 'smtp',
+  );
+  const isNamed = settings.relayhost === nexthop.toLowerCase();
+  return [
+    {
+      id: 'relayhost',
+      severity: 'breach',
+      where: `main.cf: ${DEFAULT_TRANSPORT}`,
+      what: `Postfix sends outgoing mail to ${nexthop} by it, and some domain requires TLS of mail that it sends.`,
+      why: `What tlswarden moves to a transport of its own goes ${settings.relayhost === '' ? 'by MX' : `to ${settings.relayhost}`} instead: it knows relayhost only.`,
+      mend: goesByMx
+        ? []
+        : [
+            ...mending.set({ [DEFAULT_TRANSPORT]: value.slice(0, colon), relayhost: nexthop }),
+            ...(isNamed ? [] : mending.setInMainFile('postfix', 'relayhost', nexthop)),
+          ],
+      note: goesByMx
+        ? `Set relayhost to ${nexthop}, here and in the main file, and ${DEFAULT_TRANSPORT} to ${value.slice(0, colon)}. Domains that go by MX need entries in transport_maps before, or go there too.`
+        : 'relayhost says the same, and holds for tlswarden too.',
+    },
+  ];
 }

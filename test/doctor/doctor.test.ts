@@ -443,6 +443,23 @@ somebody@example.com smtp:[mx.example.com]:25
     assert.deepEqual(idsOf(await other.findings()), ['breach next-hop-differs', 'breach table-outranked']);
   });
 
+  test('would have relayhost name the server that default_transport names, which senders that require TLS would lose', async () => {
+    const patient = await ill(async (patient) => {
+      await patient.set({ default_transport: 'smtp:[relay.example]:25', relay_domains: 'example.com, firm.example' });
+      await patient.edit('domains.d/all.toml', (text) =>
+        text.replace(/\[domains\."by-mx.*?(?=\[domains\."firm)/su, ''),
+      );
+      await patient.domains('');
+    });
+    await cures(patient, 'breach relayhost');
+    assert.equal(await patient.get('default_transport'), 'smtp');
+    assert.equal(await patient.get('relayhost'), '[relay.example]:25');
+    // Other domains would go there too.
+    const byMx = await ill((patient) => patient.set({ default_transport: 'smtp:[relay.example]:25' }));
+    const [finding, ...others] = await byMx.findings();
+    assert.deepEqual([finding?.id, finding?.severity, finding?.mend, others], ['relayhost', 'breach', [], []]);
+  });
+
   test('advises to have Postfix accept what the settings have it receive, and nothing else', async () => {
     const receipt = 'incoming.receipt.require_tls = "always"';
     const patient = await ill(async (patient) => {
