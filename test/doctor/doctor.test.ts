@@ -339,6 +339,24 @@ describe('doctor', { concurrency: 2 }, () => {
     }
   });
 
+  test('knows that a service was in a chroot unless master.cf said no, once', async () => {
+    const patient = await ill(async (patient) => {
+      await patient.edit('config/main.cf', (text) =>
+        text.replace('compatibility_level = 3.6', 'compatibility_level = 0'),
+      );
+      await patient.edit('config/master.cf', (text) =>
+        text.replace(/^submission inet n - n/mu, 'submission inet n - -'),
+      );
+      const list = await patient.postconf('-hP', 'submission/inet/smtpd_recipient_restrictions');
+      const outside = list.trim().replace(/inet:127\.0\.0\.1:\d+/u, `unix:${patient.directory}/policy`);
+      await patient.edit('config/master.cf', (text) =>
+        text.replace(/^submission(?:.*\n +.*)*/mu, (entry) => entry.replace(list.trim(), outside)),
+      );
+      await patient.set({ smtpd_relay_before_recipient_restrictions: 'yes' });
+    });
+    await cures(patient, 'fault service-outside-chroot');
+  });
+
   test('has delivery asked about behind a content filter, which FILTER would pass by', async () => {
     const patient = await ill(async (patient) => {
       await patient.set({ content_filter: 'smtp:[127.0.0.1]:10024' });
