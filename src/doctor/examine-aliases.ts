@@ -22,15 +22,9 @@ const MOST_TOLD = 20;
 const MOST_LOCAL_PARTS = 50;
 
 export async function examineAliases(host: Host, lookups: TableLookups, sample: Sample): Promise<readonly Finding[]> {
-  const { postfix, settings, entrances } = host;
-  // Where delivery is asked about behind a filter, addresses have been rewritten before.
-  const decidesBefore = entrances.some(
-    ({ service, atRecipient }) =>
-      hopsAsked(atRecipient).has('delivery') &&
-      !postfix.list('receive_override_options', service).includes('no_address_mappings'),
-  );
+  const { postfix, settings } = host;
   const concerned = sample.domains.filter(isFiltered);
-  if (!decidesBefore || concerned.length === 0) return [];
+  if (!decidesBeforeRewriting(host) || concerned.length === 0) return [];
   const found: Finding[] = [];
   for (const table of REWRITING.flatMap((parameter) => postfix.list(parameter))) {
     const listing = await lookups.list(table, MOST_LISTED);
@@ -46,6 +40,18 @@ export async function examineAliases(host: Host, lookups: TableLookups, sample: 
   return found.slice(0, MOST_TOLD);
 }
 
+/**
+ * Whether delivery is asked about where addresses are rewritten, and copies added, only afterwards. Behind a filter that may have
+ * been done before.
+ */
+export function decidesBeforeRewriting({ postfix, entrances }: Host): boolean {
+  return entrances.some(
+    ({ service, atRecipient }) =>
+      hopsAsked(atRecipient).has('delivery') &&
+      !postfix.list('receive_override_options', service).includes('no_address_mappings'),
+  );
+}
+
 /** Whether the service or a table moves mail for it to a transport. */
 function isFiltered({ settings }: HostedDomain): boolean {
   return settings.incoming.delivery?.enforcement === 'enforce';
@@ -58,7 +64,8 @@ function keysOf(domains: readonly HostedDomain[]): readonly string[] {
   });
 }
 
-function leadsElsewhere({ settings }: Host, domain: HostedDomain, target: string): boolean {
+/** Whether an address is none of the domain's. */
+export function leadsElsewhere({ settings }: Host, domain: HostedDomain, target: string): boolean {
   const at = target.lastIndexOf('@');
   const name = at < 0 ? undefined : parseDomain(target.slice(at + 1));
   return name === undefined || settings.find(name) !== domain;
@@ -83,7 +90,7 @@ function finding(host: Host, table: string, key: string, target: string, domain:
 const SECOND_PASS = '127.0.0.1:10026';
 
 /** The README's recipe: receipt is asked about at the entrances there are, delivery at a new one that mail passes afterwards. */
-function twoPasses(host: Host): readonly string[] {
+export function twoPasses(host: Host): readonly string[] {
   const { mending, entrances } = host;
   if (entrances.some(({ filter }) => filter !== undefined)) return [];
   const name = `${SECOND_PASS}/inet`;

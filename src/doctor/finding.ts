@@ -54,6 +54,7 @@ export const FINDING_IDS = [
   'outgoing-passed-by',
   'sender-relayhost',
   'alias-elsewhere',
+  'copy-elsewhere',
   'recipient-delimiter',
   'relayhost',
   'dns-support',

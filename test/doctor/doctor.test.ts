@@ -386,6 +386,20 @@ describe('doctor', { concurrency: 2 }, () => {
     await isKeptByApply(patient);
   });
 
+  test('has copies added before delivery is asked about, since FILTER moves them with the message', async () => {
+    const copies = {
+      always_bcc: 'archive@archive.test',
+      recipient_bcc_maps:
+        'inline:{ payroll@example.com=kept@example.com, @example.com=copy@archive.test, x@by-mx.example=copy@archive.test }',
+      sender_bcc_maps: 'static:sent@archive.test',
+    };
+    for (const [parameter, value] of Object.entries(copies)) {
+      const patient = await ill((patient) => patient.set({ [parameter]: value }));
+      await cures(patient, 'breach copy-elsewhere');
+      await isKeptByApply(patient);
+    }
+  });
+
   test('compares where Postfix sends mail with where the settings say that it goes', async () => {
     const patient = await ill(async (patient) => {
       await patient.domains(
