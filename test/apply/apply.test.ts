@@ -119,6 +119,24 @@ virtual_mailbox_maps =
     assert.deepEqual([after.main, after.master], [`${before.main}delay_warning_time = 4h\n`, before.master]);
   });
 
+  it('adds to files whose last line has no end, and revert makes them as they were', async (t) => {
+    const host = await Host.of(t);
+    const { main, master } = await host.files();
+    await host.write({
+      main: `${main}delay_warning_time = 4h`.replaceAll('\n', '\r\n'),
+      master: `${master}submission inet n - n - - smtpd\n  -o smtpd_recipient_restrictions=permit_sasl_authenticated,reject`,
+    });
+    const before = await host.files();
+    await host.told('apply');
+    assert.equal(await host.value('-h', 'delay_warning_time'), '4h');
+    assert.equal(await host.value('-h', 'transport_maps'), `lmdb:${host.tables}/transport`);
+    assert.match(await host.value('-h', '-P', 'submission/inet/smtpd_recipient_restrictions'), /, reject$/u);
+    assert.equal((await host.told('apply')).changed, false);
+    await host.told('revert');
+    const after = await host.files();
+    assert.deepEqual([after.main, after.master], [before.main, before.master]);
+  });
+
   it('is undone, to the byte, if postfix check fails, and says what it said', async (t) => {
     const host = await Host.of(t);
     const { master } = await host.files();
