@@ -137,6 +137,24 @@ virtual_mailbox_maps =
     assert.deepEqual([after.main, after.master], [before.main, before.master]);
   });
 
+  it('sets an option that a service has twice, of which Postfix takes the last', async (t) => {
+    const host = await Host.of(t);
+    const { master } = await host.files();
+    const list = '-o smtpd_recipient_restrictions=';
+    await host.write({
+      master: `${master}submission inet n - n - - smtpd ${list}permit ${list}permit_sasl_authenticated,reject\n`,
+    });
+    const before = await host.files();
+    await host.told('apply');
+    assert.match(
+      await host.value('-h', '-P', 'submission/inet/smtpd_recipient_restrictions'),
+      /^check_recipient_access .*, permit_sasl_authenticated, reject$/u,
+    );
+    assert.equal((await host.told('apply')).changed, false);
+    await host.told('revert');
+    assert.equal((await host.files()).master, before.master);
+  });
+
   it('is undone, to the byte, if postfix check fails, and says what it said', async (t) => {
     const host = await Host.of(t);
     const { master } = await host.files();
