@@ -64,7 +64,9 @@ function finding(host: Host, where: string, copy: string, domain: HostedDomain):
     mend,
     note:
       mend.length > 0
-        ? 'This has mail pass twice, so that delivery is asked about when the copy has been added (README, "Virtual aliases").'
+        ? host.entrances.some(({ filter }) => filter !== undefined)
+          ? 'Copies are added before the filter, and delivery is asked about behind it: there they need not be added once more.'
+          : 'This has mail pass twice, so that delivery is asked about when the copy has been added (README, "Virtual aliases").'
         : 'Mail passes a filter already: let copies be added before that, and delivery be asked about where it brings mail back.',
   };
 }

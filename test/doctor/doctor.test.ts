@@ -400,6 +400,24 @@ describe('doctor', { concurrency: 2 }, () => {
     }
   });
 
+  test('has addresses rewritten, and copies added, before a filter only, where delivery is asked about behind it', async () => {
+    const filtered = await ill(async (patient) => {
+      await patient.set({ content_filter: 'smtp:[127.0.0.1]:10024' });
+      await patient.edit('config/master.cf', (text) => text + reinjection);
+      await patient.mend((await patient.findings()).flatMap(({ mend }) => mend));
+    });
+    const parameters = {
+      always_bcc: 'archive@archive.test',
+      virtual_alias_maps: 'inline:{ @example.com=office@firm.example }',
+    };
+    for (const [parameter, value] of Object.entries(parameters)) {
+      twins += 1;
+      const patient = await filtered.twin(`twin-${twins}`);
+      await patient.set({ [parameter]: value });
+      await cures(patient, `breach ${parameter === 'always_bcc' ? 'copy' : 'alias'}-elsewhere`);
+    }
+  });
+
   test('compares where Postfix sends mail with where the settings say that it goes', async () => {
     const patient = await ill(async (patient) => {
       await patient.domains(
