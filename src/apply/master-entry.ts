@@ -13,14 +13,15 @@ interface Entry {
 
 const FIELDS = 8;
 
-/** The same entry with these options set to these values, where they stand now or at its end. */
+/** The same entry with these options set to these values, wherever they stand now, or at its end. */
 export function withOptions(line: string, options: ReadonlyMap<string, string>): string {
   const { fields, words } = parseEntry(line);
   const rest = new Map(options);
   const changed = words.map((word): Word => {
     if (!('option' in word)) return word;
-    const value = rest.get(word.option);
+    const value = options.get(word.option);
     if (value === undefined) return word;
+    // Of one that stands there twice Postfix takes the last.
     rest.delete(word.option);
     return { option: word.option, value };
   });

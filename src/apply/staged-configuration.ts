@@ -89,7 +89,8 @@ export class StagedConfiguration {
   }
 
   async #keepLines(edits: Edits): Promise<void> {
-    const files = await this.files();
+    const read = await this.files();
+    const files = { 'main.cf': ended(read['main.cf']), 'master.cf': ended(read['master.cf']) };
     const [main, master] = [readText(files['main.cf']), readText(files['master.cf'])];
     await this.write({
       'main.cf': main === undefined ? files['main.cf'] : Buffer.from(keepLinesOfMain(main, edits)),
@@ -108,6 +109,11 @@ export class StagedConfiguration {
     const old = Date.now() / 1000 - 60;
     for (const name of FILES) await utimes(join(this.directory, name), old, old);
   }
+}
+
+/** postconf writes what is new behind the last character, into the last line if that has no end. */
+function ended(bytes: Buffer): Buffer {
+  return bytes.length === 0 || bytes.at(-1) === 0x0a ? bytes : Buffer.concat([bytes, Buffer.from('\n')]);
 }
 
 /** undefined: it is not UTF-8, and not to be written back as if it were. */

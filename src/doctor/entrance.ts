@@ -99,6 +99,7 @@ function readList(
   let permit: string | undefined;
   let isChecked = wasChecked;
   let asksTable = false;
+  const classes = postfix.classes(service);
   for (const { name, text } of postfix.restrictions(parameter, service)) {
     if (stopsStrangers(name)) isChecked = true;
     const call = readCall({ name, text }, postfix, service);
@@ -107,7 +108,7 @@ function readList(
       const isStray = !addresses.has(call.address);
       calls.push({ call, isStray, parameter, permit, isBehindRelayCheck: isChecked });
     } else if (receiptAccess !== undefined && isTableAt(argument, receiptAccess)) asksTable ||= permit === undefined;
-    else if (mayPermit({ name, text })) permit ??= text;
+    else if (mayPermit({ name, text }, classes)) permit ??= text;
   }
   return { calls, isChecked, asksTable };
 }

@@ -7,7 +7,8 @@ import { withOptions } from '../apply/master-entry.ts';
 import { DATA_RESTRICTIONS, RECIPIENT_RESTRICTIONS } from '../fragments/main-parameters.ts';
 import { splitValue } from '../fragments/value-list.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
-import { hopsAsked } from './entrance.ts';
+import { type Entrance, hopsAsked } from './entrance.ts';
+import { innerEntrance } from './examine-filters.ts';
 import { type Finding, limited } from './finding.ts';
 import type { Host } from './host.ts';
 import { dataList, mendLists, recipientList } from './restriction-lists.ts';
@@ -16,6 +17,7 @@ import type { TableLookups } from './table-lookups.ts';
 
 /** By what cleanup(8) rewrites recipients when the client has named them. */
 const REWRITING = ['recipient_canonical_maps', 'canonical_maps', 'virtual_alias_maps'];
+const OVERRIDE_OPTIONS = 'receive_override_options';
 const MOST_LISTED = 200_000;
 /** Local parts that are asked for where a table cannot be listed; there are lists with thousands. */
 const MOST_LOCAL_PARTS = 50;
@@ -25,15 +27,9 @@ const MOST_LOCAL_PARTS = 50;
  * listed local parts of the sample.
  */
 export async function examineAliases(host: Host, lookups: TableLookups, sample: Sample): Promise<readonly Finding[]> {
-  const { postfix, settings, entrances } = host;
-  // Where delivery is asked about behind a filter, addresses have been rewritten before.
-  const decidesBefore = entrances.some(
-    ({ service, atRecipient }) =>
-      hopsAsked(atRecipient).has('delivery') &&
-      !postfix.list('receive_override_options', service).includes('no_address_mappings'),
-  );
+  const { postfix, settings } = host;
   const concerned = sample.domains.filter(isFiltered);
-  if (!decidesBefore || concerned.length === 0) return [];
+  if (!decidesBeforeRewriting(host) || concerned.length === 0) return [];
   const found: Finding[] = [];
   for (const table of REWRITING.flatMap((parameter) => postfix.list(parameter))) {
     const listing = await lookups.list(table, MOST_LISTED);
@@ -49,6 +45,18 @@ export async function examineAliases(host: Host, lookups: TableLookups, sample: 
   return limited('entries', found);
 }
 
+/**
+ * Whether delivery is asked about where addresses are rewritten, and copies added, only afterwards. Behind a filter that may have
+ * been done before.
+ */
+export function decidesBeforeRewriting({ postfix, entrances }: Host): boolean {
+  return entrances.some(
+    ({ service, atRecipient }) =>
+      hopsAsked(atRecipient).has('delivery') &&
+      !postfix.list(OVERRIDE_OPTIONS, service).includes('no_address_mappings'),
+  );
+}
+
 /** Whether the service or a table moves mail for it to a transport. */
 function isFiltered({ settings }: HostedDomain): boolean {
   return settings.incoming.delivery?.enforcement === 'enforce';
@@ -61,7 +69,8 @@ function keysOf(domains: readonly HostedDomain[]): readonly string[] {
   });
 }
 
-function leadsElsewhere({ settings }: Host, domain: HostedDomain, target: string): boolean {
+/** Whether an address is none of the domain's. */
+export function leadsElsewhere({ settings }: Host, domain: HostedDomain, target: string): boolean {
   const at = target.lastIndexOf('@');
   const name = at < 0 ? undefined : parseDomain(target.slice(at + 1));
   return name === undefined || settings.find(name) !== domain;
@@ -78,21 +87,35 @@ function finding(host: Host, table: string, key: string, target: string, domain:
     mend,
     note:
       mend.length > 0
-        ? 'This has mail pass twice, so that delivery is asked about when addresses are rewritten (README, "Virtual aliases").'
+        ? host.entrances.some(({ filter }) => filter !== undefined)
+          ? 'Addresses are rewritten before the filter, and delivery is asked about behind it: there they need not be rewritten once more.'
+          : 'This has mail pass twice, so that delivery is asked about when addresses are rewritten (README, "Virtual aliases").'
         : 'Mail passes a filter already: where that brings it back addresses are rewritten, and delivery should be asked about there.',
   };
+}
+
+/** Where mail passes a filter, and addresses are rewritten before it and behind it: behind it they need not be. */
+function rewrittenOnce(host: Host): readonly string[] {
+  const { postfix, entrances, mending } = host;
+  const rewrites = ({ service }: Entrance): boolean =>
+    !postfix.list(OVERRIDE_OPTIONS, service).includes('no_address_mappings');
+  const inner = innerEntrance(host);
+  const isDoneBefore = entrances.filter(({ filter }) => filter !== undefined).every(rewrites);
+  if (inner === undefined || !isDoneBefore || !hopsAsked(inner.atRecipient).has('delivery')) return [];
+  const options = [...postfix.list(OVERRIDE_OPTIONS, inner.service), 'no_address_mappings'].join(',');
+  return [...mending.override(inner.service, { [OVERRIDE_OPTIONS]: options }), ...mending.reload];
 }
 
 const SECOND_PASS = '127.0.0.1:10026';
 
 /** The README's recipe: receipt is asked about at the entrances there are, delivery at a new one that mail passes afterwards. */
-function twoPasses(host: Host): readonly string[] {
+export function twoPasses(host: Host): readonly string[] {
   const { mending, entrances } = host;
-  if (entrances.some(({ filter }) => filter !== undefined)) return [];
+  if (entrances.some(({ filter }) => filter !== undefined)) return rewrittenOnce(host);
   const name = `${SECOND_PASS}/inet`;
   const options = new Map([
     ['content_filter', ''],
-    ['receive_override_options', 'no_address_mappings'],
+    [OVERRIDE_OPTIONS, 'no_address_mappings'],
     ['smtpd_relay_restrictions', 'permit_mynetworks,reject'],
     [RECIPIENT_RESTRICTIONS, recipientList(host, '', 'delivery')],
     [DATA_RESTRICTIONS, dataList(host, '', 'delivery')],

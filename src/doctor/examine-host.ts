@@ -21,6 +21,7 @@ import { TablesError } from '../tables/tables-error.ts';
 import { whatRuns } from './daemons.ts';
 import { readEntrances } from './entrance.ts';
 import { examineAliases } from './examine-aliases.ts';
+import { examineCopies } from './examine-copies.ts';
 import { examineEntrances } from './examine-entrances.ts';
 import { examineLeft } from './examine-left.ts';
 import { examineParameters } from './examine-parameters.ts';
@@ -88,6 +89,7 @@ export async function examineHost(
     ...(await examinePolicies(host, lookups, policyLevels(settings, sample))),
     ...(await examineRoutes(host, lookups, sample)),
     ...(await examineAliases(host, lookups, sample)),
+    ...(await examineCopies(host, lookups, sample)),
     ...examineTroubles(host, await readability(host, lookups)),
     ...(await examineResolver(host, resolvers)),
     ...(await examineService(host, sample)),

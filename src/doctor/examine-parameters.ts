@@ -2,6 +2,7 @@
  * Parameters of main.cf that stand in the way of the settings, or differ from what the main file says of them. Pure; lists
  * of restrictions and tables have examinations of their own.
  */
+import { requiresOutgoing } from '../fragments/make-fragments.ts';
 import { mayPermit, readRestrictions } from '../fragments/restrictions.ts';
 import { isTableAt } from '../fragments/value-list.ts';
 import { tablePath } from '../tables/stamp.ts';
@@ -69,7 +70,7 @@ function receiptClass({ postfix, fragmentContext, mending }: Host): readonly Fin
   const restrictions = readRestrictions(postfix.value(RECEIPT_CLASS));
   const isOurs = (text: string): boolean => isTableAt(text, path);
   if (isNamed && restrictions.length === 1 && isOurs(restrictions[0]?.text ?? '')) return [];
-  const permits = isNamed && restrictions.some((one) => mayPermit(one) && !isOurs(one.text));
+  const permits = isNamed && restrictions.some((one) => mayPermit(one, postfix.classes()) && !isOurs(one.text));
   return [
     {
       id: 'receipt-class',
@@ -101,7 +102,10 @@ function differing({ main, settings, postfix, mending }: Host): readonly Finding
     });
   }
   const relayhost = postfix.value('relayhost');
-  if (relayhost.toLowerCase() !== settings.relayhost) {
+  // Where default_transport names the server, relayhost is what has to change (examine-routes.ts).
+  const isDefault =
+    relayhost === '' && postfix.value('default_transport').toLowerCase().endsWith(`:${settings.relayhost}`);
+  if (relayhost.toLowerCase() !== settings.relayhost && !(isDefault && requiresOutgoing(settings))) {
     found.push({
       id: 'relayhost',
       severity: 'breach',

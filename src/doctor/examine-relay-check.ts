@@ -38,11 +38,15 @@ function mendRelayCheck(host: Host, entrance: Entrance): readonly string[] {
   const { postfix, mending } = host;
   const { service } = entrance;
   const checksRelay = postfix.restrictions(RELAY_RESTRICTIONS, service).some(({ name }) => stopsStrangers(name));
-  const recipient = readRestrictions(withoutOurs(host, postfix.raw(RECIPIENT_RESTRICTIONS, service)));
+  // As it is written, unless the check is in what some $name stands for.
+  const lists = [postfix.raw(RECIPIENT_RESTRICTIONS, service), postfix.value(RECIPIENT_RESTRICTIONS, service)].map(
+    (list) => readRestrictions(withoutOurs(host, list)),
+  );
+  const recipient = lists.find((list) => list.some(({ name }) => stopsStrangers(name))) ?? [];
   const at = recipient.findIndex(({ name }) => stopsStrangers(name));
   const before = recipient.slice(0, at);
   // Where nothing permits before the check, tlswarden just has to come behind it.
-  if (!checksRelay && at >= 0 && !before.some(mayPermit)) {
+  if (!checksRelay && at >= 0 && !before.some((one) => mayPermit(one, postfix.classes(service)))) {
     return mendLists(host, entrance, undefined, [RECIPIENT_RESTRICTIONS]);
   }
   const relay =

@@ -8,6 +8,7 @@ import { parseNextHop } from '../settings/next-hop.ts';
 import { isRoutedWhole, policySetting } from '../tables/render.ts';
 import { DomainList } from './domain-list.ts';
 import { examineAcceptance } from './examine-acceptance.ts';
+import { examineOutranked } from './examine-outranked.ts';
 import { examinePolicyClients } from './examine-transports.ts';
 import { type Finding, limited, MOST_OF_A_KIND } from './finding.ts';
 import type { Host } from './host.ts';
@@ -16,6 +17,7 @@ import { type OwnRoute, otherTransportMaps, ownRoutes } from './own-routes.ts';
 import { namesOf, type Sample } from './sample.ts';
 import type { TableLookups } from './table-lookups.ts';
 
+const DEFAULT_TRANSPORT = 'default_transport';
 /** Entries of a table that are listed at most. */
 const MOST_LISTED = 200_000;
 
@@ -28,7 +30,9 @@ export async function examineRoutes(host: Host, lookups: TableLookups, sample: S
   for (const domain of sample.domains) {
     if (policySetting(host.settings, domain) !== undefined) transports.add(routes.get(domain.name)?.transport ?? '');
     const isHeld = (name: DomainName): boolean =>
-      host.fragmentContext.maps !== undefined && isRoutedWhole(host.settings, domain, name);
+      host.fragmentContext.maps !== undefined &&
+      isRoutedWhole(host.settings, domain, name) &&
+      routes.get(name)?.isByAddress !== true;
     const goesAlong = (alias: DomainName): boolean =>
       isSameRoute(routes.get(alias), routes.get(domain.name)) && isHeld(alias) === isHeld(domain.name);
     const hasEntry = (name: DomainName): boolean => routes.get(name)?.entry?.key === name;
@@ -45,10 +49,12 @@ export async function examineRoutes(host: Host, lookups: TableLookups, sample: S
   }
   return [
     ...limited('domains', found),
+    ...limited('entries', await examineOutranked(host, lookups, sample)),
     ...examineAcceptance(host, sample, routes),
     ...(host.fragmentContext.maps === undefined ? [] : examinePolicyClients(host, transports)),
     ...(isOutgoingRequired ? await outgoingPassedBy(host, lookups) : []),
     ...(isOutgoingRequired ? await senderRelayhosts(host, lookups, sample) : []),
+    ...(isOutgoingRequired ? defaultNextHop(host, routes) : []),
   ];
 }
 
@@ -169,4 +175,38 @@ async function senderRelayhosts(host: Host, lookups: TableLookups, { domains }: 
     }
   }
   return limited('domains', found);
+}
+
+/** A server that default_transport names: sender_transport takes the place of both, and has no server to name but relayhost. */
+function defaultNextHop(
+  { postfix, settings, mending }: Host,
+  routes: ReadonlyMap<string, OwnRoute>,
+): readonly Finding[] {
+  const value = postfix.value(DEFAULT_TRANSPORT);
+  const colon = value.indexOf(':');
+  const nexthop = value.slice(colon + 1);
+  if (colon < 0 || nexthop === '' || postfix.agent(value.slice(0, colon))?.program !== 'smtp') return [];
+  // relayhost is asked for those too.
+  const goesByMx = [...routes.values()].some(
+    (route) => route.nexthop === '' && route.entry === undefined && postfix.agent(route.transport)?.program === 'smtp',
+  );
+  const isNamed = settings.relayhost === nexthop.toLowerCase();
+  return [
+    {
+      id: 'relayhost',
+      severity: 'breach',
+      where: `main.cf: ${DEFAULT_TRANSPORT}`,
+      what: `Postfix sends outgoing mail to ${nexthop} by it, and some domain requires TLS of mail that it sends.`,
+      why: `What tlswarden moves to a transport of its own goes ${settings.relayhost === '' ? 'by MX' : `to ${settings.relayhost}`} instead: it knows relayhost only.`,
+      mend: goesByMx
+        ? []
+        : [
+            ...mending.set({ [DEFAULT_TRANSPORT]: value.slice(0, colon), relayhost: nexthop }),
+            ...(isNamed ? [] : mending.setInMainFile('postfix', 'relayhost', nexthop)),
+          ],
+      note: goesByMx
+        ? `Set relayhost to ${nexthop}, here and in the main file, and ${DEFAULT_TRANSPORT} to ${value.slice(0, colon)}. Domains that go by MX need entries in transport_maps before, or go there too.`
+        : 'relayhost says the same, and holds for tlswarden too.',
+    },
+  ];
 }

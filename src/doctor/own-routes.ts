@@ -1,13 +1,13 @@
 /**
  * Where Postfix sends a domain's mail by itself, without our tables: as trivial-rewrite(8) resolves an address (transport(5),
- * ADDRESS_CLASS_README). Entries for single addresses are not looked at.
+ * ADDRESS_CLASS_README). What a table says of any address of a domain counts; entries for single addresses are not looked at.
  */
 import { isTableAt } from '../fragments/value-list.ts';
 import { tablePath } from '../tables/stamp.ts';
 import { TRANSPORT } from '../tables/table.ts';
 import { DomainList, parentsOf } from './domain-list.ts';
 import type { Host } from './host.ts';
-import type { TableLookups } from './table-lookups.ts';
+import { anyoneAt, hasPatterns, isAnyone, type TableLookups } from './table-lookups.ts';
 
 /** A route that Postfix has of itself. */
 export interface OwnRoute {
@@ -19,6 +19,8 @@ export interface OwnRoute {
   readonly by: string;
   /** Whether Postfix accepts mail for the domain: it is in one of its lists of domains. */
   readonly isAccepted: boolean;
+  /** Whether a table says it of whole addresses: Postfix comes to that before it looks for a domain in any table. */
+  readonly isByAddress: boolean;
   /** The entry that says so, if a table does. */
   readonly entry?: { readonly table: string; readonly key: string };
 }
@@ -43,20 +45,24 @@ export async function ownRoutes(
   const byClass = await classRoutes(host, lookups, domains);
   const dot = host.postfix.list('parent_domain_matches_subdomains').includes('transport_maps') ? '' : '.';
   const keysOf = (domain: string): readonly string[] => [
+    anyoneAt(domain),
     domain,
     ...parentsOf(domain).map((parent) => `${dot}${parent}`),
     '*',
   ];
+  const isAsked = (table: string, key: string): boolean => key === '*' || isAnyone(key) || !hasPatterns(table);
   const keys = [...new Set(domains.flatMap(keysOf))];
   const tables: (readonly [string, ReadonlyMap<string, string>])[] = [];
   for (const table of otherTransportMaps(host)) tables.push([table, await lookups.find(table, keys)]);
   return new Map(
     domains.map((domain): [string, OwnRoute] => {
-      const own = byClass.get(domain) ?? { transport: '', nexthop: '', by: '', isAccepted: false };
+      const own = byClass.get(domain) ?? { transport: '', nexthop: '', by: '', isAccepted: false, isByAddress: false };
       for (const key of keysOf(domain)) {
         for (const [table, values] of tables) {
-          const value = values.get(key);
-          if (value !== undefined) return [domain, override(own, value, domain, { table, key })];
+          const value = isAsked(table, key) ? values.get(key) : undefined;
+          if (value === undefined) continue;
+          const entry = { table, key: isAnyone(key) ? domain : key };
+          return [domain, { ...override(own, value, domain, entry), isByAddress: isAnyone(key) }];
         }
       }
       return [domain, own];
@@ -87,6 +93,7 @@ async function classRoutes(
       nexthop: isRemote ? postfix.value('relayhost').toLowerCase() : '',
       by: parameter,
       isAccepted: parameter !== UNLISTED,
+      isByAddress: false,
     };
     const colon = value.indexOf(':');
     if (colon < 0) return { ...own, transport: value };

@@ -112,7 +112,7 @@ export class PostfixConfiguration {
 
   /** The restrictions of a parameter, those of restriction classes in place of their names. */
   restrictions(parameter: string, service?: MasterService): readonly RestrictionSeen[] {
-    const classes = new Set(this.list('smtpd_restriction_classes', service));
+    const classes = this.classes(service);
     const read = (value: string, depth: number): readonly RestrictionSeen[] =>
       readRestrictions(value).flatMap((restriction) =>
         classes.has(restriction.name) && depth < MAX_DEPTH
@@ -120,6 +120,11 @@ export class PostfixConfiguration {
           : [restriction],
       );
     return read(this.value(parameter, service), 0);
+  }
+
+  /** The restriction classes of a service. */
+  classes(service?: MasterService): ReadonlySet<string> {
+    return new Set(this.list('smtpd_restriction_classes', service));
   }
 
   /** Whether a boolean parameter is on; one that this Postfix does not have is off. */

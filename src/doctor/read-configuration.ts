@@ -17,6 +17,8 @@ export async function readConfiguration(directory: string): Promise<PostfixConfi
     masterEntries(directory),
     repeatedParameters(directory),
   ]);
+  // What master.cf leaves open ("-") meant a chroot once (COMPATIBILITY_README).
+  const chrooted = Number.parseFloat(expanded.get('compatibility_level') ?? '') < 1 ? ['y', '-'] : ['y'];
   const services: MasterService[] = [];
   for (const [field, command] of fields) {
     const name = /^(.*)\/command$/u.exec(field)?.[1];
@@ -25,7 +27,7 @@ export async function readConfiguration(directory: string): Promise<PostfixConfi
       name,
       entry: entries.get(name) ?? '',
       program: command.split(/\s/u, 1)[0] ?? '',
-      isChrooted: fields.get(`${name}/chroot`) === 'y',
+      isChrooted: chrooted.includes(fields.get(`${name}/chroot`) ?? ''),
       raw: optionsOf(name, rawOptions),
       expanded: optionsOf(name, expandedOptions),
     });

@@ -2,7 +2,12 @@
  * Lists of restrictions as they should be, with what is there now kept: what `postfix apply` does for one list, also where
  * a site asks for one hop here and for the other elsewhere. Pure.
  */
-import { DATA_RESTRICTIONS, policyServiceCall, RECIPIENT_RESTRICTIONS } from '../fragments/main-parameters.ts';
+import {
+  classesIn,
+  DATA_RESTRICTIONS,
+  policyServiceCall,
+  RECIPIENT_RESTRICTIONS,
+} from '../fragments/main-parameters.ts';
 import { readRestrictions, withOurs } from '../fragments/restrictions.ts';
 import { isTableAt, splitValue } from '../fragments/value-list.ts';
 import type { Hop } from '../settings/setting.ts';
@@ -17,7 +22,12 @@ export function recipientList(host: Host, present: string, hop: Hop | undefined)
   const { receiptAccess } = host.names;
   const table =
     maps === undefined || hop === 'delivery' ? [] : [`check_recipient_access ${maps.type}:${receiptAccess ?? ''}`];
-  return withOurs(present, [...table, policyServiceCall(policyService, hop)], (text) => isOurs(host, text));
+  return withOurs(
+    present,
+    [...table, policyServiceCall(policyService, hop)],
+    (text) => isOurs(host, text),
+    classesIn(host.postfix.present),
+  );
 }
 
 /** smtpd_data_restrictions that ask about `hop`, or about both; tlswarden comes first. */
@@ -28,7 +38,7 @@ export function dataList(host: Host, present: string, hop: Hop | undefined): str
 
 /** What stands there besides tlswarden. */
 export function withoutOurs(host: Host, present: string): string {
-  return withOurs(present, [], (text) => isOurs(host, text));
+  return withOurs(present, [], (text) => isOurs(host, text), new Set());
 }
 
 type ListName = typeof RECIPIENT_RESTRICTIONS | typeof DATA_RESTRICTIONS;

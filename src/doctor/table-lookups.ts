@@ -8,6 +8,24 @@ import { createInterface } from 'node:readline';
 /** Tables that can be listed; of others only single keys can be asked for. */
 const LISTABLE = new Set(['hash', 'btree', 'lmdb', 'dbm', 'sdbm', 'texthash', 'inline']);
 
+/** A mailbox that nobody has: what a table says of it, it says of any address of that domain. */
+const ANYONE = 'tlswarden-doctor';
+
+/** Any address of a domain, for tables that have patterns for whole addresses, or one answer for all. */
+export function anyoneAt(domain: string): string {
+  return `${ANYONE}@${domain}`;
+}
+
+/** Whether an address is one of {@link anyoneAt}. */
+export function isAnyone(address: string): boolean {
+  return address.startsWith(`${ANYONE}@`);
+}
+
+/** Whether Postfix gives such a table whole addresses only, and never looks for a domain in it (regexp_table(5)). */
+export function hasPatterns(table: string): boolean {
+  return /^(?:regexp|pcre|cidr|tcp):/u.test(withoutProxy(table));
+}
+
 /** The beginning of a table, or all of it. */
 export interface TableListing {
   /** Value by key, as postmap(1) prints them. */

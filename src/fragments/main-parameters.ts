@@ -12,7 +12,7 @@ import {
   TLS_POLICY,
   TRANSPORT,
 } from '../tables/table.ts';
-import type { FragmentContext, OverrideFragment, ParameterFragment } from './fragment.ts';
+import type { FragmentContext, OverrideFragment, ParameterFragment, PresentConfiguration } from './fragment.ts';
 import { DEFAULT_ACTION, isOurAccess, isOurCall, isOurTable, type Ours, oursOf } from './ours.ts';
 import { splitRestrictions, withOurs } from './restrictions.ts';
 import { splitValue, withFirst, without } from './value-list.ts';
@@ -106,7 +106,12 @@ function recipientRestrictions(present: string, context: FragmentContext): strin
       ? []
       : [`check_recipient_access ${maps.type}:${tablePath(maps.directory, RECEIPT_ACCESS)}`];
   const ours = [...access, policyServiceCall(policyService, pass)];
-  return withOurs(present, ours, (text) => isOurCall(text, own) || isOurAccess(text, own));
+  return withOurs(present, ours, (text) => isOurCall(text, own) || isOurAccess(text, own), classesIn(context.present));
+}
+
+/** The restriction classes of main.cf. */
+export function classesIn({ parameters }: PresentConfiguration): ReadonlySet<string> {
+  return new Set(splitValue(parameters.get(RESTRICTION_CLASSES) ?? ''));
 }
 
 function oursIn({ policyService, maps, present }: FragmentContext): Ours {
@@ -178,7 +183,7 @@ export function withoutClass(value: string): string {
 
 /** smtpd_recipient_restrictions or smtpd_data_restrictions without ours. */
 export function withoutRestrictions(value: string, ours: Ours): string {
-  return withOurs(value, [], (text) => isOurCall(text, ours) || isOurAccess(text, ours));
+  return withOurs(value, [], (text) => isOurCall(text, ours) || isOurAccess(text, ours), new Set());
 }
 
 const TABLE_REASONS: Readonly<Record<string, string>> = {

@@ -8,7 +8,7 @@ import { tablePath } from '../tables/stamp.ts';
 import { SENDER_TRANSPORT, TRANSPORT } from '../tables/table.ts';
 import { transportsInUse } from '../tables/transports-in-use.ts';
 import type { FragmentContext, Fragments, PresentConfiguration } from './fragment.ts';
-import { mainParameters, overrides, policyLevels, RECIPIENT_RESTRICTIONS } from './main-parameters.ts';
+import { classesIn, mainParameters, overrides, policyLevels, RECIPIENT_RESTRICTIONS } from './main-parameters.ts';
 import { masterServices } from './master-services.ts';
 import { permitsBeforeRelayCheck } from './restrictions.ts';
 import { isTableAt, splitValue } from './value-list.ts';
@@ -46,7 +46,10 @@ function notes(settings: Settings, { maps, present }: FragmentContext): readonly
     }
   }
   found.push(...contentFilterNotes(present));
-  if (permitsBeforeRelayCheck(now(RECIPIENT_RESTRICTIONS)) && now('smtpd_relay_restrictions') === '') {
+  if (
+    permitsBeforeRelayCheck(now(RECIPIENT_RESTRICTIONS), classesIn(present)) &&
+    now('smtpd_relay_restrictions') === ''
+  ) {
     found.push(
       `${RECIPIENT_RESTRICTIONS} permits before reject_unauth_destination, and smtpd_relay_restrictions is empty: strangers reach the policy service.`,
     );

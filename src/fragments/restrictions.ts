@@ -41,10 +41,12 @@ export function groupRestrictions(elements: readonly string[]): readonly (readon
 
 /**
  * Whether nothing behind this restriction may be looked at: its name does not say that it never permits. What
- * warn_if_reject stands before rejects nothing, but permits as ever.
+ * warn_if_reject stands before rejects nothing, but permits as ever; a restriction class, one of `classes`, may permit
+ * whatever it is called.
  */
-export function mayPermit({ text }: Restriction): boolean {
-  return !NEVER_PERMITS.test(text.replace(WARNINGS, ''));
+export function mayPermit({ text }: Restriction, classes: ReadonlySet<string>): boolean {
+  const bare = text.replace(WARNINGS, '');
+  return classes.has(bare) || !NEVER_PERMITS.test(bare);
 }
 
 /** Whether this restriction refuses recipients that strangers may not relay to. */
@@ -64,26 +66,31 @@ export function splitRestrictions(value: string): readonly string[] {
 
 /**
  * The present value with `ours` in it, once. A restriction counts as one that may permit unless its name says that it does
- * not: tables, other policy services, restriction classes, `permit…`.
+ * not: tables, other policy services, `permit…`, and all restriction classes, which `classes` names.
  */
-export function withOurs(present: string, ours: readonly string[], isOurs: (restriction: string) => boolean): string {
+export function withOurs(
+  present: string,
+  ours: readonly string[],
+  isOurs: (restriction: string) => boolean,
+  classes: ReadonlySet<string>,
+): string {
   const others = readRestrictions(present).filter(({ text }) => !isOurs(text));
   const texts = others.map(({ text }) => text);
-  const at = placeOf(others);
+  const at = placeOf(others, classes);
   return [...texts.slice(0, at), ...ours, ...texts.slice(at)].join(', ');
 }
 
-function placeOf(restrictions: readonly Restriction[]): number {
-  const permit = restrictions.findIndex(mayPermit);
+function placeOf(restrictions: readonly Restriction[], classes: ReadonlySet<string>): number {
+  const permit = restrictions.findIndex((one) => mayPermit(one, classes));
   const relay = restrictions.findIndex(({ name }) => isRelayCheck(name));
   if (relay >= 0 && (permit < 0 || relay < permit)) return relay + 1;
   return permit < 0 ? restrictions.length : permit;
 }
 
 /** Whether anything may let mail past tlswarden before recipients of strangers are refused: then it is asked for those too. */
-export function permitsBeforeRelayCheck(value: string): boolean {
+export function permitsBeforeRelayCheck(value: string, classes: ReadonlySet<string>): boolean {
   const restrictions = readRestrictions(value);
-  const permit = restrictions.findIndex(mayPermit);
+  const permit = restrictions.findIndex((one) => mayPermit(one, classes));
   const relay = restrictions.findIndex(({ name }) => isRelayCheck(name));
   return permit >= 0 && relay > permit;
 }

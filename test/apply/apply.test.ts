@@ -119,6 +119,42 @@ virtual_mailbox_maps =
     assert.deepEqual([after.main, after.master], [`${before.main}delay_warning_time = 4h\n`, before.master]);
   });
 
+  it('adds to files whose last line has no end, and revert makes them as they were', async (t) => {
+    const host = await Host.of(t);
+    const { main, master } = await host.files();
+    await host.write({
+      main: `${main}delay_warning_time = 4h`.replaceAll('\n', '\r\n'),
+      master: `${master}submission inet n - n - - smtpd\n  -o smtpd_recipient_restrictions=permit_sasl_authenticated,reject`,
+    });
+    const before = await host.files();
+    await host.told('apply');
+    assert.equal(await host.value('-h', 'delay_warning_time'), '4h');
+    assert.equal(await host.value('-h', 'transport_maps'), `lmdb:${host.tables}/transport`);
+    assert.match(await host.value('-h', '-P', 'submission/inet/smtpd_recipient_restrictions'), /, reject$/u);
+    assert.equal((await host.told('apply')).changed, false);
+    await host.told('revert');
+    const after = await host.files();
+    assert.deepEqual([after.main, after.master], [before.main, before.master]);
+  });
+
+  it('sets an option that a service has twice, of which Postfix takes the last', async (t) => {
+    const host = await Host.of(t);
+    const { master } = await host.files();
+    const list = '-o smtpd_recipient_restrictions=';
+    await host.write({
+      master: `${master}submission inet n - n - - smtpd ${list}permit ${list}permit_sasl_authenticated,reject\n`,
+    });
+    const before = await host.files();
+    await host.told('apply');
+    assert.match(
+      await host.value('-h', '-P', 'submission/inet/smtpd_recipient_restrictions'),
+      /^check_recipient_access .*, permit_sasl_authenticated, reject$/u,
+    );
+    assert.equal((await host.told('apply')).changed, false);
+    await host.told('revert');
+    assert.equal((await host.files()).master, before.master);
+  });
+
   it('is undone, to the byte, if postfix check fails, and says what it said', async (t) => {
     const host = await Host.of(t);
     const { master } = await host.files();

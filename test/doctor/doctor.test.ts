@@ -350,15 +350,55 @@ describe('doctor', { concurrency: 2 }, () => {
     assert.match(found?.what ?? '', /has no certificate, without which most clients take no STARTTLS/u);
   });
 
-  test('takes a submission service that refuses whoever has not logged in for safe from strangers', async () => {
-    const relay = 'permit_sasl_authenticated,reject';
-    const patient = await ill(async (patient) => {
-      const options = `  -o smtpd_relay_restrictions=${relay}\n  -o smtpd_recipient_restrictions=`;
-      await patient.edit('config/master.cf', (text) => `${text}192.0.2.1:587 inet n - n - - smtpd\n${options}\n`);
+  test('leaves a submission service closed to strangers, who are refused before tlswarden is asked', async () => {
+    const relay = (value: string) => (text: string) =>
+      text.replace(/^submission .*$/mu, `$&\n  -o { smtpd_relay_restrictions = ${value} }`);
+    const closed = await ill((patient) => patient.edit('config/master.cf', relay('permit_sasl_authenticated, reject')));
+    assert.deepEqual(await closed.findings(), []);
+    const open = await ill(async (patient) => {
+      await patient.edit('config/master.cf', relay(''));
+      await patient.set({ mua_restrictions: 'permit_sasl_authenticated, reject' });
+      await patient.edit('config/master.cf', (text) =>
+        text.replace(/permit_sasl_authenticated, reject \}/u, '$mua_restrictions }'),
+      );
     });
-    await cures(patient, 'breach service-not-asked');
-    const kept = await patient.postconf('-Ph', '192.0.2.1:587/inet/smtpd_relay_restrictions');
-    assert.equal(kept.trim(), relay);
+    await cures(open, 'fault service-before-relay-check');
+    assert.match(
+      await open.postconf('-P', 'submission/inet/smtpd_relay_restrictions'),
+      /= permit_sasl_authenticated, reject$/mu,
+    );
+  });
+
+  test('comes before a restriction class and a warn_if_reject that may permit, whatever they are called', async () => {
+    for (const restriction of ['reject_strangers', 'warn_if_reject check_client_access inline:{10.0.0.1=OK}']) {
+      const patient = await ill((patient) =>
+        patient.set({
+          smtpd_restriction_classes: 'tlswarden_tls, reject_strangers',
+          reject_strangers: 'check_client_access inline:{10.0.0.1=OK}, reject_unknown_client_hostname',
+        }),
+      );
+      const present = await patient.get('smtpd_recipient_restrictions');
+      await patient.set({ smtpd_recipient_restrictions: `${restriction}, ${present}` });
+      await cures(patient, 'breach service-behind-permit');
+    }
+  });
+
+  test('knows that a service was in a chroot unless master.cf said no, once', async () => {
+    const patient = await ill(async (patient) => {
+      await patient.edit('config/main.cf', (text) =>
+        text.replace('compatibility_level = 3.6', 'compatibility_level = 0'),
+      );
+      await patient.edit('config/master.cf', (text) =>
+        text.replace(/^submission inet n - n/mu, 'submission inet n - -'),
+      );
+      const list = await patient.postconf('-hP', 'submission/inet/smtpd_recipient_restrictions');
+      const outside = list.trim().replace(/inet:127\.0\.0\.1:\d+/u, `unix:${patient.directory}/policy`);
+      await patient.edit('config/master.cf', (text) =>
+        text.replace(/^submission(?:.*\n +.*)*/mu, (entry) => entry.replace(list.trim(), outside)),
+      );
+      await patient.set({ smtpd_relay_before_recipient_restrictions: 'yes' });
+    });
+    await cures(patient, 'fault service-outside-chroot');
   });
 
   test('has delivery asked about behind a content filter, which FILTER would pass by', async () => {
@@ -399,6 +439,38 @@ describe('doctor', { concurrency: 2 }, () => {
     await isKeptByApply(patient);
   });
 
+  test('has copies added before delivery is asked about, since FILTER moves them with the message', async () => {
+    const copies = {
+      always_bcc: 'archive@archive.test',
+      recipient_bcc_maps:
+        'inline:{ payroll@example.com=kept@example.com, @example.com=copy@archive.test, x@by-mx.example=copy@archive.test }',
+      sender_bcc_maps: 'static:sent@archive.test',
+    };
+    for (const [parameter, value] of Object.entries(copies)) {
+      const patient = await ill((patient) => patient.set({ [parameter]: value }));
+      await cures(patient, 'breach copy-elsewhere');
+      await isKeptByApply(patient);
+    }
+  });
+
+  test('has addresses rewritten, and copies added, before a filter only, where delivery is asked about behind it', async () => {
+    const filtered = await ill(async (patient) => {
+      await patient.set({ content_filter: 'smtp:[127.0.0.1]:10024' });
+      await patient.edit('config/master.cf', (text) => text + reinjection);
+      await patient.mend((await patient.findings()).flatMap(({ mend }) => mend));
+    });
+    const parameters = {
+      always_bcc: 'archive@archive.test',
+      virtual_alias_maps: 'inline:{ @example.com=office@firm.example }',
+    };
+    for (const [parameter, value] of Object.entries(parameters)) {
+      twins += 1;
+      const patient = await filtered.twin(`twin-${twins}`);
+      await patient.set({ [parameter]: value });
+      await cures(patient, `breach ${parameter === 'always_bcc' ? 'copy' : 'alias'}-elsewhere`);
+    }
+  });
+
   test('compares where Postfix sends mail with where the settings say that it goes', async () => {
     const patient = await ill(async (patient) => {
       await patient.domains(
@@ -421,6 +493,74 @@ describe('doctor', { concurrency: 2 }, () => {
       });
     });
     await cures(patient, 'breach delivered-here', 'breach next-hop-differs', 'breach outgoing-passed-by');
+  });
+
+  test('sees entries for whole addresses, to which Postfix comes before those of tlswarden for a domain', async () => {
+    const patient = await ill(async (patient) => {
+      const routes = await patient.table(
+        'routes',
+        `example.com smtp:[mx.example.com]:25
+firm.example relay:[mx.firm.example]:25
+boss@by-mx.example smtp:[other.example]
+boss@alias.example :[other.example]
+list@by-mx.example local:
+keeps-its-way@by-mx.example relay:
+payroll@example.com smtp:[other.example]
+somebody@example.com smtp:[mx.example.com]:25
+`,
+      );
+      const senders = await patient.table(
+        'senders',
+        'ceo@firm.example smtp:[news.example]\n@firm.example smtp:\nbot@firm.example dunno\nx@example.com smtp:\n',
+      );
+      for (const [parameter, table] of [
+        ['transport_maps', routes],
+        ['sender_dependent_default_transport_maps', senders],
+      ] as const) {
+        const [ours = ''] = (await patient.get(parameter)).split(',');
+        await patient.set({ [parameter]: `${ours}, ${table}` });
+      }
+    });
+    const findings = await patient.findings();
+    assert.deepEqual(
+      findings.map(({ id, where }) => `${id} ${where.slice(where.lastIndexOf(' ') + 1)}`).sort(),
+      ['boss@alias.example', 'boss@by-mx.example', 'ceo@firm.example'].map((key) => `table-outranked ${key}`),
+    );
+    await cures(patient, 'breach table-outranked');
+  });
+
+  test('reads a table of patterns as Postfix does, by whole addresses only', async () => {
+    const withPatterns = (text: string): Promise<Patient> =>
+      ill(async (patient) => {
+        await patient.edit('config/patterns', () => text);
+        const [ours = ''] = (await patient.get('transport_maps')).split(',');
+        await patient.set({ transport_maps: `${ours}, regexp:${patient.config}/patterns` });
+      });
+    const agreeing = '/@example\\.com$/ smtp:[mx.example.com]:25\n/@firm\\.example$/ relay:[mx.firm.example]:25\n';
+    const patient = await withPatterns(`${agreeing}/^(by-mx|firm)\\.example$/ smtp:[never.example]\n`);
+    // Ours has one address there, and the pattern has that one with an extension.
+    const [finding, ...others] = await patient.findings();
+    assert.deepEqual([finding?.id, finding?.severity, others], ['table-outranked', 'breach', []]);
+    assert.match(finding?.where ?? '', /patterns: example\.com$/u);
+    const other = await withPatterns(`${agreeing}/@by-mx\\.example$/ smtp:[other.example]\n`);
+    assert.deepEqual(idsOf(await other.findings()), ['breach next-hop-differs', 'breach table-outranked']);
+  });
+
+  test('would have relayhost name the server that default_transport names, which senders that require TLS would lose', async () => {
+    const patient = await ill(async (patient) => {
+      await patient.set({ default_transport: 'smtp:[relay.example]:25', relay_domains: 'example.com, firm.example' });
+      await patient.edit('domains.d/all.toml', (text) =>
+        text.replace(/\[domains\."by-mx.*?(?=\[domains\."firm)/su, ''),
+      );
+      await patient.domains('');
+    });
+    await cures(patient, 'breach relayhost');
+    assert.equal(await patient.get('default_transport'), 'smtp');
+    assert.equal(await patient.get('relayhost'), '[relay.example]:25');
+    // Other domains would go there too.
+    const byMx = await ill((patient) => patient.set({ default_transport: 'smtp:[relay.example]:25' }));
+    const [finding, ...others] = await byMx.findings();
+    assert.deepEqual([finding?.id, finding?.severity, finding?.mend, others], ['relayhost', 'breach', [], []]);
   });
 
   test('advises to have Postfix accept what the settings have it receive, and nothing else', async () => {

@@ -1,6 +1,7 @@
 // A mail host that does not run: main.cf, master.cf, tlswarden's main file, settings and tables in a folder of the test. Can
 // be made ill, examined, and mended by the very commands that doctor prints. Never starts a Postfix.
 
+import { existsSync } from 'node:fs';
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -73,7 +74,7 @@ export class Patient {
 
   async edit(file: string, change: (text: string) => string): Promise<void> {
     const path = join(this.directory, file);
-    await writeFile(path, change(await readFile(path, 'utf8')));
+    await writeFile(path, change(existsSync(path) ? await readFile(path, 'utf8') : ''));
   }
 
   /** Sets parameters of main.cf. */

@@ -1,0 +1,71 @@
+/**
+ * Copies that cleanup(8) adds to a message (always_bcc and its like): FILTER moves the message whole, so they go to the next
+ * hop of the recipient that it is about.
+ */
+import { parseDomain } from '../address/domain-name.ts';
+import type { HostedDomain } from '../settings/hosted-domain.ts';
+import type { Flow } from '../settings/setting.ts';
+import { decidesBeforeRewriting, leadsElsewhere, twoPasses } from './examine-aliases.ts';
+import { type Finding, limited } from './finding.ts';
+import type { Host } from './host.ts';
+import { namesOf, type Sample } from './sample.ts';
+import { anyoneAt, isAnyone, type TableLookups } from './table-lookups.ts';
+
+const MOST_LISTED = 200_000;
+
+/** Tables of copies, and the flow of the domain that their keys name. */
+const TABLES = [
+  ['recipient_bcc_maps', 'incoming'],
+  ['sender_bcc_maps', 'outgoing'],
+] as const;
+
+export async function examineCopies(host: Host, lookups: TableLookups, sample: Sample): Promise<readonly Finding[]> {
+  const { postfix } = host;
+  if (!decidesBeforeRewriting(host)) return [];
+  const found: Finding[] = [];
+  const always = postfix.value('always_bcc');
+  const moved = sample.domains.find(
+    (domain) =>
+      (isMoved(host, domain, 'incoming') || isMoved(host, domain, 'outgoing')) && leadsElsewhere(host, domain, always),
+  );
+  if (always !== '' && moved !== undefined) found.push(finding(host, 'main.cf: always_bcc', always, moved));
+  for (const [parameter, flow] of TABLES) {
+    const concerned = sample.domains.filter((domain) => isMoved(host, domain, flow));
+    const probes = concerned.flatMap(namesOf).flatMap((name) => [anyoneAt(name), `@${name}`]);
+    for (const table of concerned.length === 0 ? [] : postfix.list(parameter)) {
+      const entries = (await lookups.list(table, MOST_LISTED))?.entries ?? (await lookups.find(table, probes));
+      for (const [key, copy] of entries) {
+        const name = key.includes('@') ? parseDomain(key.slice(key.lastIndexOf('@') + 1)) : undefined;
+        const domain = name === undefined ? undefined : host.settings.find(name);
+        if (domain === undefined || !isMoved(host, domain, flow) || !leadsElsewhere(host, domain, copy)) continue;
+        found.push(finding(host, `${table}: ${isAnyone(key) ? name : key}`, copy, domain));
+      }
+    }
+  }
+  return limited('entries', found);
+}
+
+/** Whether FILTER may move its mail: with tables in force that is what depends on the other side. */
+function isMoved({ fragmentContext }: Host, { settings }: HostedDomain, flow: Flow): boolean {
+  const setting = settings[flow].delivery;
+  if (setting?.enforcement !== 'enforce') return false;
+  return flow === 'outgoing' || fragmentContext.maps === undefined || !setting.tableKeys.everyone;
+}
+
+function finding(host: Host, where: string, copy: string, domain: HostedDomain): Finding {
+  const mend = twoPasses(host);
+  return {
+    id: 'copy-elsewhere',
+    severity: 'breach',
+    where,
+    what: `It has a copy sent to ${copy}, and what ${domain.name} requires of delivery can depend on the other side.`,
+    why: 'A message that is moved for that by FILTER is moved with its copy, which then goes to a server that is none of its.',
+    mend,
+    note:
+      mend.length > 0
+        ? host.entrances.some(({ filter }) => filter !== undefined)
+          ? 'Copies are added before the filter, and delivery is asked about behind it: there they need not be added once more.'
+          : 'This has mail pass twice, so that delivery is asked about when the copy has been added (README, "Virtual aliases").'
+        : 'Mail passes a filter already: let copies be added before that, and delivery be asked about where it brings mail back.',
+  };
+}
