@@ -161,7 +161,9 @@ export class Address {
   get routed(): Address | undefined {
     if ((this.#traits & ROUTES) === 0) return undefined;
     const text = this.#text.slice(0, this.#at);
-    return text.includes('@') ? Address.read(text, this.#rules) : Address.#readBare(text, this.#rules);
+    const next = text.includes('@') ? Address.read(text, this.#rules) : Address.#readBare(text, this.#rules);
+    // A sign that parts nothing, as that of "!user", leads to the same local part for ever.
+    return next.#text.slice(0, next.#at) === text ? undefined : next;
   }
 }
 

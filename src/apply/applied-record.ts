@@ -29,11 +29,15 @@ export interface AppliedRecord {
 
 const FORMAT = 1;
 
-/** What an apply has done, after all those before it. */
+/**
+ * What an apply has done, after all those before it. `withoutApply` tells of a value that somebody has changed since the last one
+ * what it would be without that.
+ */
 export function recordApply(
   previous: AppliedRecord | undefined,
   { parameters, overrides }: Edits,
   files: { readonly backup: string; readonly before: Digests; readonly after: Digests },
+  withoutApply: (name: string, from: string, known: ValueRecord) => string | null,
 ): AppliedRecord {
   const changed = (
     known: Readonly<Record<string, ValueRecord>> | undefined,
@@ -42,7 +46,8 @@ export function recordApply(
     to: string | null,
   ): [string, ValueRecord] => {
     const last = known?.[name];
-    return [name, { before: last !== undefined && last.after === from ? last.before : from, after: to }];
+    if (last === undefined || from === null) return [name, { before: from, after: to }];
+    return [name, { before: last.after === from ? last.before : withoutApply(name, from, last), after: to }];
   };
   return {
     format: FORMAT,

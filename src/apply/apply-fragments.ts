@@ -3,15 +3,17 @@
  */
 import type { Fragments } from '../fragments/fragment.ts';
 import { makeFragments } from '../fragments/make-fragments.ts';
-import { transportOfService } from '../fragments/ours.ts';
+import { type Ours, oursOf, transportOfService } from '../fragments/ours.ts';
 import { readPresentConfiguration } from '../fragments/present-configuration.ts';
 import type { Settings } from '../settings/settings.ts';
+import { RECEIPT_CLASS } from '../tables/table.ts';
 import { recordApply } from './applied-record.ts';
 import { ApplyError } from './apply-error.ts';
 import { type Changed, type ChangeOptions, changeFiles, pristineBackup } from './change-files.ts';
 import { digestsOf } from './configuration-files.ts';
 import { type Edits, isNothing, planApply } from './edits.ts';
 import { missingTables } from './missing-tables.ts';
+import { valueWithoutApply } from './plan-revert.ts';
 import { putInForce } from './put-in-force.ts';
 import type { StagedConfiguration } from './staged-configuration.ts';
 
@@ -19,7 +21,7 @@ import type { StagedConfiguration } from './staged-configuration.ts';
 export async function applyFragments(settings: Settings, options: ChangeOptions): Promise<Changed> {
   const { configDirectory, maps, dryRun } = options;
   return await changeFiles(options, async ({ directory, record, files, staged }) => {
-    const { edits, notes, fragments } = await plan(settings, options, staged);
+    const { edits, notes, fragments, ours } = await plan(settings, options, staged);
     const missing = await missingTables(fragments, maps);
     if (missing.length > 0) {
       const what = `there is no ${missing[0]}${missing.length > 1 ? `, nor ${missing.length - 1} more` : ''}`;
@@ -37,7 +39,10 @@ export async function applyFragments(settings: Settings, options: ChangeOptions)
     const backup = await putInForce(configDirectory, directory, {
       before: files,
       after,
-      record: (name) => recordApply(record, edits, { backup: name, ...digests }),
+      record: (name) =>
+        recordApply(record, edits, { backup: name, ...digests }, (value, from, known) =>
+          valueWithoutApply(value, from, known, ours),
+        ),
       keep: pristineBackup(record),
     });
     return { edits, notes, backup, reloadDue: true };
@@ -48,11 +53,17 @@ async function plan(
   settings: Settings,
   { policyService, maps }: ChangeOptions,
   staged: StagedConfiguration,
-): Promise<{ readonly edits: Edits; readonly notes: string[]; readonly fragments: Fragments }> {
+): Promise<{
+  readonly edits: Edits;
+  readonly notes: string[];
+  readonly fragments: Fragments;
+  readonly ours: Ours;
+}> {
   const [standing, present] = await Promise.all([staged.read(), readPresentConfiguration(staged.directory)]);
   const kept = [...standing.services.keys()].map(transportOfService).filter((transport) => transport !== undefined);
   const fragments = makeFragments(settings, { policyService, maps, present }, kept);
-  return { edits: planApply(standing, fragments), notes: [...fragments.notes], fragments };
+  const ours = oursOf(policyService, maps?.directory, standing.parameters.get(RECEIPT_CLASS) ?? '');
+  return { edits: planApply(standing, fragments), notes: [...fragments.notes], fragments, ours };
 }
 
 function wordUnset(configDirectory: string, { parameters, services, overrides }: Edits): string {

@@ -8,10 +8,10 @@ import {
   RESTRICTION_CLASSES,
   TABLE_PARAMETERS,
   withoutClass,
-  withoutRestrictions,
   withoutTable,
 } from '../fragments/main-parameters.ts';
-import { type Ours, transportOfService } from '../fragments/ours.ts';
+import { isOurAccess, isOurCall, isWrittenCall, type Ours, transportOfService } from '../fragments/ours.ts';
+import { splitRestrictions } from '../fragments/restrictions.ts';
 import { isSameValue } from '../fragments/value-list.ts';
 import { tablePath } from '../tables/stamp.ts';
 import { RECEIPT_CLASS } from '../tables/table.ts';
@@ -55,26 +55,62 @@ export function planRevert(standing: StandingConfiguration, record: AppliedRecor
   };
 }
 
+/** A value without what apply has put into it; `known` is what is on record of it. */
+type Strip = (value: string, known: ValueRecord | undefined) => string;
+
 /** Lists of main.cf, each with how tlswarden's part is taken out of it. */
-function listParameters(ours: Ours): ReadonlyMap<string, (value: string) => string> {
+function listParameters(ours: Ours): ReadonlyMap<string, Strip> {
+  const restrictions: Strip = (value, known) => withoutApplied(value, known, ours);
   return new Map([
-    ...[...TABLE_PARAMETERS].map(([parameter, table]): [string, (value: string) => string] => [
+    ...[...TABLE_PARAMETERS].map(([parameter, table]): [string, Strip] => [
       parameter,
       (value) => withoutTable(value, table, ours),
     ]),
     [RESTRICTION_CLASSES, withoutClass],
-    [RECIPIENT_RESTRICTIONS, (value: string) => withoutRestrictions(value, ours)],
-    [DATA_RESTRICTIONS, (value: string) => withoutRestrictions(value, ours)],
+    [RECIPIENT_RESTRICTIONS, restrictions],
+    [DATA_RESTRICTIONS, restrictions],
   ]);
 }
 
+/**
+ * Restrictions without those that apply has put in. In place of a call of the service that somebody had written before, apply
+ * has put its own: that one comes back.
+ */
+function withoutApplied(value: string, known: ValueRecord | undefined, ours: Ours): string {
+  const isPutIn = (text: string): boolean => isWrittenCall(text) || isOurAccess(text, ours);
+  const before = splitRestrictions(known?.before ?? '');
+  // As apply has left it, all else is in its place too.
+  if (known?.before && isSameValue(value, known.after ?? '')) return before.filter((text) => !isPutIn(text)).join(', ');
+  const present = splitRestrictions(value);
+  const after = splitRestrictions(known?.after ?? '');
+  // What apply has taken out is calls of the service, wherever that was then.
+  const own = before.filter((text) => !isPutIn(text) && !after.includes(text));
+  const back = own.filter((text) => !present.includes(text));
+  // Apply leaves a call as it writes it: where there is none such, the one of the service is that, and somebody has changed it.
+  const isChanged = known !== undefined && !present.some(isWrittenCall);
+  const isCall = (text: string): boolean =>
+    isWrittenCall(text) || (isChanged && isOurCall(text, ours) && !own.includes(text));
+  const at = present.findIndex(isCall);
+  const rest = present.flatMap((text, i) => (i === at ? back : isCall(text) || isOurAccess(text, ours) ? [] : [text]));
+  return rest.join(', ');
+}
+
 /** The value without ours; where that is what stood there before, as it was written then. undefined: take it out. */
-function restored(from: string, strip: (value: string) => string, known: ValueRecord | undefined): string | undefined {
-  const rest = strip(from);
+function restored(from: string, strip: Strip, known: ValueRecord | undefined): string | undefined {
+  const rest = strip(from, known);
   if (isSameValue(rest, from)) return from;
   const before = known?.before ?? undefined;
   if (before !== undefined) return isSameValue(rest, before) ? before : rest;
   return rest === '' ? undefined : rest;
+}
+
+/**
+ * What would stand there if apply had never been: for a value that somebody has changed since apply left it, and apply is
+ * about to set again. `name` is as on record; null: nothing.
+ */
+export function valueWithoutApply(name: string, from: string, known: ValueRecord, ours: Ours): string | null {
+  const strip = listParameters(ours).get(name.slice(name.lastIndexOf('/') + 1));
+  return strip === undefined ? from : (restored(from, strip, known) ?? null);
 }
 
 function ownServices(standing: StandingConfiguration): Edits['services'] {
@@ -89,7 +125,7 @@ function ownOverrides(
   ours: Ours,
 ): readonly OverrideEdit[] {
   return [...standing.overrides].flatMap(([name, from]): OverrideEdit[] => {
-    const to = restored(from, (value) => withoutRestrictions(value, ours), record?.overrides[name]) ?? '';
+    const to = restored(from, (value, known) => withoutApplied(value, known, ours), record?.overrides[name]) ?? '';
     const slash = name.lastIndexOf('/');
     const [service, parameter] = [name.slice(0, slash), name.slice(slash + 1)];
     return to === from ? [] : [{ service, parameter, from, to, reason: "without tlswarden's" }];

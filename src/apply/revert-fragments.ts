@@ -12,6 +12,7 @@ import { isNothing } from './edits.ts';
 import { mentions, planRevert } from './plan-revert.ts';
 import { putInForce } from './put-in-force.ts';
 import type { StagedConfiguration } from './staged-configuration.ts';
+import type { StandingConfiguration } from './standing-configuration.ts';
 
 /** Takes out what apply has put in. Rejects with {@link ApplyError}: then both files are as they were. */
 export async function revertFragments(options: ChangeOptions): Promise<Changed> {
@@ -22,7 +23,10 @@ export async function revertFragments(options: ChangeOptions): Promise<Changed> 
     const ours = oursOf(policyService, maps?.directory, standing.parameters.get(RECEIPT_CLASS) ?? '');
     const { edits, kept } = planRevert(standing, record, ours);
     const notes = kept.map((value) => `Somebody has changed it since apply set it, so it stays: ${value}`);
+    const stillNamed = (now: StandingConfiguration): readonly string[] =>
+      mentions(now, ours).map((place) => `This still names what is tlswarden's: ${place}`);
     if (isNothing(edits)) {
+      notes.push(...stillNamed(standing));
       if (!dryRun) await directory.forget();
       return { edits, notes, backup: undefined, reloadDue: false };
     }
@@ -38,8 +42,7 @@ export async function revertFragments(options: ChangeOptions): Promise<Changed> 
         `${configDirectory}: postconf was told to take it all out, and did not; nothing was changed`,
       );
     }
-    const left = mentions(await staged.read(), ours);
-    notes.push(...left.map((place) => `This still names what is tlswarden's: ${place}`));
+    notes.push(...stillNamed(await staged.read()));
     if (dryRun) return { edits, notes, backup: undefined, reloadDue: false };
     const backup = await putInForce(configDirectory, directory, {
       before: files,

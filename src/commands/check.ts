@@ -4,20 +4,21 @@
 
 import type { Command } from 'commander';
 import { quoted } from '../log/printable.ts';
-import type { MainFile } from '../main-file/main-file.ts';
+import { type MainFile, UnusableMainFile } from '../main-file/main-file.ts';
+import { RedisTrouble } from '../redis/redis-link.ts';
 import type { People } from '../settings/people.ts';
 import { FLOWS, type Flow, HOPS, type Hop, listName, type Setting } from '../settings/setting.ts';
 import type { Settings } from '../settings/settings.ts';
 import { loadSettings } from '../source/open-source.ts';
 import { overlookedFiles } from '../source/overlooked-files.ts';
-import type { Complaint, Place } from '../toml/complaint.ts';
-import { action, WELL } from './command-context.ts';
+import { type Complaint, ComplaintError, type Place } from '../toml/complaint.ts';
+import { action, type CommandContext, WELL } from './command-context.ts';
 import { placeComplaints } from './place-complaints.ts';
 import { readServerAddresses } from './server-addresses.ts';
 
 const HELP = `
 Run it after every change by hand, before the service sees it. The service makes the same checks: on start a mistake stops
-it, later the settings in force stay. Everything that is wrong is said at once, a line each; what can be meant but
+it, later the settings in force stay. Everything that is wrong with both is said at once, a line each; what can be meant but
 probably is not is a warning, and no mistake; so is a file beside the settings that has another ending than .toml.
 
 Examples:
@@ -61,7 +62,7 @@ export function addCheck(program: Command): void {
     .addHelpText('after', HELP)
     .action(
       action(async (context) => {
-        const main = await context.readMain((read) => readServerAddresses(read).complaints);
+        const main = await readMain(context);
         const settings = await loadSettings(main);
         const counts = count(settings);
         const { source } = main.settings;
@@ -77,6 +78,27 @@ export function addCheck(program: Command): void {
         return WELL;
       }),
     );
+}
+
+/** Throws what is wrong with the main file, and with the settings as far as it says where they are. */
+async function readMain(context: CommandContext): Promise<MainFile> {
+  try {
+    return await context.readMain((read) => readServerAddresses(read).complaints);
+  } catch (error) {
+    if (!(error instanceof UnusableMainFile) || error.lookFurther === undefined) throw error;
+    throw new ComplaintError([...error.complaints, ...(await mistakesInSettings(error.lookFurther))]);
+  }
+}
+
+async function mistakesInSettings(main: MainFile): Promise<readonly Complaint[]> {
+  try {
+    await loadSettings(main);
+    return [];
+  } catch (error) {
+    if (error instanceof ComplaintError) return error.complaints;
+    if (error instanceof RedisTrouble) return [{ message: `the settings were not looked at: ${error.message}` }];
+    throw error;
+  }
 }
 
 function count(settings: Settings): Counts {

@@ -6,7 +6,13 @@ import { once } from 'node:events';
 import type { Command } from 'commander';
 import { ApplyError } from '../apply/apply-error.ts';
 import { PostconfError } from '../fragments/postconf.ts';
-import { DEFAULT_PATH, type FurtherCheck, type MainFile, readMainFile } from '../main-file/main-file.ts';
+import {
+  DEFAULT_PATH,
+  type FurtherCheck,
+  type MainFile,
+  readMainFile,
+  UnusableMainFile,
+} from '../main-file/main-file.ts';
 import { RedisAway, RedisTrouble, UnusableRedisUrl } from '../redis/redis-link.ts';
 import { RedisStore } from '../redis/redis-store.ts';
 import type { DomainContext } from '../settings/hosted-domain.ts';
@@ -77,10 +83,18 @@ export class CommandContext {
 
   /** Reads the main file; throws {@link ComplaintError} with all that is wrong, also by the `further` check. */
   async readMain(further?: FurtherCheck): Promise<MainFile> {
-    const main = await readMainFile(this.configPath, further);
-    const { source } = main.settings;
+    try {
+      const main = await readMainFile(this.configPath, further);
+      this.#setSource(main);
+      return main;
+    } catch (error) {
+      if (error instanceof UnusableMainFile && error.lookFurther !== undefined) this.#setSource(error.lookFurther);
+      throw error;
+    }
+  }
+
+  #setSource({ settings: { source } }: MainFile): void {
     if (source.kind === 'directory') this.#settingsDirectory = source.path;
-    return main;
   }
 
   /** Whether nobody reads the result any more (`| head`): what streams may stop. */

@@ -16,7 +16,7 @@ import { systemResolvers } from '../probe/dns-client.ts';
 import { QueueError } from '../queue/postqueue.ts';
 import { parseListenAddress } from '../service/listen-address.ts';
 import { DEFAULT_BASE } from '../settings/trial-domain.ts';
-import { loadSettings } from '../source/open-source.ts';
+import { settingsAtHand } from '../source/open-source.ts';
 import {
   action,
   type CommandContext,
@@ -45,8 +45,10 @@ Examples:
   tlswarden --json doctor      {"breach": 0, "fault": 1, "advice": 0, "findings": [{id, severity, where, what, why, mend, note}], …}
   tlswarden --json doctor --live                 the same, and "live": [{id, what, expected, outcome, seen}], or null if it did not work
 
-Exit status: 0 no breach; 1 at least one breach, or with --live something that was tried was not as it should be, or it
-did not work; 2 main file or settings that cannot be used.`;
+While Redis is away it goes by the snapshot and says so; without one it tells what does not depend on the settings.
+
+Exit status: 0 no breach; 1 at least one breach, or no settings to go by, or with --live something that was tried was not as
+it should be, or it did not work; 2 main file or settings that cannot be used.`;
 
 interface Flags {
   readonly live?: boolean;
@@ -77,7 +79,7 @@ async function doctor(context: CommandContext, flags: Flags): Promise<ExitStatus
   const main = await context.readMain();
   const diagnosis = await examine(main);
   if (!context.json) context.print(wordDiagnosis(diagnosis));
-  const isWell = diagnosis.findings.every(({ severity }) => severity !== 'breach');
+  const isWell = diagnosis.hasSettings && diagnosis.findings.every(({ severity }) => severity !== 'breach');
   if (flags.live !== true) {
     if (context.json) context.printJson(toJson(diagnosis));
     return isWell ? WELL : FAILED;
@@ -95,7 +97,7 @@ async function doctor(context: CommandContext, flags: Flags): Promise<ExitStatus
 async function examine(main: MainFile): Promise<Diagnosis> {
   try {
     showProgress('reading the settings');
-    const settings = await loadSettings(main);
+    const settings = await settingsAtHand(main);
     const tables = main.maps === undefined ? undefined : await tablesOptions(main);
     return await examineHost(main, settings, tables, await systemResolvers(), showProgress);
   } finally {

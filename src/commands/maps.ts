@@ -7,14 +7,22 @@ import { defaultDatabaseType } from '../fragments/postconf.ts';
 import { openLog } from '../log/logger.ts';
 import type { MainFile } from '../main-file/main-file.ts';
 import type { Settings } from '../settings/settings.ts';
-import { loadSettings, openSource } from '../source/open-source.ts';
+import { loadSettings, openSource, settingsAtHand } from '../source/open-source.ts';
 import { SettingsInForce } from '../source/settings-in-force.ts';
 import { checkTables, type TablesOptions } from '../tables/check-tables.ts';
 import { diffTables } from '../tables/diff-tables.ts';
 import { TablesWriter } from '../tables/tables-writer.ts';
 import { type TablesProgress, type TablesWritten, writeTables } from '../tables/write-tables.ts';
 import { ComplaintError, complaintFields } from '../toml/complaint.ts';
-import { action, type CommandContext, type ExitStatus, FAILED, UsageError, WELL } from './command-context.ts';
+import {
+  action,
+  type CommandContext,
+  CommandFailure,
+  type ExitStatus,
+  FAILED,
+  UsageError,
+  WELL,
+} from './command-context.ts';
 import { untilStopped } from './until-stopped.ts';
 
 /** Changes that follow one another so closely become one set of tables. */
@@ -41,6 +49,7 @@ export function addMaps(program: Command): void {
     .addHelpText(
       'after',
       '\nExamples:\n  tlswarden maps\n  tlswarden maps --diff\n  tlswarden maps --watch          under whatever starts your daemons\n\n' +
+        '--check and --diff go by the snapshot while Redis is away, and say so.\n\n' +
         'Exit status: 0 well; 1 it failed, or --check says no; 2 settings that cannot be used. Where writing failed the old tables are in force.',
     )
     .action(action((context, flags: MapsFlags) => maps(context, flags)));
@@ -53,10 +62,19 @@ async function maps(context: CommandContext, flags: MapsFlags): Promise<ExitStat
   const main = await context.readMain();
   const options = await tablesOptions(main);
   if (flags.watch === true) return await watch(main, options);
-  const settings = await loadSettings(main);
-  if (flags.check === true) return await check(context, settings, options);
-  if (flags.diff === true) return await diff(context, settings, options);
-  return await write(context, settings, options);
+  if (flags.check === true) return await check(context, await atHand(context, main), options);
+  if (flags.diff === true) return await diff(context, await atHand(context, main), options);
+  return await write(context, await loadSettings(main), options);
+}
+
+/** The settings to compare the tables with: while Redis is away those of the snapshot, which is said. */
+async function atHand(context: CommandContext, main: MainFile): Promise<Settings> {
+  const { settings, away } = await settingsAtHand(main);
+  if (away === undefined) return settings;
+  const said = `${away.trouble}; ${away.instead}`;
+  if (settings === undefined) throw new CommandFailure(said);
+  context.note(said);
+  return settings;
 }
 
 /** What the tables need of the main file; without `maps.type` Postfix is asked. */

@@ -8,6 +8,7 @@ import type { Command } from 'commander';
 import { type DecisionContext, decide, isWithheld } from '../decision/decide.ts';
 import { NO_TABLES } from '../decision/delivery.ts';
 import { Lanes } from '../decision/lanes.ts';
+import { isOwnQuestion } from '../decision/own-question.ts';
 import { DecisionLog } from '../log/decision-log.ts';
 import { openLog } from '../log/logger.ts';
 import type { MainFile } from '../main-file/main-file.ts';
@@ -146,6 +147,7 @@ export async function serve(
     maxConnections,
     handler(request) {
       if (context === undefined || isWithheld(context, request)) return undefined;
+      if (isOwnQuestion(request)) return decide({ ...context, tally: undefined }, request, Date.now()).reply;
       const decision = decide(context, request, Date.now());
       metrics?.decisions.count(request.protocolState, decision);
       decisionLog.write(context, request, decision);

@@ -60,9 +60,14 @@ export function decide(context: DecisionContext, request: PolicyRequest, now: nu
   return request.protocolState === 'DATA' ? decideData(context, request, now) : PASS;
 }
 
-/** Whether nobody knows what is asked of this mail, since the settings of its domain cannot be used: it must get no reply. */
+/**
+ * Whether nobody knows what is asked of this mail: it must get no reply. Either the settings of its domain cannot be used, or
+ * nobody knows its domain.
+ */
 export function isWithheld({ settings, addresses }: DecisionContext, request: PolicyRequest): boolean {
-  if (settings.withheld.size === 0 || request.protocolState === 'other') return false;
+  if (request.protocolState === 'other') return false;
+  if (partiesOf(settings, request, addresses).isTangled) return true;
+  if (settings.withheld.size === 0) return false;
   return (
     belongsToWithheld(settings, request.recipient, addresses) || belongsToWithheld(settings, request.sender, addresses)
   );

@@ -8,7 +8,7 @@ import { type DeliverySetting, type Flow, type Hop, isRequired, type ReceiptSett
 import type { Settings } from '../settings/settings.ts';
 import type { PolicyRequest } from './request.ts';
 
-/** Routing signs in a local part nest; Postfix unpacks them all, a stranger gets this many. */
+/** Routing signs in a local part nest; Postfix unpacks them all, a stranger gets this many. Beyond is nobody's address. */
 const MAX_ROUTING = 16;
 
 /**
@@ -19,6 +19,8 @@ export interface Parties {
   readonly recipient: Address;
   /** The sender was written as `user%hosted@elsewhere`: no table of senders has it under that name. */
   readonly senderIsRouted: boolean;
+  /** A recipient of no hosted domain nests more routing signs than are unpacked: whom Postfix takes it for is not known. */
+  readonly isTangled: boolean;
   /** The hosted domain of the sender: its `outgoing` counts. */
   readonly senderDomain: HostedDomain | undefined;
   /** The hosted domain of the recipient: its `incoming` counts. */
@@ -75,23 +77,29 @@ export function findParties(settings: Settings, sender: string, recipient: strin
   return {
     sender: routedFrom?.address ?? from,
     recipient: routedTo?.address ?? to,
-    senderIsRouted: routedFrom !== undefined,
+    senderIsRouted: routedFrom?.domain !== undefined,
+    isTangled: routedTo === TANGLED,
     senderDomain: routedFrom?.domain ?? senderDomain,
     recipientDomain: routedTo?.domain ?? recipientDomain,
   };
 }
+
+interface Routed {
+  readonly address: Address;
+  readonly domain: HostedDomain;
+}
+
+const TANGLED = { address: undefined, domain: undefined };
 
 /**
  * The address that counts instead of one that is not hosted, and its hosted domain. `user%hosted@here` goes to user@hosted
  * if `here` is one of Postfix's own domains. Whether it is, only Postfix knows; what the service must not do is let it past
  * a requirement.
  */
-function findRouted(
-  settings: Settings,
-  address: Address,
-): { readonly address: Address; readonly domain: HostedDomain } | undefined {
+function findRouted(settings: Settings, address: Address): Routed | typeof TANGLED | undefined {
   let { routed } = address;
-  for (let depth = 0; routed !== undefined && depth < MAX_ROUTING; depth++) {
+  for (let depth = 0; routed !== undefined; depth++) {
+    if (depth === MAX_ROUTING) return TANGLED;
     const domain = settings.find(routed.domain);
     if (domain !== undefined) return { address: routed, domain };
     routed = routed.routed;

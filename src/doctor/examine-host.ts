@@ -13,6 +13,8 @@ import type { MainFile } from '../main-file/main-file.ts';
 import type { ResolverAddress } from '../probe/dns-client.ts';
 import type { Level } from '../settings/level.ts';
 import type { Settings } from '../settings/settings.ts';
+import { SettingsOwner } from '../settings/settings-owner.ts';
+import type { SettingsAtHand } from '../source/open-source.ts';
 import { checkTables, type TablesCheck, type TablesOptions } from '../tables/check-tables.ts';
 import { policySetting } from '../tables/render.ts';
 import { tablePath } from '../tables/stamp.ts';
@@ -25,6 +27,7 @@ import { examineCopies } from './examine-copies.ts';
 import { examineEntrances } from './examine-entrances.ts';
 import { examineLeft } from './examine-left.ts';
 import { examineParameters } from './examine-parameters.ts';
+import { examineRedis } from './examine-redis.ts';
 import { examineResolver } from './examine-resolver.ts';
 import { examineRoutes } from './examine-routes.ts';
 import { examineRunning, readRunning } from './examine-running.ts';
@@ -45,30 +48,38 @@ const TABLE_MS = 10_000;
 const TABLES_MS = 2_000;
 const LOOK_MS = 100;
 
+const NOBODY: Sample = { domains: [], of: 0 };
+
 /** What `doctor` tells: findings worst first, each once. */
 export interface Diagnosis {
   readonly host: Host;
   readonly findings: readonly Finding[];
+  /** Whether there were settings to go by. */
+  readonly hasSettings: boolean;
   /** How many domains were looked at one by one, and of how many. */
   readonly domains: { readonly looked: number; readonly of: number };
 }
 
 /**
- * `tables`: undefined without a maps directory. `resolvers`: those of this host. `progress`: is told what is looked at now. Rejects
+ * Without settings it finds what does not depend on them. `tables`: undefined without a maps directory. `resolvers`: those of this host. `progress`: is told what is looked at now. Rejects
  * with a PostconfError or a TablesError.
  */
 export async function examineHost(
   main: MainFile,
-  settings: Settings,
+  atHand: SettingsAtHand,
   tables: TablesOptions | undefined,
   resolvers: readonly ResolverAddress[],
   progress: (what: string) => void = () => {},
 ): Promise<Diagnosis> {
+  const { away } = atHand;
+  // No domain asks for anything, so nothing is found of what one would ask for.
+  const settings = atHand.settings ?? new SettingsOwner(main.postfix.relayhost).settings;
   progress('reading main.cf and master.cf');
   const postfix = await readConfiguration(main.postfix.configDirectory);
   const running = await readRunning(postfix);
   progress('comparing the tables with the settings');
-  const contents = tables === undefined ? undefined : await checkContents(main, settings, tables);
+  const contents =
+    tables === undefined || atHand.settings === undefined ? undefined : await checkContents(main, settings, tables);
   const policyService = policyServiceAt(main.server.listen[0] ?? '');
   const isRunning = running !== undefined && running !== 'hidden';
   const host = await readHost(main, settings, tables, postfix, {
@@ -80,6 +91,7 @@ export async function examineHost(
   const sample = sampleOf(settings);
   progress(`looking at ${sample.domains.length} domains`);
   const findings = [
+    ...examineRedis(atHand),
     ...examineEntrances(host),
     ...examineSmtpdTls(host, await unreadable(certificateFiles(postfix))),
     ...examineParameters(host),
@@ -92,13 +104,15 @@ export async function examineHost(
     ...(await examineCopies(host, lookups, sample)),
     ...examineTroubles(host, await readability(host, lookups)),
     ...(await examineResolver(host, resolvers)),
-    ...(await examineService(host, sample)),
+    // The service may have newer settings than the snapshot.
+    ...(await examineService(host, away === undefined ? sample : NOBODY)),
     ...examineLeft(host),
     ...(running === 'hidden' ? [] : examineRunning(host, running)),
   ];
   return {
     host,
     findings: bySeverity(withoutRepeats(findings)),
+    hasSettings: atHand.settings !== undefined,
     domains: { looked: sample.domains.length, of: sample.of },
   };
 }

@@ -6,13 +6,14 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { decide } from '../decision/decide.ts';
 import { NO_TABLES } from '../decision/delivery.ts';
 import { Lanes } from '../decision/lanes.ts';
+import { OWN_INSTANCE } from '../decision/own-question.ts';
 import { compileExemptClients } from '../settings/exempt-clients.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
 import { askService, NoAnswer, type PolicyQuestion } from './policy-client.ts';
 import type { Sample } from './sample.ts';
 
-/** Each question stands in the service's log and counters. */
+/** Domains that are asked about. */
 const MOST_ASKED = 3;
 /** A change of the settings is in force within a second. */
 const SETTLE_MS = 3_000;
@@ -105,7 +106,7 @@ function known({ main, settings }: Host, { domains }: Sample): readonly Question
           encryptionProtocol: '',
           encryptionKeysize: 0,
           authenticated: false,
-          instance: '',
+          instance: OWN_INSTANCE,
           policyContext: 'receipt',
         },
         0,

@@ -26,6 +26,7 @@ export const FINDING_IDS = [
   'service-outside-chroot',
   'service-before-relay-check',
   'default-action-refuses',
+  'redis-away',
   'service-silent',
   'service-behind',
   'smtpd-tls-off',

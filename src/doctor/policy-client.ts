@@ -1,10 +1,11 @@
 /**
  * Asks the policy service as Postfix does (SMTPD_POLICY_README): one connection, one request, one reply. It tells what was
- * answered, and decides nothing.
+ * answered, and decides nothing. What it asks is about no mail, and says so: the service does not count it.
  */
 import { connect } from 'node:net';
+import { OWN_INSTANCE } from '../decision/own-question.ts';
 
-/** Attributes of one request; `request=smtpd_access_policy` goes without saying. */
+/** Attributes of one request; `request=smtpd_access_policy` goes without saying, and so does its instance. */
 export type PolicyQuestion = Readonly<Record<string, string>>;
 
 /** The service was not reached, or gave no reply: the message continues "the service …". */
@@ -35,9 +36,8 @@ export function askService(address: string, question: PolicyQuestion): Promise<s
       if (action !== undefined) end(() => resolve(action));
       else if (received.length > MOST_REPLY || /\n\n/u.test(received)) fail('answers in another protocol');
     });
-    const lines = Object.entries({ request: 'smtpd_access_policy', ...question }).map(
-      ([name, value]) => `${name}=${value}\n`,
-    );
+    const attributes = { request: 'smtpd_access_policy', instance: OWN_INSTANCE, ...question };
+    const lines = Object.entries(attributes).map(([name, value]) => `${name}=${value}\n`);
     socket.write(`${lines.join('')}\n`);
   });
 }

@@ -35,11 +35,23 @@ function directoryInUse(receiptClass: string): string | undefined {
 
 /** A call of the policy service: by its address, or by the default action, which the address may outlive. */
 export function isOurCall(restriction: string, { policyService }: Ours): boolean {
+  const [address = ''] = wordsOfCall(restriction) ?? [];
+  return (
+    (address !== '' && normalServiceAddress(address) === normalServiceAddress(policyService)) ||
+    isWrittenCall(restriction)
+  );
+}
+
+/** A call as tlswarden itself writes it. Another one of the same service is somebody's own. */
+export function isWrittenCall(restriction: string): boolean {
+  return wordsOfCall(restriction)?.includes(DEFAULT_ACTION) === true;
+}
+
+/** The address and what follows it; undefined: it calls no policy service. */
+function wordsOfCall(restriction: string): readonly string[] | undefined {
   const [name = '', argument = ''] = splitValue(restriction);
-  if (name.toLowerCase() !== 'check_policy_service') return false;
-  const words = argument.startsWith('{') ? splitValue(argument.slice(1, -1)) : [argument];
-  const isAtAddress = normalServiceAddress(words[0] ?? '') === normalServiceAddress(policyService);
-  return isAtAddress || words.includes(DEFAULT_ACTION);
+  if (name.toLowerCase() !== 'check_policy_service') return undefined;
+  return argument.startsWith('{') ? splitValue(argument.slice(1, -1)) : [argument];
 }
 
 /** The look-up in receipt_access. */

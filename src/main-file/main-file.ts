@@ -82,7 +82,24 @@ export const MAIN_FILE_KEYS = {
 /** What else is wrong with a main file, to those who need more of it than that it can be read. */
 export type FurtherCheck = (main: MainFile) => readonly Complaint[];
 
-/** Reads the main file; throws {@link ComplaintError} with everything that is wrong, `further` asked too. */
+/** A main file with mistakes. */
+export class UnusableMainFile extends ComplaintError {
+  /** What can be gone by to look for mistakes in the settings; undefined: it is not certain where they are. */
+  readonly lookFurther: MainFile | undefined;
+
+  constructor(complaints: readonly Complaint[], lookFurther: MainFile | undefined) {
+    super(complaints);
+    this.lookFurther = lookFurther;
+  }
+}
+
+/** Stands for a relayhost that is not known, so that nothing is said to lack one (RFC 2606). */
+const SOME_RELAYHOST = parseNextHop('relayhost.invalid') ?? BY_MX;
+
+/**
+ * Reads the main file; throws {@link ComplaintError} with everything that is wrong, `further` asked too: an
+ * {@link UnusableMainFile} if it is TOML.
+ */
 export async function readMainFile(path: string, further?: FurtherCheck): Promise<MainFile> {
   const { table } = await readToml(path, path);
   return parseMainFile(table, path, await redisUrl(), further);
@@ -97,7 +114,7 @@ async function redisUrl(): Promise<UrlSecret | undefined> {
   }
 }
 
-/** Checks what stands in the main file at `path`, against which relative paths are resolved. */
+/** Checks what stands in the main file at `path`, against which relative paths are resolved. Throws {@link UnusableMainFile}. */
 export function parseMainFile(
   table: unknown,
   path: string,
@@ -120,7 +137,9 @@ export function parseMainFile(
   const maps = section('maps');
   const postfix = section('postfix');
 
-  const relayhost = parseRelayhost(postfix);
+  const source = parseSource(settings, base, secret, complaints);
+  const written = parseRelayhost(postfix);
+  const relayhost = written ?? BY_MX;
   const pool = new SettingPool();
   const defaultsContext = { hasRelayhost: relayhost !== BY_MX, pool };
   const defaults = parseDefaults(top.raw('defaults'), path, defaultsContext, complaints);
@@ -134,7 +153,7 @@ export function parseMainFile(
     },
     log: { level: log.oneOf('level', LOG_LEVELS) ?? 'info' },
     settings: {
-      source: parseSource(settings, base, secret, complaints),
+      source: source ?? { kind: 'directory', path: base },
       snapshot: parsePath(settings, 'snapshot', base),
     },
     addresses: { recipientDelimiter: parseDelimiter(addresses), myorigin: parseMyorigin(addresses) },
@@ -152,34 +171,47 @@ export function parseMainFile(
   };
   if (main.server.listen.length === 0) server.complain('listen', 'is empty: the service would listen nowhere');
   complaints.push(...further(main));
-  if (complaints.length > 0) throw new ComplaintError(complaints);
-  return main;
+  if (complaints.length === 0) return main;
+  // A key that is not there may be one that was misspelt, in its section or in one that was misspelt itself.
+  const isCertain = (section: TableReader, name: keyof typeof MAIN_FILE_KEYS, key: string): boolean =>
+    section.has(key) ||
+    complaints.every((complaint) => {
+      const [first = ''] = complaint.key?.split('.', 1) ?? [];
+      return first !== name && sections.includes(first);
+    });
+  const isFound = source !== undefined && isCertain(settings, 'settings', 'source');
+  const isRouted = written !== undefined && isCertain(postfix, 'postfix', 'relayhost');
+  const lookFurther = isRouted ? main : { ...main, postfix: { ...main.postfix, relayhost: SOME_RELAYHOST } };
+  throw new UnusableMainFile(complaints, isFound ? lookFurther : undefined);
 }
 
 function hintAtTop(key: string): string | undefined {
   return key === 'domains' ? 'domains belong to the *.toml files of the directory settings.source' : undefined;
 }
 
-/** What is wrong with a URL is said without it: a password may stand in it. */
+/** What is wrong with a URL is said without it: a password may stand in it. undefined: it says no source. */
 function parseSource(
   settings: TableReader,
   base: string,
   secret: UrlSecret | undefined,
   complaints: Complaint[],
-): SourceAddress {
-  const text = settings.string('source') ?? 'domains.d';
+): SourceAddress | undefined {
+  const text = settings.string('source') ?? (settings.has('source') ? undefined : 'domains.d');
+  if (text === undefined) return undefined;
   if (isRedisUrl(text)) {
     const address = parseRedisUrl(secret?.url ?? text, base);
     if (!('problem' in address)) return { kind: 'redis', address };
     if (secret === undefined) settings.complain('source', address.problem);
     else complaints.push({ message: `${secret.place} ${address.problem}` });
-  } else {
-    const scheme = /^([a-z][a-z0-9+.-]*):\/\//iu.exec(text)?.[1]?.toLowerCase();
-    if (scheme !== undefined) {
-      settings.complain('source', `"${scheme}://" is no source; write a directory, redis:// or rediss://`);
-    }
+    return undefined;
   }
-  return { kind: 'directory', path: resolvePath(settings, 'source', text, base) };
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//iu.exec(text)?.[1]?.toLowerCase();
+  if (scheme !== undefined) {
+    settings.complain('source', `"${scheme}://" is no source; write a directory, redis:// or rediss://`);
+    return undefined;
+  }
+  const path = resolvePath(settings, 'source', text, base);
+  return text.trim() === '' ? undefined : { kind: 'directory', path };
 }
 
 function parsePath(section: TableReader, key: string, base: string): string | undefined {
@@ -230,9 +262,11 @@ function parseMaps(present: boolean, maps: TableReader, base: string): MainFile[
   return directory === undefined ? undefined : { directory, type };
 }
 
-function parseRelayhost(postfix: TableReader): NextHop {
-  const text = postfix.string('relayhost') ?? '';
+/** undefined: it is none. */
+function parseRelayhost(postfix: TableReader): NextHop | undefined {
+  const text = postfix.string('relayhost') ?? (postfix.has('relayhost') ? undefined : '');
+  if (text === undefined) return undefined;
   const nexthop = parseNextHop(text);
   if (nexthop === undefined) postfix.complain('relayhost', `${quoted(text)} is no next hop; write "[host]:port"`);
-  return nexthop ?? BY_MX;
+  return nexthop;
 }

@@ -2,11 +2,11 @@
  * Keeps the snapshot on disk as new as is reasonable: written whole with a full load, renewed some seconds after changes.
  * A snapshot that cannot be written is told and tried again; nobody waits for it.
  */
-import { stat } from 'node:fs/promises';
 import type { EventLog } from '../log/event-log.ts';
 import type { SnapshotState } from '../source/settings-in-force.ts';
 import { ComplaintError, complaintFields } from '../toml/complaint.ts';
 import { nameInRecord, type Position } from './layout.ts';
+import { loadSnapshot } from './load-snapshot.ts';
 import type { SettingsReplica } from './settings-replica.ts';
 import { readSnapshot, renewSnapshot, SnapshotDamaged, SnapshotWriter } from './snapshot.ts';
 
@@ -64,16 +64,12 @@ export class SnapshotKeeper {
   /** The settings in the snapshot; undefined if there is none that can be used. */
   async load(begin: (position: Position) => SettingsReplica): Promise<SettingsReplica | undefined> {
     const began = performance.now();
-    const replica = begin({ epoch: '', id: '', seq: 0 });
     try {
-      const position = await readSnapshot(this.#path, (record) => {
-        const name = nameInRecord(record);
-        if (name !== undefined) replica.put(name, record);
-      });
-      if (position === undefined) return undefined;
-      replica.position = position;
+      const loaded = await loadSnapshot(this.#path, begin);
+      if (loaded === undefined) return undefined;
+      const { replica } = loaded;
       this.#isOnDisk = true;
-      this.#writtenAt = (await stat(this.#path)).mtimeMs;
+      this.#writtenAt = loaded.writtenAt;
       const ms = Math.round(performance.now() - began);
       this.#log.info({ snapshot: this.#path, domains: replica.settings.size, ms }, 'settings loaded from the snapshot');
       const complaints = replica.takeComplaints();

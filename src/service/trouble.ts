@@ -15,7 +15,7 @@ export type Trouble =
   | 'cut-off'
   /** Replies were not read for {@link UNREAD_TIMEOUT_MS}. */
   | 'unread'
-  /** The handler had no answer: no settings are loaded, or those of a domain cannot be used. */
+  /** The handler had no answer: no settings are loaded, those of a domain cannot be used, or nobody knows the domain. */
   | 'no-answer'
   /** The handler threw: a bug of ours. */
   | 'handler-failed'
@@ -42,7 +42,8 @@ const WORDS: Readonly<Record<Trouble, string>> = {
   'too-slow': `a request not finished within ${REQUEST_TIMEOUT_MS / 1000} s`,
   'cut-off': 'closed by the client in the middle of a request',
   unread: `replies not read for ${UNREAD_TIMEOUT_MS / 1000} s`,
-  'no-answer': 'no settings to answer by: none are loaded, or those of a domain that is concerned cannot be used',
+  'no-answer':
+    'no settings to answer by: none are loaded, those of a domain that is concerned cannot be used, or nobody knows that domain',
   'handler-failed': 'the decision failed',
   'bad-action': 'the decision gave a malformed action',
 };

@@ -205,27 +205,35 @@ function editFile(
   edits: ReadonlyMap<DomainName, DomainEdit>,
 ): SettingsFile {
   const text = editSettingsText(file?.text ?? '', name, edits);
-  const tables = domainTables(parseToml(text, name), name, []);
   const intended = new Map(Object.entries(file?.tables ?? {}).map(([written, table]) => [keyOf(written), table]));
   for (const [domain, { after }] of edits) {
     if (after === undefined) intended.delete(domain);
     else intended.set(domain, after);
   }
-  const written = Object.entries(tables);
+  const tables = tablesIn(text, name);
+  const written = Object.entries(tables ?? {});
   const isIntended =
+    tables !== undefined &&
     written.length === intended.size &&
     written.every(([domain, table]) =>
       sameValue(withoutEmptyFlows(table), withoutEmptyFlows(intended.get(keyOf(domain)))),
     );
   if (!isIntended) {
-    throw new ComplaintError([
-      {
-        file: name,
-        message: 'cannot be changed here without changing what else it says; edit it by hand',
-      },
-    ]);
+    const message =
+      'is written in a way that cannot be changed here without changing what else the file says; edit it by hand';
+    throw new ComplaintError([...edits.keys()].map((domain) => ({ file: name, domain, message })));
   }
   return { text, tables };
+}
+
+/** undefined: it is no TOML. */
+function tablesIn(text: string, name: string): Table | undefined {
+  try {
+    return domainTables(parseToml(text, name), name, []);
+  } catch (error) {
+    if (error instanceof ComplaintError) return undefined;
+    throw error;
+  }
 }
 
 /** One key for one domain; a name that is none keeps its own. */

@@ -1,7 +1,7 @@
 /**
  * Changes some domains in the text of a settings file, and leaves every other byte as it is: other domains, comments,
- * the order of things, the keys that do not change. It refuses what it cannot cut out safely instead of rewriting a
- * file that somebody wrote by hand. The caller parses the result and compares.
+ * the order of things, the keys that do not change. It refuses what it cannot change there instead of rewriting a file
+ * that somebody wrote by hand. The caller parses the result and compares.
  */
 import { type DomainName, parseDomain } from '../address/domain-name.ts';
 import { formatPair, formatTable, recordTables, sameValue } from '../settings/domain-record.ts';
@@ -11,6 +11,8 @@ import { editList } from '../toml/edit-list.ts';
 import { formatValue } from '../toml/format-toml.ts';
 import { type Statement, scanToml } from '../toml/scan-toml.ts';
 import { isTable, type Table } from '../toml/table-reader.ts';
+import { editLooseDomain, type LooseStatement } from './edit-loose-domain.ts';
+import { applySplices, onNewLine, type Splice } from './splice.ts';
 
 /** What a domain's table is and what it is to be; undefined: it does not stand here. */
 export interface DomainEdit {
@@ -26,66 +28,70 @@ interface Block {
   readonly pairs: Statement[];
 }
 
-interface Splice {
-  readonly from: number;
-  readonly to: number;
-  readonly text: string;
-}
-
 /** The text in which the edits hold. `file` is for complaints. Throws {@link ComplaintError} for forms that it refuses. */
 export function editSettingsText(text: string, file: string, edits: ReadonlyMap<DomainName, DomainEdit>): string {
-  const { blocks, foreign } = findBlocks(text, edits);
-  const complaints: Complaint[] = [...foreign].map(([domain, statement]) => ({
-    file,
-    line: statement.line,
-    domain,
-    message:
-      'is written in a form that cannot be changed without rewriting the file (an inline table, or dotted keys): write ' +
-      `it as tables, [domains."${domain}".incoming.receipt], and try again`,
-  }));
-  if (complaints.length > 0) throw new ComplaintError(complaints);
+  const { blocks, loose, closed } = findBlocks(text, edits);
+  if (closed !== undefined) {
+    const message = 'is within "domains = { … }", where nothing can be changed: write it as tables, and try again';
+    const complaints: Complaint[] = [...edits.keys()].map((domain) => ({ file, line: closed.line, domain, message }));
+    throw new ComplaintError(complaints);
+  }
   const splices: Splice[] = [];
-  for (const [domain, edit] of edits)
-    splices.push(...new DomainEditor(text, domain, blocks.get(domain) ?? []).edit(edit));
-  return apply(text, splices);
+  for (const [domain, edit] of edits) {
+    const written = loose.get(domain);
+    splices.push(
+      ...(written === undefined
+        ? new DomainEditor(text, domain, blocks.get(domain) ?? []).edit(edit)
+        : editLooseDomain(text, written, edit)),
+    );
+  }
+  return applySplices(text, splices);
 }
 
-/** The blocks of the domains to be edited, and the first statement of each that is in no such form. */
-function findBlocks(
-  text: string,
-  edits: ReadonlyMap<DomainName, DomainEdit>,
-): { blocks: Map<DomainName, Block[]>; foreign: Map<DomainName, Statement> } {
+interface Found {
+  readonly blocks: ReadonlyMap<DomainName, Block[]>;
+  /** Of domains that are not written as tables alone: all statements. */
+  readonly loose: ReadonlyMap<DomainName, LooseStatement[]>;
+  /** A table of all domains that nothing can be added to. */
+  readonly closed: Statement | undefined;
+}
+
+/** The domains to be edited as they stand in the text. */
+function findBlocks(text: string, edits: ReadonlyMap<DomainName, DomainEdit>): Found {
   const blocks = new Map<DomainName, Block[]>();
-  const foreign = new Map<DomainName, Statement>();
-  const refuse = (domain: DomainName, statement: Statement): void => {
-    if (!foreign.has(domain)) foreign.set(domain, statement);
-  };
-  let table: readonly string[] = [];
+  const written = new Map<DomainName, LooseStatement[]>();
+  const isLoose = new Set<DomainName>();
+  let closed: Statement | undefined;
+  let section: readonly string[] = [];
   let block: Block | undefined;
   for (const statement of scanToml(text)) {
     if (statement.kind !== 'pair') {
-      table = statement.path;
+      section = statement.path;
       block = undefined;
     }
-    const path = statement.kind === 'pair' ? [...table, ...statement.path] : table;
+    const path = statement.kind === 'pair' ? [...section, ...statement.path] : section;
     if (path[0] !== 'domains') continue;
     if (path.length === 1) {
-      // `domains = { … }` is closed: no table can be added behind it.
-      if (statement.kind === 'pair') for (const domain of edits.keys()) refuse(domain, statement);
+      if (statement.kind === 'pair') closed = statement;
       continue;
     }
     const domain = parseDomain(path[1] ?? '');
     if (domain === undefined || !edits.has(domain)) continue;
+    listAt(written, domain).push({ statement, section, path });
     if (statement.kind === 'table' && isPath(path.slice(2))) {
       block = { header: statement, path: path.slice(2), pairs: [] };
-      const known = blocks.get(domain) ?? [];
-      known.push(block);
-      blocks.set(domain, known);
+      listAt(blocks, domain).push(block);
     } else if (block !== undefined && statement.path.length === 1 && !isPath(path.slice(2))) {
       block.pairs.push(statement);
-    } else refuse(domain, statement);
+    } else isLoose.add(domain);
   }
-  return { blocks, foreign };
+  return { blocks, loose: new Map([...written].filter(([domain]) => isLoose.has(domain))), closed };
+}
+
+function listAt<T>(lists: Map<DomainName, T[]>, domain: DomainName): T[] {
+  const list = lists.get(domain) ?? [];
+  lists.set(domain, list);
+  return list;
 }
 
 /** Whether this is the path, below a domain, of a table and not of a value. */
@@ -182,7 +188,7 @@ class DomainEditor {
   }
 
   #onNewLine(at: number, text: string): string {
-    return at === 0 || this.#text[at - 1] === '\n' ? text : `\n${text}`;
+    return onNewLine(this.#text, at, text);
   }
 
   /** Where the blank line at `at` ends, or `at` if there is none. */
@@ -193,8 +199,7 @@ class DomainEditor {
   }
 
   #splice(from: number, to: number, text: string): void {
-    const native = this.#text.includes('\r\n') ? text.replaceAll(/\r?\n/gu, '\r\n') : text;
-    this.#splices.push({ from, to, text: native });
+    this.#splices.push({ from, to, text });
   }
 }
 
@@ -206,17 +211,4 @@ function tableAt(record: Table | undefined, path: readonly string[]): Table {
   let table: unknown = record ?? {};
   for (const key of path) table = isTable(table) ? table[key] : undefined;
   return isTable(table) ? table : {};
-}
-
-function apply(text: string, splices: readonly Splice[]): string {
-  // What is put in at a place goes before what is taken out from there.
-  const sorted = [...splices].sort((a, b) => a.from - b.from || a.to - b.to);
-  const parts: string[] = [];
-  let at = 0;
-  for (const { from, to, text: replacement } of sorted) {
-    parts.push(text.slice(at, from), replacement);
-    at = Math.max(at, to);
-  }
-  parts.push(text.slice(at));
-  return parts.join('');
 }

@@ -5,8 +5,11 @@
 import type { EventLog } from '../log/event-log.ts';
 import type { MainFile } from '../main-file/main-file.ts';
 import { loadOnce } from '../redis/load-replica.ts';
+import { loadSnapshot } from '../redis/load-snapshot.ts';
+import { RedisTrouble, UnusableRedisUrl } from '../redis/redis-link.ts';
 import { RedisSource } from '../redis/redis-source.ts';
-import type { ReplicaOptions } from '../redis/settings-replica.ts';
+import { type ReplicaOptions, SettingsReplica } from '../redis/settings-replica.ts';
+import { SnapshotDamaged } from '../redis/snapshot.ts';
 import { BY_MX } from '../settings/next-hop.ts';
 import type { Settings } from '../settings/settings.ts';
 import { ComplaintError } from '../toml/complaint.ts';
@@ -42,6 +45,60 @@ export async function loadSettings(main: MainFile): Promise<Settings> {
   const { settings, complaints } = await loadOnce(source.address, replicaOptions(main, source.address.name));
   if (complaints.length > 0) throw new ComplaintError(complaints);
   return settings;
+}
+
+/** The settings for a command that looks at this host; `away` undefined: they are as they stand now. */
+export type SettingsAtHand =
+  | { readonly settings: Settings; readonly away: undefined }
+  /** The snapshot's, or none. */
+  | { readonly settings: Settings | undefined; readonly away: RedisIsAway };
+
+export interface RedisIsAway {
+  /** The address of Redis, without credentials. */
+  readonly redis: string;
+  /** What came of asking it, in words. */
+  readonly trouble: string;
+  /** What came of the snapshot: half a sentence. */
+  readonly instead: string;
+}
+
+/**
+ * The settings as they stand now, or, while Redis is away, those of the snapshot, as the service has them after a start. Throws
+ * what is wrong with them.
+ */
+export async function settingsAtHand(main: MainFile): Promise<SettingsAtHand> {
+  try {
+    return { settings: await loadSettings(main), away: undefined };
+  } catch (error) {
+    const { source, snapshot } = main.settings;
+    if (!(error instanceof RedisTrouble) || error instanceof UnusableRedisUrl || source.kind !== 'redis') throw error;
+    const { name } = source.address;
+    return await fromSnapshot(snapshot, replicaOptions(main, name), { redis: name, trouble: error.message });
+  }
+}
+
+async function fromSnapshot(
+  path: string | undefined,
+  options: ReplicaOptions,
+  away: Omit<RedisIsAway, 'instead'>,
+): Promise<SettingsAtHand> {
+  const without = (why: string): SettingsAtHand => ({ settings: undefined, away: { ...away, instead: why } });
+  if (path === undefined) return without('settings.snapshot of the main file names no snapshot');
+  try {
+    const loaded = await loadSnapshot(path, (position) => new SettingsReplica(options, position));
+    if (loaded === undefined) return without(`there is no snapshot in ${path}`);
+    const { settings, complaints } = loaded.replica;
+    if (complaints.length > 0) throw new ComplaintError(complaints);
+    const written = new Date(loaded.writtenAt).toISOString().replace(/\.\d+/u, '');
+    return {
+      settings,
+      away: { ...away, instead: `the settings are those of the snapshot ${path}, written ${written}` },
+    };
+  } catch (error) {
+    if (error instanceof SnapshotDamaged) return without(`the snapshot ${path} is damaged: ${error.message}`);
+    if ((error as NodeJS.ErrnoException).syscall === undefined) throw error;
+    return without(`the snapshot cannot be read: ${(error as Error).message}`);
+  }
 }
 
 function directoryOptions(main: MainFile, path: string): DirectorySourceOptions {

@@ -119,6 +119,41 @@ describe('check', () => {
     assert.deepEqual(Object.keys(json.error.complaints[0]).sort(), ['domain', 'file', 'key', 'line', 'message']);
   });
 
+  it('says what is wrong with the main file and with the settings in one run', async (t) => {
+    const settings = { 'a.toml': HAND.replace('nexthop', 'nexthost') };
+    const { status, stderr } = await new Program(t, settings, '[log]\nlevel = "loud"\n').run(['check']);
+    assert.equal(status, 2);
+    const [main = '', domain = '', ...more] = stderr.trim().split('\n');
+    assert.match(main, /tlswarden\.toml:2: log\.level: "loud" is none of/u);
+    assert.match(domain, /^a\.toml:3: a\.example: nexthost: unknown key/u);
+    assert.deepEqual(more, []);
+  });
+
+  it('does not look for settings where the main file may not mean them to be', async (t) => {
+    for (const main of [
+      '[settings]\nsorce = "domains.d"\n',
+      '[setings]\nsource = "domains.d"\n',
+      '[settings]\nsource = 4\n',
+      '[settings]\nsource = "http://elsewhere.example"\n',
+      'settings = "domains.d"\n',
+    ]) {
+      const { status, stderr } = await new Program(t, { 'a.toml': 'x = 1\n' }, main).run(['check']);
+      assert.equal(status, 2, main);
+      assert.doesNotMatch(stderr, /a\.toml/u, main);
+    }
+  });
+
+  it('says of no domain that it needs a relayhost, while the one in the main file has a mistake', async (t) => {
+    const outgoing = 'require_tls = "always"\nlevel = "verify"\ncertificate_names = ["relay.example"]\n';
+    const settings = { 'a.toml': `[domains."a.example".outgoing.delivery]\n${outgoing}` };
+    for (const main of ['[postfix]\nrelayhost = "a b"\n', '[posfix]\nrelayhost = "[relay.example]"\n']) {
+      const { status, stderr } = await new Program(t, settings, main).run(['check']);
+      assert.equal(status, 2, main);
+      assert.equal(stderr.trim().split('\n').length, 1, stderr);
+    }
+    assert.match((await new Program(t, settings).run(['check'])).stderr, /^a\.toml:4: a\.example: .*relayhost/u);
+  });
+
   it('warns of what can never match, which is no mistake', async (t) => {
     const program = new Program(
       t,

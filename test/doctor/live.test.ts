@@ -87,8 +87,10 @@ describe('doctor on a running Postfix', () => {
   /** The hosted domains that the report has rows of, once a service that ends has kept all that it counted. */
   async function countedDomains(): Promise<readonly string[]> {
     await gateway.kill('SIGTERM');
-    const { rows } = JSON.parse(await gateway.run('--json', 'report'));
+    const { status, stdout, stderr } = await gateway.attempt('--json', 'report');
     await gateway.serve();
+    if (status !== 0 && stderr.includes('nothing is counted yet')) return [];
+    const { rows } = JSON.parse(stdout);
     return rows.map(({ domain }: { domain: string }) => domain);
   }
 
@@ -106,8 +108,8 @@ describe('doctor on a running Postfix', () => {
     });
     assert.equal(told.status, 0);
     await leavesNothing();
-    // Which doctor has asked the service about.
-    assert.deepEqual(await countedDomains(), ['a.example']);
+    // Postfix has asked about those of the trial, and doctor itself about a.example; nobody mailed either.
+    assert.deepEqual(await countedDomains(), []);
   });
 
   test('notices a service that is not there, and one that goes by another main file', async () => {

@@ -10,7 +10,7 @@ import { examineHost } from '../../src/doctor/examine-host.ts';
 import type { Finding } from '../../src/doctor/finding.ts';
 import { readMainFile } from '../../src/main-file/main-file.ts';
 import type { ResolverAddress } from '../../src/probe/dns-client.ts';
-import { loadSettings } from '../../src/source/open-source.ts';
+import { settingsAtHand } from '../../src/source/open-source.ts';
 import { run } from '../harness/command.ts';
 import { freePort } from '../harness/loopback.ts';
 import { runLines } from '../harness/shell.ts';
@@ -108,7 +108,7 @@ export class Patient {
   /** All that doctor finds but that Postfix and the service do not run. */
   async findings(resolvers: readonly ResolverAddress[] = []): Promise<readonly Finding[]> {
     const main = await readMainFile(join(this.directory, 'tlswarden.toml'));
-    const { findings } = await examineHost(main, await loadSettings(main), await tablesOptions(main), resolvers);
+    const { findings } = await examineHost(main, await settingsAtHand(main), await tablesOptions(main), resolvers);
     return findings.filter(({ id }) => id !== 'postfix-not-running' && id !== 'service-silent');
   }
 

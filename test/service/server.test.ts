@@ -109,7 +109,7 @@ test('while there is no answer to give, connections are closed without a reply',
   one.send(request('x'));
   assert.equal(await one.untilClosed(), '');
   assert.deepEqual(log.reasons, [
-    'no settings to answer by: none are loaded, or those of a domain that is concerned cannot be used',
+    'no settings to answer by: none are loaded, those of a domain that is concerned cannot be used, or nobody knows that domain',
   ]);
 });
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { chmodSync, chownSync, lstatSync, readFileSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import type { DomainName } from '../../src/address/domain-name.ts';
 import { sameValue } from '../../src/settings/domain-record.ts';
@@ -126,27 +126,61 @@ describe('a change in a file written by hand', () => {
     );
   });
 
-  for (const [form, text] of [
-    ['an inline table for the domain', '[domains]\n"a.example" = { nexthop = "x" }\n'],
-    ['an inline table for a flow', '[domains."a.example"]\nincoming = { receipt = { require_tls = "never" } }\n'],
-    ['an inline table for a hop', '[domains."a.example".incoming]\nreceipt = { require_tls = "never" }\n'],
-    ['dotted keys', '[domains."a.example"]\nincoming.receipt.require_tls = "never"\n'],
-    ['dotted keys under [domains]', '[domains]\n"a.example".nexthop = "x"\n'],
-    ['dotted keys at the top', 'domains."a.example".nexthop = "x"\n'],
+  const receipt = 'require_tls = "specific", recipients = ["b", "c"]';
+  for (const [form, text, changed] of [
+    [
+      'an inline table for the domain',
+      `[domains]\n"a.example" = { nexthop = "x", incoming = { receipt = { require_tls = "never" } } } # A\n`,
+      `[domains]\n"a.example" = { nexthop = "y", incoming = { receipt = { ${receipt} } } } # A\n`,
+    ],
+    [
+      'an inline table for a flow',
+      '[domains."a.example"]\nincoming = { receipt = { require_tls = "never" } } # A\nnexthop = "x" # B\n',
+      `[domains."a.example"]\nincoming = { receipt = { ${receipt} } } # A\nnexthop = "y" # B\n`,
+    ],
+    [
+      'an inline table for a hop',
+      '[domains."a.example"]\nnexthop = "x" # A\n[domains."a.example".incoming] # B\n  receipt = { require_tls = "never" } # C\n',
+      `[domains."a.example"]\nnexthop = "y" # A\n[domains."a.example".incoming] # B\n  receipt = { ${receipt} } # C\n`,
+    ],
+    [
+      'dotted keys',
+      '[domains."a.example"]\nincoming.receipt.require_tls = "never" # A\nnexthop = "x" # B\n',
+      '[domains."a.example"]\nincoming.receipt.require_tls = "specific" # A\nnexthop = "y" # B\nincoming.receipt.recipients = ["b", "c"]\n',
+    ],
+    [
+      'dotted keys under [domains]',
+      '[domains]\n"a.example".nexthop = "x" # A\n\n"c.example".nexthop = "z"\n',
+      '[domains]\n"a.example".nexthop = "y" # A\n"a.example".incoming.receipt.require_tls = "specific"\n' +
+        '"a.example".incoming.receipt.recipients = ["b", "c"]\n\n"c.example".nexthop = "z"\n',
+    ],
+    [
+      'dotted keys at the top, and a last line without an end',
+      'domains."a.example".nexthop = "x"',
+      'domains."a.example".nexthop = "y"\ndomains."a.example".incoming.receipt.require_tls = "specific"\n' +
+        'domains."a.example".incoming.receipt.recipients = ["b", "c"]\n',
+    ],
   ] as const) {
-    it(`refuses to rewrite ${form}, and says where it stands`, async (t) => {
-      const directory = new SettingsDirectory(t, { 'hand.toml': `# mine\n${text}` });
-      const complaint = await complaintOf(() => directory.store.change(change('a.example', always)));
-      assert.match(complaint, /^hand\.toml:[23]: a\.example: is written in a form that cannot be changed/u);
-      assert.equal(directory.read('hand.toml'), `# mine\n${text}`);
-      // Others in the same file can be changed all the same.
-      if (!text.startsWith('domains')) {
-        directory.write('hand.toml', `${directory.read('hand.toml')}\n[domains."other.example"]\n`);
-        await directory.store.change(change('other.example', always));
-        assert.equal((await directory.source.load()).size, 2);
-      }
+    it(`of ${form} is made there, and takes nothing else along`, async (t) => {
+      const mine = `# mine\n${text}`;
+      const directory = new SettingsDirectory(t, { 'hand.toml': mine });
+      const wanted = { nexthop: 'y', incoming: { receipt: { require_tls: 'specific', recipients: ['b', 'c'] } } };
+      await directory.store.change(change('a.example', wanted));
+      assert.equal(directory.read('hand.toml'), `# mine\n${changed}`);
+      await directory.store.change(change('a.example', {}));
+      assert.ok(sameValue((await directory.store.read()).domains.get(name('a.example'))?.table, {}));
+      await directory.store.change(change('a.example', undefined));
+      assert.equal((await directory.store.read()).domains.has(name('a.example')), false);
     });
   }
+
+  it('is refused where all domains stand in one inline table, and the line is said', async (t) => {
+    const text = '# mine\ndomains = { "a.example" = { nexthop = "x" } }\n';
+    const directory = new SettingsDirectory(t, { 'hand.toml': text });
+    const complaint = await complaintOf(() => directory.store.change(change('a.example', always)));
+    assert.match(complaint, /^hand\.toml:2: a\.example: is within "domains = \{ … \}"/u);
+    assert.equal(directory.read('hand.toml'), text);
+  });
 });
 
 describe('a new domain', () => {
@@ -294,14 +328,44 @@ describe('whatever is changed', () => {
       { requiredKeys: [] },
     );
   const domains = ['a.example', 'b.example', 'c.example', 'd.example'];
+  const require = 'require_tls = "always"';
+  const loose = fc
+    .record({
+      top: fc.subarray(['domains."a.example".nexthop = "x"', `domains."a.example".incoming.receipt.${require}`]),
+      table: fc.shuffledSubarray([
+        `"b.example".outgoing.delivery.${require}`,
+        '"b.example".aliases = [\n  "x.b.example", # one\n]',
+        `"b.example".incoming = { receipt = { ${require} } }`,
+        `"d.example" = { incoming = { delivery = { ${require} } } }`,
+      ]),
+      own: fc.shuffledSubarray([
+        `outgoing = { receipt = { ${require} }, delivery = {} }`,
+        `incoming.receipt = { ${require} }`,
+        'incoming.delivery.enforcement = "monitor"',
+        'nexthop = "x"',
+      ]),
+    })
+    .map(({ top, table, own }) => {
+      const both = top.length === 0 ? ['[domains]', ...table] : table.map((line) => `domains.${line}`);
+      return ['# first', ...top, ...both, '[domains."c.example"]', ...own, '# last'].join('\n');
+    });
   const step = fc
     .constantFrom(...domains)
     .chain((domain) => fc.tuple(fc.constant(domain), fc.option(table(domain), { nil: undefined, freq: 4 })));
 
   it('the file then says just that, and keeps every comment outside of what was removed', async (t) => {
+    const comments = ['# Customers of the old gateway.', '# Legal wants this.', '# The bank.', '# the end'];
+    await changes(t, fc.constant(BY_HAND), comments);
+  });
+
+  it('so it is with dotted keys and inline tables, mixed as one likes', async (t) => {
+    await changes(t, loose, ['# first', '# last']);
+  });
+
+  async function changes(t: TestContext, hand: fc.Arbitrary<string>, comments: readonly string[]): Promise<void> {
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 8 }), async (steps) => {
-        const directory = new SettingsDirectory({ after: (body) => t.after(body) }, { 'hand.toml': BY_HAND });
+      fc.asyncProperty(hand, fc.array(step, { minLength: 1, maxLength: 8 }), async (written, steps) => {
+        const directory = new SettingsDirectory({ after: (body) => t.after(body) }, { 'hand.toml': written });
         const expected = new Map(
           [...(await directory.store.read()).domains].map(([domain, { table }]) => [String(domain), table]),
         );
@@ -319,13 +383,11 @@ describe('whatever is changed', () => {
           }
         }
         const text = directory.read('hand.toml');
-        for (const comment of ['# Customers of the old gateway.', '# Legal wants this.', '# The bank.', '# the end']) {
-          assert.ok(text.includes(comment), comment);
-        }
+        for (const comment of comments) assert.ok(text.includes(comment), comment);
       }),
       { numRuns: 40 },
     );
-  });
+  }
 
   /** Without flows that hold no setting, which say nothing. */
   function pruned(table: Table): Table {

@@ -12,8 +12,9 @@ import { thisHost } from './this-host.ts';
 
 const HELP = `
 tlswarden's tables, restrictions and transports go; what apply has replaced comes back, unless somebody has changed it
-since. Where nobody has changed anything since, both files are as they were before the first apply, to the byte. The
-settings are not read, and the tables and the service are left alone. If the main file is gone, an empty one does.
+since. A call of the service that somebody had written before apply stays, and is told of. Where nobody has changed anything
+since, both files are as they were before the first apply, to the byte. The settings are not read, and the tables and the
+service are left alone. If the main file is gone, an empty one does.
 
 Messages that were sent to a tlswarden transport by FILTER stay in the queue until they are requeued: they are told of,
 and the command for it. They may leave without TLS then.

@@ -1,0 +1,31 @@
+/**
+ * All settings of a snapshot into a replica. It keeps nothing, writes nothing and knows no Redis.
+ */
+import { stat } from 'node:fs/promises';
+import { nameInRecord, type Position } from './layout.ts';
+import type { SettingsReplica } from './settings-replica.ts';
+import { readSnapshot } from './snapshot.ts';
+
+export interface LoadedSnapshot {
+  readonly replica: SettingsReplica;
+  /** Milliseconds since the epoch. */
+  readonly writtenAt: number;
+}
+
+/**
+ * Reads the snapshot at `path` into the replica that `begin` makes; undefined: there is none. Rejects with a SnapshotDamaged, or
+ * with what keeps the file from being read: nothing of it may be used then.
+ */
+export async function loadSnapshot(
+  path: string,
+  begin: (position: Position) => SettingsReplica,
+): Promise<LoadedSnapshot | undefined> {
+  const replica = begin({ epoch: '', id: '', seq: 0 });
+  const position = await readSnapshot(path, (record) => {
+    const name = nameInRecord(record);
+    if (name !== undefined) replica.put(name, record);
+  });
+  if (position === undefined) return undefined;
+  replica.position = position;
+  return { replica, writtenAt: (await stat(path)).mtimeMs };
+}

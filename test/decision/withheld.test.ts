@@ -1,0 +1,94 @@
+// Mail of which nobody knows what is asked gets no reply, however its addresses are written.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { DEFAULT_ADDRESS_RULES } from '../../src/address/address.ts';
+import type { DomainName } from '../../src/address/domain-name.ts';
+import { type DecisionContext, isWithheld } from '../../src/decision/decide.ts';
+import { NO_TABLES } from '../../src/decision/delivery.ts';
+import { Lanes } from '../../src/decision/lanes.ts';
+import type { PolicyRequest } from '../../src/decision/request.ts';
+import { NO_DEFAULTS, parseHostedDomain } from '../../src/settings/hosted-domain.ts';
+import { BY_MX } from '../../src/settings/next-hop.ts';
+import { SettingPool } from '../../src/settings/parse-setting.ts';
+import { SettingsOwner } from '../../src/settings/settings-owner.ts';
+
+/** Hosts hosted.example and, with settings that cannot be used, broken.example. */
+function context(withheld: readonly string[] = ['broken.example']): DecisionContext {
+  const owner = new SettingsOwner(BY_MX);
+  const place = { defaults: NO_DEFAULTS, hasRelayhost: false, pool: new SettingPool() };
+  const hosted = parseHostedDomain('hosted.example', {}, 'a.toml', place, []);
+  assert.ok(hosted !== undefined);
+  owner.add(hosted);
+  owner.withhold(new Set(withheld as readonly DomainName[]));
+  const { settings } = owner;
+  return {
+    settings,
+    generation: 1,
+    addresses: DEFAULT_ADDRESS_RULES,
+    tables: NO_TABLES,
+    lanes: new Lanes(0),
+    isExempt: () => false,
+  };
+}
+
+function request(sender: string, recipient: string): PolicyRequest {
+  return {
+    protocolState: 'RCPT',
+    sender,
+    recipient,
+    recipientCount: 0,
+    clientAddress: '192.0.2.1',
+    encryptionProtocol: '',
+    encryptionKeysize: 0,
+    authenticated: false,
+    instance: '',
+    policyContext: 'both',
+  };
+}
+
+/** gateway.test is this host; Postfix takes all of these for payroll@broken.example. */
+const SPELLINGS = [
+  'payroll@broken.example',
+  'PayRoll+june@BROKEN.Example.',
+  '@relay.example,@other.example:payroll@broken.example',
+  'payroll%broken.example',
+  'payroll%broken.example@gateway.test',
+  'payroll%BROKEN.example.@gateway.test.',
+  'broken.example!payroll',
+  'broken.example!payroll@gateway.test',
+  'payroll@broken.example@gateway.test',
+  'payroll%broken.example%gateway.test@gateway.test',
+  'payroll%hosted.example%broken.example@gateway.test',
+];
+
+test('mail to and from a domain whose settings cannot be used has none, whichever way it is routed', () => {
+  for (const spelling of SPELLINGS) {
+    assert.equal(isWithheld(context(), request('a@partner.example', spelling)), true, spelling);
+    assert.equal(isWithheld(context(), request(spelling, 'a@partner.example')), true, spelling);
+  }
+});
+
+test('other mail has one, also while there are such domains', () => {
+  for (const other of [
+    'a@hosted.example',
+    'a%hosted.example@gateway.test',
+    'a%b%c@partner.example',
+    '',
+    'postmaster',
+  ]) {
+    assert.equal(isWithheld(context(), request('b@partner.example', other)), false, other);
+    assert.equal(isWithheld(context(), request(other, 'b@partner.example')), false, other);
+  }
+});
+
+test('a recipient that is routed so often that nobody follows it has none, for it may be anybody', () => {
+  const nested = (times: number, last: string): string =>
+    `payroll%${last}${'%gateway.test'.repeat(times)}@gateway.test`;
+  assert.equal(isWithheld(context([]), request('', nested(15, 'elsewhere.example'))), false);
+  assert.equal(isWithheld(context([]), request('', nested(15, 'hosted.example'))), false);
+  assert.equal(isWithheld(context([]), request('', nested(16, 'hosted.example'))), true);
+  assert.equal(isWithheld(context([]), request('', nested(900, 'elsewhere.example'))), true);
+  // Nobody routes mail by its sender.
+  assert.equal(isWithheld(context([]), request(nested(900, 'elsewhere.example'), 'a@hosted.example')), false);
+});
