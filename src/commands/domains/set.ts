@@ -35,7 +35,7 @@ const HELP = `
 FLOW.HOP is ${HOP_NAMES.join(', ')}.
 Lists are separated by commas. KEY+=VALUE adds to a list, KEY-=VALUE takes from it, KEY= takes the key away. aliases and
 nexthop belong to the domain itself and need no FLOW.HOP. Several settings can be changed at once: each FLOW.HOP holds
-for the keys behind it. When require_tls changes from "specific" the lists and "when" are dropped, which is said.
+for the keys behind it. DOMAIN alone makes a domain that asks for nothing. When require_tls changes from "specific" the lists and "when" are dropped, which is said.
 Of a domain that is new it is said that it is, and if its name is very near to one that is hosted here, that it is.
 
 Examples:
@@ -70,8 +70,8 @@ export function addSet(domains: Command): void {
   domains
     .command('set')
     .argument('<domain>', 'the domain; it is made if it is new')
-    .argument('<assignments...>', '[FLOW.HOP] KEY=VALUE…')
-    .usage('[options] DOMAIN [FLOW.HOP] KEY=VALUE…')
+    .argument('[assignments...]', '[FLOW.HOP] KEY=VALUE…')
+    .usage('[options] DOMAIN [[FLOW.HOP] KEY=VALUE…]')
     .summary('change keys of one domain, which is made if it is new')
     .description('Changes keys of one domain, which is made if it is new. It takes effect at once.')
     .option(
