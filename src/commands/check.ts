@@ -121,6 +121,10 @@ function isNobody(people: People): boolean {
 /** What is valid, and yet probably not what was meant. */
 function findSuspicious(main: MainFile, settings: Settings): readonly Complaint[] {
   const found: Complaint[] = [];
+  if (main.settings.snapshot !== undefined && main.settings.source.kind === 'directory') {
+    const message = 'has a meaning only with settings in Redis';
+    found.push({ file: main.path, key: 'settings.snapshot', message });
+  }
   for (const block of main.receipt.exemptClients) {
     if (!block.endsWith('/0')) continue;
     found.push({
