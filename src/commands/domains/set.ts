@@ -55,6 +55,9 @@ Examples:
   is for mx.provider.example, not for example.com or .example.com; level verify would work: tlswarden domains set …
   Nothing was changed; with --force it is set all the same.
 
+  $ tlswarden --json domains set example.com nexthop=
+  {"domain": "example.com", "new": false, "changed": true, "removed": ["nexthop"], "notes": []}
+
 With --probe the servers that a new or changed requirement on delivery concerns are looked at first, as by "tlswarden probe":
 the next hop, or the MX hosts of the domain and its aliases; for outgoing the relayhost, or the recipients' domains that
 are listed. What would not work on all of them, or is not known because one was not reached, is not set. Under
