@@ -17,9 +17,9 @@ import { placeComplaints } from './place-complaints.ts';
 import { readServerAddresses } from './server-addresses.ts';
 
 const HELP = `
-Run it after every change by hand, before the service sees it. The service makes the same checks: on start a mistake stops
-it, later the settings in force stay. Everything that is wrong with both is said at once, a line each; what can be meant but
-probably is not is a warning, and no mistake; so is a file beside the settings that has another ending than .toml.
+Run it after every change by hand. The service makes the same checks: on start a mistake stops it, later the settings in
+force stay. Everything that is wrong with main file and settings is said at once, a line each; what can be meant but probably
+is not is a warning, and no mistake; so is a file beside the settings that has another ending than .toml.
 
 Examples:
   $ tlswarden check
@@ -33,6 +33,10 @@ Examples:
 
   $ tlswarden check
   example.com.toml:4: example.com: incoming.receipt.sender: unknown key; did you mean "senders"?
+
+  $ tlswarden --json check
+  {"domains": 2, "aliases": 1, "settings": {"incoming.receipt": {always, specific, never, monitor}, …},
+   "delivery": {static, mixed, dynamic}, "warnings": [{file, line, domain, key, message}]}
 
 Exit status: 0; 1 if Redis is away or holds no settings yet; 2 if anything is wrong.`;
 
@@ -143,6 +147,10 @@ function isNobody(people: People): boolean {
 /** What is valid, and yet probably not what was meant. */
 function findSuspicious(main: MainFile, settings: Settings): readonly Complaint[] {
   const found: Complaint[] = [];
+  if (main.settings.snapshot !== undefined && main.settings.source.kind === 'directory') {
+    const message = 'has a meaning only with settings in Redis';
+    found.push({ file: main.path, key: 'settings.snapshot', message });
+  }
   for (const block of main.receipt.exemptClients) {
     if (!block.endsWith('/0')) continue;
     found.push({

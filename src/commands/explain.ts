@@ -42,6 +42,12 @@ encrypted; send it with STARTTLS
 
   $ tlswarden explain ceo@example.com someone@partner.example --tls TLSv1.2:128 --client 192.0.2.7
 
+  $ tlswarden --json explain ceo@bank.example info@example.com
+  {"sender": {address, domain, isAlias}, "recipient": {address, domain, isAlias}, "exempt": false,
+   "receipt": [{flow, domain, file, line, require_tls, entries, asks, …}], "delivery": [{…}],
+   "route": {transport, nexthop, by, inTables}, "tables": "current", "settling": null,
+   "replies": [{session, kind, reply, …}]}
+
 Exit status: 0; 1 if Redis is away or holds no settings yet; 2 if an argument is not what it has to be, or the settings cannot be read.`;
 
 interface Options {

@@ -48,7 +48,10 @@ export function addMaps(program: Command): void {
     .option('--watch', 'stay, and write them whenever the settings change')
     .addHelpText(
       'after',
-      '\nExamples:\n  tlswarden maps\n  tlswarden maps --diff\n  tlswarden maps --watch          under whatever starts your daemons\n\n' +
+      '\nExamples:\n  tlswarden maps\n  tlswarden maps --diff\n  tlswarden maps --watch          under whatever starts your daemons\n' +
+        '  tlswarden --json maps           {"changed": true, "reloaded": false, "tables": {receipt_access: {lines, sha256}, …}}\n' +
+        '  tlswarden --json maps --check   {"current": true, "reasons": []}\n' +
+        '  tlswarden --json maps --diff    {"table": "transport", "sign": "+", "line": "…"}, one a line\n\n' +
         '--check and --diff go by the snapshot while Redis is away, and say so.\n\n' +
         'Exit status: 0 well; 1 it failed, or --check says no; 2 settings that cannot be used. Where writing failed the old tables are in force.',
     )

@@ -1,6 +1,6 @@
 /**
- * Adds to complaints the line on which their key stands, by reading the files again. Best effort, for people: a file
- * that is gone or has changed since costs the line and nothing else.
+ * Adds to complaints the line on which their key stands, by reading the files again, and puts those of a file in the order
+ * of its lines. Best effort, for people: a file that is gone or has changed since costs the line and nothing else.
  */
 import { resolve } from 'node:path';
 import { type Complaint, ComplaintError } from '../toml/complaint.ts';
@@ -24,7 +24,15 @@ export async function placeComplaints(
     const found = locators.get(file)?.nearest(domain, key);
     placed.push(found === undefined ? complaint : { ...complaint, line: found.line });
   }
-  return placed;
+  return byLine(placed);
+}
+
+/** The files in the order in which they come, each from top to bottom; what has no line comes first. */
+function byLine(complaints: readonly Complaint[]): readonly Complaint[] {
+  const files = new Map<string | undefined, number>();
+  for (const { file } of complaints) if (!files.has(file)) files.set(file, files.size);
+  const place = ({ file }: Complaint): number => files.get(file) ?? 0;
+  return complaints.toSorted((a, b) => place(a) - place(b) || (a.line ?? 0) - (b.line ?? 0));
 }
 
 async function readLocator(file: string, directory: string | undefined): Promise<KeyLocator | undefined> {

@@ -47,6 +47,9 @@ Examples:
   A customer's server before it becomes the next hop:
   $ tlswarden probe example.com --nexthop '[mail.customer.example]:25'
 
+  $ tlswarden --json probe example.com
+  {"authorities": "…", "domains": [{domain, nexthop, couldRequire, hosts: [{host, addresses, levels, …}], suggestion, …}]}
+
 Exit status: 0 if TLS could be required of every domain (level encrypt); 1 if not, or if a host was not reached; 2 wrong
 usage or settings.`;
 

@@ -10,6 +10,7 @@ import { readTables } from '../explain/read-tables.ts';
 import { makeFragments } from '../fragments/make-fragments.ts';
 import { policyServiceAt } from '../fragments/policy-service.ts';
 import type { MainFile } from '../main-file/main-file.ts';
+import { systemAuthoritiesFile } from '../probe/authorities.ts';
 import type { ResolverAddress } from '../probe/dns-client.ts';
 import type { Level } from '../settings/level.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -23,6 +24,7 @@ import { TablesError } from '../tables/tables-error.ts';
 import { whatRuns } from './daemons.ts';
 import { readEntrances } from './entrance.ts';
 import { examineAliases } from './examine-aliases.ts';
+import { examineAuthorities } from './examine-authorities.ts';
 import { examineCopies } from './examine-copies.ts';
 import { examineEntrances } from './examine-entrances.ts';
 import { examineLeft } from './examine-left.ts';
@@ -95,6 +97,7 @@ export async function examineHost(
     ...examineEntrances(host),
     ...examineSmtpdTls(host, await unreadable(certificateFiles(postfix))),
     ...examineParameters(host),
+    ...examineAuthorities(host, await systemAuthoritiesFile()),
     ...examineTransports(host),
     ...examineReferences(host),
     ...(contents === undefined ? [] : examineContents(host, await readTables(main, settings), contents)),

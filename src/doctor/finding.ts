@@ -61,6 +61,7 @@ export const FINDING_IDS = [
   'relayhost',
   'dns-support',
   'fingerprint-digest',
+  'no-authorities',
   'resolver-not-validating',
   'domain-not-accepted',
   'smtp-tls-off',

@@ -15,6 +15,7 @@ import {
 import type { FragmentContext, OverrideFragment, ParameterFragment, PresentConfiguration } from './fragment.ts';
 import { DEFAULT_ACTION, isOurAccess, isOurCall, isOurTable, type Ours, oursOf } from './ours.ts';
 import { splitRestrictions, withOurs } from './restrictions.ts';
+import { TRUST_PARAMETERS } from './trusted-authorities.ts';
 import { splitValue, withFirst, without } from './value-list.ts';
 
 /** Where the service is asked at RCPT. */
@@ -51,6 +52,7 @@ export const PARAMETERS_SEEN = [
   'smtpd_tls_cert_file',
   'smtpd_tls_chain_files',
   'smtpd_tls_eccert_file',
+  ...TRUST_PARAMETERS,
   'smtp_tls_per_site',
   'smtp_host_lookup',
   'smtp_fallback_relay',

@@ -11,6 +11,7 @@ import type { FragmentContext, Fragments, PresentConfiguration } from './fragmen
 import { classesIn, mainParameters, overrides, policyLevels, RECIPIENT_RESTRICTIONS } from './main-parameters.ts';
 import { masterServices } from './master-services.ts';
 import { permitsBeforeRelayCheck } from './restrictions.ts';
+import { needsAuthority, TRUST_PARAMETERS } from './trusted-authorities.ts';
 import { isTableAt, splitValue } from './value-list.ts';
 
 /** `kept`: transports that master.cf has already, and is to keep. */
@@ -33,6 +34,9 @@ function notes(settings: Settings, { maps, present }: FragmentContext): readonly
   const certificates = ['smtpd_tls_cert_file', 'smtpd_tls_chain_files', 'smtpd_tls_eccert_file'];
   if (certificates.every((name) => now(name) === '' || now(name) === 'none')) {
     found.push('smtpd(8) has no certificate, so it offers no STARTTLS: set smtpd_tls_chain_files.');
+  }
+  if (TRUST_PARAMETERS.every((name) => now(name) === '') && needsAuthority(settings)) {
+    found.push('Postfix trusts no authority, so mail that needs level verify or secure waits: set smtp_tls_CAfile.');
   }
   if (maps === undefined) {
     const terms = settings.nextHopsWithTerms().map(([, asked]) => asked);

@@ -17,6 +17,7 @@ import { SettingPool } from '../settings/parse-setting.ts';
 import { type Complaint, ComplaintError } from '../toml/complaint.ts';
 import { readToml } from '../toml/read-toml.ts';
 import { TableReader } from '../toml/table-reader.ts';
+import { pathProblem } from './path-for-postfix.ts';
 
 /** Without `--config`. */
 export const DEFAULT_PATH = '/etc/tlswarden/tlswarden.toml';
@@ -259,6 +260,8 @@ function parseMaps(present: boolean, maps: TableReader, base: string): MainFile[
   const directory = parsePath(maps, 'directory', base);
   const type = maps.oneOf('type', MAP_TYPES);
   if (present && !maps.has('directory')) maps.complain('directory', 'is missing; without tables leave out [maps]');
+  const problem = directory === undefined ? undefined : pathProblem(directory);
+  if (problem !== undefined) maps.complain('directory', `${quoted(directory ?? '')}: ${problem}`);
   return directory === undefined ? undefined : { directory, type };
 }
 

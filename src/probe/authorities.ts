@@ -3,7 +3,8 @@
  * be. It reads that file and nothing else; whether Postfix is told of the same authorities is not for it to say.
  */
 import { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, readFile } from 'node:fs/promises';
 import { rootCertificates } from 'node:tls';
 
 /** Certificates to trust, and where they are from. */
@@ -15,8 +16,9 @@ export interface Authorities {
 }
 
 /** Where Linux distributions and BSDs keep the authorities that they trust, all in one file. */
+const DEBIAN_FILE = '/etc/ssl/certs/ca-certificates.crt';
 const SYSTEM_FILES = [
-  '/etc/ssl/certs/ca-certificates.crt',
+  DEBIAN_FILE,
   '/etc/pki/tls/certs/ca-bundle.crt',
   '/etc/ssl/ca-bundle.pem',
   '/etc/ssl/cert.pem',
@@ -40,6 +42,18 @@ export async function readAuthorities(file: string): Promise<Authorities> {
     }
   }
   return { source: file, certificates: certificates.join('\n') };
+}
+
+/** Where this system keeps them, or, if it has none yet, where Debian would. */
+export async function systemAuthoritiesFile(): Promise<string> {
+  for (const file of SYSTEM_FILES) {
+    const isThere = await access(file, constants.R_OK).then(
+      () => true,
+      () => false,
+    );
+    if (isThere) return file;
+  }
+  return DEBIAN_FILE;
 }
 
 /** The system's, or, on a system that has none where they are looked for, those that came with Node. */

@@ -4,6 +4,7 @@
  */
 
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
+import { pathProblem } from '../main-file/path-for-postfix.ts';
 
 /** One listener to be. */
 export type ListenAddress =
@@ -79,7 +80,8 @@ function parseSocketPath(path: string): ParsedListenAddress {
   if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
     return { problem: `the path of a UNIX socket can have ${MAX_SOCKET_PATH_BYTES} bytes at most` };
   }
-  return { address: { kind: 'unix', path } };
+  const problem = pathProblem(path);
+  return problem === undefined ? { address: { kind: 'unix', path } } : { problem };
 }
 
 function parsePort(text: string): number | undefined {

@@ -5,21 +5,35 @@
 /** A longer word is no misspelling of a short one. */
 const MAX_WORD = 64;
 
-/** The member of `known` that a misspelt word probably meant (optimal string alignment distance), if one is near enough. */
+/** Letters of which no other word begins by chance. */
+const MIN_BEGINNING = 4;
+
+/**
+ * The member of `known` that a misspelt word probably meant: the nearest (optimal string alignment distance), if it is near
+ * enough and the only one so near, or else the only one that begins with the word, or with which the word begins.
+ */
 export function likelyMeant(word: string, known: readonly string[]): string | undefined {
   if (word.length > MAX_WORD) return undefined;
   const fold = (text: string): string => text.toLowerCase().replaceAll('-', '_');
   const folded = fold(word);
-  let best: string | undefined;
-  let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
+  let nearest: string[] = [];
+  let least = Math.max(2, Math.floor(word.length / 3));
   for (const candidate of known) {
     const d = distance(folded, fold(candidate));
-    if (d < bestDistance) {
-      best = candidate;
-      bestDistance = d;
-    }
+    if (d > least) continue;
+    if (d < least) nearest = [];
+    nearest.push(candidate);
+    least = d;
   }
-  return best;
+  return onlyOne(nearest.length > 0 ? nearest : known.filter((candidate) => isBeginning(folded, fold(candidate))));
+}
+
+function isBeginning(a: string, b: string): boolean {
+  return Math.min(a.length, b.length) >= MIN_BEGINNING && (a.startsWith(b) || b.startsWith(a));
+}
+
+function onlyOne(candidates: readonly string[]): string | undefined {
+  return candidates.length === 1 ? candidates[0] : undefined;
 }
 
 function distance(a: string, b: string): number {

@@ -154,6 +154,25 @@ describe('check', () => {
     assert.match((await new Program(t, settings).run(['check'])).stderr, /^a\.toml:4: a\.example: .*relayhost/u);
   });
 
+  it('says what is wrong in a file from top to bottom', async (t) => {
+    const program = new Program(t, {
+      'a.toml': `[domains."a.example".incoming.delivery]\nfingerprints = "x"\nciphers = "null"\ncolour = "red"\n`,
+    });
+    const { stderr } = await program.run(['check']);
+    const lines = stderr.trim().split('\n');
+    assert.deepEqual(
+      lines.map((line) => line.split(':')[1]),
+      ['2', '2', '3', '4'],
+    );
+  });
+
+  it('warns of a snapshot of settings that are not in Redis, which nobody writes', async (t) => {
+    const program = new Program(t, {}, '[settings]\nsource = "domains.d"\nsnapshot = "s"\n');
+    const { status, stderr } = await program.run(['check']);
+    assert.equal(status, 0);
+    assert.match(stderr, /^warning: .*: settings\.snapshot: has a meaning only with settings in Redis\n$/u);
+  });
+
   it('warns of what can never match, which is no mistake', async (t) => {
     const program = new Program(
       t,

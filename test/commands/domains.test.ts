@@ -37,6 +37,14 @@ min_cipher_bits = 256
     assert.deepEqual(program.names(), ['example.com.toml']);
   });
 
+  it('with nothing but a name makes a domain that asks for nothing', async (t) => {
+    const program = new Program(t, {});
+    const first = await program.run(['domains', 'set', 'club.example']);
+    assert.deepEqual([first.status, first.stdout, first.stderr], [0, 'club.example: new domain\n', '']);
+    assert.equal(program.read('club.example.toml'), '[domains."club.example"]\n');
+    assert.equal((await program.run(['domains', 'set', 'club.example'])).stdout, 'club.example: nothing to change\n');
+  });
+
   it('adds to lists and takes from them, whichever form an entry is written in', async (t) => {
     const program = new Program(t, {
       'a.toml':
@@ -178,6 +186,11 @@ min_cipher_bits = 256
       [
         ['a.example', 'outgoing.receipt', 'colour=red'],
         /"colour" is no key of outgoing\.receipt: there are require_tls, senders, .*on_failure$/mu,
+      ],
+      [['a.example', 'incoming.receipt'], /nothing is said of incoming\.receipt: write KEY=VALUE behind it$/mu],
+      [
+        ['a.example', 'incoming.receipt', 'nexthop=x', 'outgoing.receipt', 'require_tls=always'],
+        /nothing is said of incoming\.receipt: write KEY=VALUE behind it$/mu,
       ],
       [['a.example', 'receipt.incoming', 'require_tls=always'], /did you mean incoming\.receipt\?/u],
       [['a.example', 'incoming.receipt', 'require_tls+=always'], /require_tls is no list/u],

@@ -129,6 +129,7 @@ describe('doctor', { concurrency: 2 }, () => {
       'advice smtp-tls-off',
       'breach service-not-asked',
       'breach table-not-referenced',
+      'fault no-authorities',
       'fault plaintext-reject-code',
       'fault receipt-class',
       'fault smtpd-tls-off',
@@ -704,6 +705,26 @@ somebody@example.com smtp:[mx.example.com]:25
     assert.deepEqual(await patient.findings(resolvers), []);
     names.set('org', { mx: ['10 mx.example'], insecure: true });
     assert.deepEqual(idsOf(await patient.findings(resolvers)), ['fault resolver-not-validating']);
+  });
+
+  test('sees that Postfix trusts no authority, where a level asks for a certificate of one', async () => {
+    const without = async (patient: Patient): Promise<void> => {
+      await patient.set({ smtp_tls_CAfile: '', smtp_tls_CApath: '' });
+    };
+    await cures(await ill(without), 'fault no-authorities');
+    const elsewhere = await ill(async (patient) => {
+      await without(patient);
+      await patient.set({ smtp_tls_CApath: '/etc/ssl/certs' });
+    });
+    assert.deepEqual(await elsewhere.findings(), []);
+    const encrypting = await ill(async (patient) => {
+      await without(patient);
+      await patient.edit('domains.d/all.toml', (text) => text.replace('level = "secure"', ''));
+      await patient.mend(
+        (await patient.findings()).filter(({ id }) => id !== 'no-authorities').flatMap(({ mend }) => mend),
+      );
+    });
+    assert.deepEqual(await encrypting.findings(), []);
   });
 
   test('says in words what no command can mend', async () => {

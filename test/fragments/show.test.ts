@@ -112,6 +112,14 @@ test('what is there now is kept, ours stands first and once, and a second time c
   for (const { parameter, value: again } of second) assert.equal(again, first.get(parameter), parameter);
 });
 
+test('a level that asks for the certificate of an authority is told of where none is trusted', () => {
+  const asking: RawSettings = { domains: { 'a.example': { incoming: { delivery: { ...always, level: 'verify' } } } } };
+  const notes = (raw: RawSettings, parameters = {}): string => fragments(raw, { parameters }).notes.join(' ');
+  assert.match(notes(asking), /Postfix trusts no authority/u);
+  assert.doesNotMatch(notes(asking, { smtp_tls_CApath: '/etc/ssl/certs' }), /no authority/u);
+  assert.doesNotMatch(notes(plain), /no authority/u);
+});
+
 test('opportunistic TLS is asked for only where there is none', () => {
   const level = (present: string, more = {}): string | undefined =>
     value(plain, 'smtp_tls_security_level', { parameters: { smtp_tls_security_level: present, ...more } });

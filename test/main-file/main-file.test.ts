@@ -82,6 +82,11 @@ describe('a mistake in the main file', () => {
     ['[report]\nstate = ""', /^report\.state: is empty/u],
     ['[maps]\ndirectory = ""', /^maps\.directory: is empty/u],
     ['[maps]\ndirectory = 1', /^maps\.directory: must be a string, not 1$/u],
+    [
+      '[maps]\ndirectory = "post fix"',
+      /^maps\.directory: ".*\/post fix": Postfix cannot name a path with a blank, a comma/u,
+    ],
+    ['[maps]\ndirectory = "/m,n"', /^maps\.directory: "\/m,n": Postfix cannot name a path/u],
     ['[postfix]\nconfig_directory = ""', /^postfix\.config_directory: is empty/u],
     ['[addresses]\nmyorigin = "/etc/mailname"', /^addresses\.myorigin: "\/etc\/mailname" is no domain/u],
     ['[addresses]\nmyorigin = ""', /^addresses\.myorigin: "" is no domain/u],

@@ -72,6 +72,10 @@ test('a path that cannot be a UNIX socket is refused', () => {
     'unix:/',
     'unix:/run/',
     'unix:/a\0b',
+    'unix:/run/a b',
+    'unix:/run/a,b',
+    'unix:/run/$b',
+    'unix:/run/{b}',
     `unix:/${'x'.repeat(107)}`,
   ]) {
     assert.ok('problem' in parseListenAddress(text, local), text);

@@ -10,9 +10,11 @@ loss of data: the services go on with the settings that they have, and log an er
 so. To bring settings back first, import an export of before, or what a host has on disk:
   $ grep '^{"domain"' /var/lib/tlswarden/snapshot | tlswarden domains import -
 
-Example:
+Examples:
   $ tlswarden domains adopt
   all hosts go by the 1200 domains in redis://settings.example:6379/0
+  $ tlswarden --json domains adopt
+  {"domains": 1200}
 
 Exit status: 0; 1 if Redis is away; 2 if the settings are not in Redis.`;
 

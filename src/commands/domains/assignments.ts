@@ -1,6 +1,6 @@
 /**
  * What `domains set` is told, applied to a domain's table: `KEY=VALUE`, `KEY+=VALUE`, `KEY-=VALUE`, each for the
- * FLOW.HOP before it. Pure; whether the result is valid the parser of the settings says.
+ * FLOW.HOP before it, or nothing. Pure; whether the result is valid the parser of the settings says.
  */
 import { parseDomain } from '../../address/domain-name.ts';
 import { parsePattern, type Side, splitList, wordPattern } from '../../address/pattern.ts';
@@ -83,7 +83,11 @@ function parseWords(words: readonly string[]): { readonly hops: readonly Hops[];
       throw new UsageError(`"${word}": ${key} is no list; write ${key}=…`);
     all.push({ place, key, operator: operator as Assignment['operator'], value });
   }
-  if (words.length === 0) throw new UsageError('nothing to set: say FLOW.HOP KEY=VALUE, aliases=… or nexthop=…');
+  // An empty setting would take the place of the default, and ask for nothing.
+  const bare = hops.find((here) => !all.some(({ place }) => place === here));
+  if (bare !== undefined) {
+    throw new UsageError(`nothing is said of ${bare.flow}.${bare.hop}: write KEY=VALUE behind it`);
+  }
   return { hops, all };
 }
 

@@ -28,6 +28,8 @@ Examples:
   $ tlswarden domains import customers.jsonl
   1200 domains read: 37 new, 4 replaced, 1159 as they were
   $ tlswarden --config old.toml domains export | tlswarden --config new.toml domains import -
+  $ tlswarden --json domains import customers.jsonl
+  {"read": 1200, "added": 37, "replaced": 4, "unchanged": 1159}
 
 Exit status: 0; 1 if a file cannot be read or written; 2 if anything in it is wrong, in which case nothing is changed.`;
 

@@ -8,7 +8,8 @@ import { loadSettings } from '../../source/open-source.ts';
 import { action, openStore, WELL } from '../command-context.ts';
 
 const HELP = `
-With --json one JSON document a line (JSON Lines). --names prints the names alone, also of domains with mistakes in them.
+The headings are for a terminal only. With --json one JSON document a line (JSON Lines). --names prints the names alone,
+also of domains with mistakes in them.
 
 Examples:
   $ tlswarden domains list
@@ -17,7 +18,7 @@ Examples:
   example.org  always, monitor   never              never             never              by MX
 
   $ tlswarden --json domains list
-  {"domain":"example.com","aliases":["example.net"],"nexthop":"[mx1.example.com]:25","file":"example.com.toml",…}
+  {"domain":"example.com","aliases":["example.net"],"nexthop":"[mx1.example.com]:25","file":"example.com.toml","incoming":{"receipt":{…},…},"outgoing":{…}}
 
 Exit status: 0; 1 if Redis is away or holds no settings yet; 2 if the settings cannot be read.`;
 

@@ -14,6 +14,8 @@ Examples:
   $ tlswarden domains log example.com
   2026-03-01 14:02:11  alice@mx1  domains set  example.com: incoming.receipt.require_tls: "always" → "never"
   2026-02-11 09:30:00  root@mx2  domains import  example.com and 499 others
+  $ tlswarden --json domains log example.com
+  {"time":"…","id":"…","by":"alice","host":"mx1","command":"domains set","domains":["example.com"],"differences":["…"]}
 
 Exit status: 0; 1 if Redis is away; 2 if the settings are not in Redis.`;
 

@@ -35,7 +35,7 @@ const HELP = `
 FLOW.HOP is ${HOP_NAMES.join(', ')}.
 Lists are separated by commas. KEY+=VALUE adds to a list, KEY-=VALUE takes from it, KEY= takes the key away. aliases and
 nexthop belong to the domain itself and need no FLOW.HOP. Several settings can be changed at once: each FLOW.HOP holds
-for the keys behind it. When require_tls changes from "specific" the lists and "when" are dropped, which is said.
+for the keys behind it. DOMAIN alone makes a domain that asks for nothing. When require_tls changes from "specific" the lists and "when" are dropped, which is said.
 Of a domain that is new it is said that it is, and if its name is very near to one that is hosted here, that it is.
 
 Examples:
@@ -55,6 +55,9 @@ Examples:
   is for mx.provider.example, not for example.com or .example.com; level verify would work: tlswarden domains set …
   Nothing was changed; with --force it is set all the same.
 
+  $ tlswarden --json domains set example.com nexthop=
+  {"domain": "example.com", "new": false, "changed": true, "removed": ["nexthop"], "notes": []}
+
 With --probe the servers that a new or changed requirement on delivery concerns are looked at first, as by "tlswarden probe":
 the next hop, or the MX hosts of the domain and its aliases; for outgoing the relayhost, or the recipients' domains that
 are listed. What would not work on all of them, or is not known because one was not reached, is not set. Under
@@ -70,8 +73,8 @@ export function addSet(domains: Command): void {
   domains
     .command('set')
     .argument('<domain>', 'the domain; it is made if it is new')
-    .argument('<assignments...>', '[FLOW.HOP] KEY=VALUE…')
-    .usage('[options] DOMAIN [FLOW.HOP] KEY=VALUE…')
+    .argument('[assignments...]', '[FLOW.HOP] KEY=VALUE…')
+    .usage('[options] DOMAIN [[FLOW.HOP] KEY=VALUE…]')
     .summary('change keys of one domain, which is made if it is new')
     .description('Changes keys of one domain, which is made if it is new. It takes effect at once.')
     .option(

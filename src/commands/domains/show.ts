@@ -14,7 +14,7 @@ const HELP = `
 An alias shows the domain whose alias it is. What the main file's [defaults] add is shown as comments: the output says
 what stands in the settings and nothing else, and can be given to "domains import".
 
-Example:
+Examples:
   $ tlswarden domains show example.net
   # example.com, in example.com.toml
   [domains."example.com"]
@@ -26,6 +26,9 @@ Example:
   # from [defaults] of /etc/tlswarden/tlswarden.toml:
   # [domains."example.com".outgoing.delivery]
   # require_tls = "always"
+
+  $ tlswarden --json domains show example.net
+  {"domain": "example.com", "file": "example.com.toml", "settings": {…}, "defaults": {…}}
 
 Exit status: 0; 1 if the domain is not hosted here; 2 if the settings cannot be read.`;
 

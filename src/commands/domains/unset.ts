@@ -10,13 +10,15 @@ import { domainArgument, hostedDomain } from './find-domain.ts';
 
 const HELP = `
 Without FLOW.HOP the domain goes, with its aliases: it is not hosted here any more, and nothing is asked for its mail.
-With FLOW.HOP that one setting goes, and what [defaults] says holds again. --json also tells what stood there.
+With FLOW.HOP that one setting goes, and what [defaults] says holds again.
 
 Examples:
   $ tlswarden domains unset example.com outgoing.receipt
   example.com: outgoing.receipt removed
   $ tlswarden domains unset example.com
   example.com: removed
+  $ tlswarden --json domains unset example.org incoming.receipt
+  {"domain": "example.org", "removed": "incoming.receipt", "was": {"require_tls": "always"}}
 
 Exit status: 0; 1 if there is no such domain or setting, or it cannot be written; 2 if the rest would not be valid.`;
 
