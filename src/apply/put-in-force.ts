@@ -11,7 +11,7 @@ import {
   type FileName,
   isSameFiles,
   readConfigurationFiles,
-  removeTemporaries,
+  removeLeftovers,
   replaceConfigurationFiles,
 } from './configuration-files.ts';
 import { checkPostfix, failsCheck } from './postfix-check.ts';
@@ -60,7 +60,7 @@ export async function recover(
   write: boolean,
 ): Promise<{ readonly files: ConfigurationFiles; readonly recovered: boolean }> {
   const files = await readConfigurationFiles(configDirectory);
-  if (write) await removeTemporaries(configDirectory);
+  if (write) await removeLeftovers(configDirectory);
   const pending = await directory.pending();
   if (pending === undefined) return { files, recovered: false };
   const backup = await directory.backup(pending.backup);

@@ -3,12 +3,12 @@
  * it is the old one or the new one whenever the process or the host dies. A file that another hand has changed, or taken
  * away, is what holds: counts are added to it. One that is damaged is moved aside and told, and counting begins anew.
  */
-import { readdir, rename, rm, stat } from 'node:fs/promises';
+import { rename, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname } from 'node:path';
+import { removeTemporaries, writeFilesAtomically } from '../files/replace-files.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { Slice } from '../slice/slice.ts';
-import { isTemporary, writeFilesAtomically } from '../source/atomic-files.ts';
 import { ComplaintError } from '../toml/complaint.ts';
 import { type FileState, readRegularFile, sameState } from '../toml/read-toml.ts';
 import { isTable } from '../toml/table-reader.ts';
@@ -142,10 +142,7 @@ export class StateFile implements ReportStore {
   async #tidyUp(): Promise<void> {
     if (this.#isTidy) return;
     this.#isTidy = true;
-    const directory = dirname(this.#path);
-    for (const name of await readdir(directory)) {
-      if (isTemporary(name) && !isAlive(Number(name.split('-')[1]))) await rm(join(directory, name), { force: true });
-    }
+    await removeTemporaries(dirname(this.#path), isAlive);
   }
 }
 
