@@ -2,6 +2,8 @@
  * Puts changed files in the place of main.cf and master.cf, has `postfix check` look at them, and puts the old ones back,
  * byte for byte, if anything goes wrong. A process that is killed on the way leaves word, and the next one does that.
  */
+
+import { checkPostfix, failsCheck } from '../postfix/postfix-check.ts';
 import type { AppliedRecord } from './applied-record.ts';
 import { type ApplyDirectory, beforePending, type Pending } from './apply-directory.ts';
 import { ApplyError, asApplyError } from './apply-error.ts';
@@ -14,7 +16,6 @@ import {
   removeLeftovers,
   replaceConfigurationFiles,
 } from './configuration-files.ts';
-import { checkPostfix, failsCheck } from './postfix-check.ts';
 
 /** New files, finished, and what is to be remembered of them. */
 export interface Change {

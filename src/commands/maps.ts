@@ -3,9 +3,9 @@
  * tables are made stands in src/tables.
  */
 import type { Command } from 'commander';
-import { defaultDatabaseType } from '../fragments/postconf.ts';
 import { openLog } from '../log/logger.ts';
 import type { MainFile } from '../main-file/main-file.ts';
+import { defaultDatabaseType } from '../postfix/postconf.ts';
 import type { Settings } from '../settings/settings.ts';
 import { loadSettings, openSource } from '../source/open-source.ts';
 import { SettingsInForce } from '../source/settings-in-force.ts';

@@ -3,9 +3,8 @@
  * of util-linux takes it on a file that this process holds open: the lock is the open file's, and the kernel drops it
  * when nobody has that open any more. The file stays: one that comes and goes locks nothing.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { open } from 'node:fs/promises';
+import { type Ended, ProgramError, runProgram } from '../process/run-program.ts';
 
 /** flock(1)'s exit status for "somebody else has it". */
 const BUSY = 1;
@@ -24,9 +23,9 @@ export async function withExclusiveLock<T>(
 ): Promise<T> {
   const file = await open(path, 'a', 0o644);
   try {
-    if (!(await flock(path, file.fd, ['--exclusive', '--nonblock']))) {
+    if (!(await take(path, file.fd, ['--exclusive', '--nonblock']))) {
       waiting?.();
-      await flock(path, file.fd, ['--exclusive']);
+      await take(path, file.fd, ['--exclusive']);
     }
     return await body(file.fd);
   } finally {
@@ -34,16 +33,27 @@ export async function withExclusiveLock<T>(
   }
 }
 
+/** Whether any process holds a lock on this file, which has to be there. Rejects with {@link LockError}. */
+export async function isLocked(path: string): Promise<boolean> {
+  const { status, stderr, failure } = await flock(path, ['--shared', '--nonblock', path, 'true']);
+  if (failure === undefined || status === BUSY) return status === BUSY;
+  throw new LockError(`flock: ${stderr.trim() || failure}`);
+}
+
 /** Whether the lock was had; without `--nonblock` it is, or {@link LockError} is thrown. */
-async function flock(path: string, fd: number, options: readonly string[]): Promise<boolean> {
-  // In a process group of its own, so that a terminal's interrupt leaves nobody in doubt whether it was had.
-  const child = spawn('flock', [...options, '3'], { stdio: ['ignore', 'ignore', 'ignore', fd], detached: true });
-  let status: number | null;
+async function take(path: string, fd: number, options: readonly string[]): Promise<boolean> {
+  const { status, failure } = await flock(path, [...options, '3'], fd);
+  if (failure === undefined || (status === BUSY && options.includes('--nonblock'))) return failure === undefined;
+  throw new LockError(`${path} cannot be locked: flock ended with ${failure}`);
+}
+
+async function flock(path: string, args: readonly string[], inherited?: number): Promise<Ended> {
   try {
-    [status] = (await once(child, 'close')) as [number | null];
+    // An interrupt at a terminal is to leave nobody in doubt whether the lock was had.
+    return await runProgram('flock', args, inherited === undefined ? {} : { inherited, isDetached: true });
   } catch (error) {
-    throw new LockError(`${path} cannot be locked: flock(1) of util-linux is needed: ${(error as Error).message}`);
+    if (!(error instanceof ProgramError)) throw error;
+    const message = `${path} cannot be locked: flock(1) of util-linux is needed: ${error.message}`;
+    throw new LockError(message, { cause: error });
   }
-  if (status === 0 || (status === BUSY && options.includes('--nonblock'))) return status === 0;
-  throw new LockError(`${path} cannot be locked: flock ended with exit status ${status}`);
 }

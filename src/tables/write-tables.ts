@@ -9,11 +9,11 @@ import { availableParallelism } from 'node:os';
 import { syncTree } from '../files/bring-to-disk.ts';
 import { LockError, withExclusiveLock } from '../files/exclusive-lock.ts';
 import { replaceFile } from '../files/replace-file.ts';
+import { ReloadError, reloadPostfix } from '../postfix/master.ts';
 import type { Settings } from '../settings/settings.ts';
 import { checkTables, type TablesOptions } from './check-tables.ts';
+import { compiledSuffix, compileTable } from './compiled-table.ts';
 import { BUILDING, LOCK_FILE, MapsDirectory, NEW_STAMP } from './maps-directory.ts';
-import { ReloadError, reloadPostfix } from './postfix-reload.ts';
-import { compiledSuffix, postmap } from './postmap.ts';
 import { type Rendering, render } from './render.ts';
 import { DOMAINS_FILE, formatStamp, STAMP_FORMAT, type Stamp, stampFile, type TableStamp } from './stamp.ts';
 import type { Table } from './table.ts';
@@ -154,7 +154,7 @@ async function build(
       if (table.kind !== 'indexed' || suffix === undefined) done += 1;
       else {
         compilers.add(async (signal) => {
-          await postmap(options.type, file, options.configDirectory, lockFd, signal);
+          await compileTable(options.type, file, options.configDirectory, lockFd, signal);
           done += 1;
           progress({ kind: 'compiled', table: table.name, done, of });
         });
