@@ -5,9 +5,9 @@
 import type { Command } from 'commander';
 import { openLog } from '../log/logger.ts';
 import type { MainFile } from '../main-file/main-file.ts';
+import { loadSettings, openSource } from '../main-file/open-source.ts';
 import { defaultDatabaseType } from '../postfix/postconf.ts';
 import type { Settings } from '../settings/settings.ts';
-import { loadSettings, openSource } from '../source/open-source.ts';
 import { SettingsInForce } from '../source/settings-in-force.ts';
 import { checkTables, type TablesOptions } from '../tables/check-tables.ts';
 import { diffTables } from '../tables/diff-tables.ts';

@@ -5,12 +5,12 @@
 import { constants } from 'node:fs';
 import { access, readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
-import { reachService } from '../apply/reach-service.ts';
 import { readTables } from '../explain/read-tables.ts';
 import { makeFragments } from '../fragments/make-fragments.ts';
 import { policyServiceAt } from '../fragments/policy-service.ts';
 import type { MainFile } from '../main-file/main-file.ts';
 import type { ResolverAddress } from '../probe/dns-client.ts';
+import { reachService } from '../service/reach-service.ts';
 import type { Level } from '../settings/level.ts';
 import type { Settings } from '../settings/settings.ts';
 import { checkTables, type TablesCheck, type TablesOptions } from '../tables/check-tables.ts';

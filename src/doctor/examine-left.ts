@@ -2,9 +2,9 @@
  * What a `doctor --live` that was killed has left in the settings.
  */
 import { hostname } from 'node:os';
-import { domainsLeft, thisRun } from '../live/run-name.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
+import { domainsLeft, thisRun } from './run-name.ts';
 
 export function examineLeft({ settings, mending }: Host): readonly Finding[] {
   const left = domainsLeft(settings, thisRun(hostname(), process.pid, Date.now()));

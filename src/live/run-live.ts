@@ -5,12 +5,12 @@
 import { hostname } from 'node:os';
 import type { DomainName } from '../address/domain-name.ts';
 import type { Host } from '../doctor/host.ts';
+import { domainsLeft, isOver, thisRun } from '../doctor/run-name.ts';
 import { deleteMessages } from '../postfix/postsuper.ts';
 import { type RunName, runOf } from '../settings/trial-domain.ts';
 import type { SettingsStore } from '../source/settings-store.ts';
 import { doorsOf } from './door.ts';
 import { queuedTrials } from './queue.ts';
-import { domainsLeft, isOver, thisRun } from './run-name.ts';
 import type { Door } from './smtp-sender.ts';
 import { CannotTry, Stage } from './stage.ts';
 import type { Trial } from './trial.ts';

@@ -5,8 +5,8 @@
 import { stat } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { readTables } from '../explain/read-tables.ts';
+import { loadSettings } from '../main-file/open-source.ts';
 import { sendmail } from '../postfix/sendmail.ts';
-import { loadSettings } from '../source/open-source.ts';
 import { stampFile } from '../tables/stamp.ts';
 import type { Stage } from './stage.ts';
 import { tableObstacle } from './table-obstacle.ts';

@@ -1,7 +1,7 @@
 /**
  * postqueue(1): the queue of Postfix as it lists it, message by message. It changes nothing in it.
  */
-import { quoted } from '../log/printable.ts';
+import { quoted } from '../text/printable.ts';
 import { QueueError, reasonOf, runOnQueue } from './queue-program.ts';
 
 /** One message, as `postqueue -j` prints it: what is used of it. */
