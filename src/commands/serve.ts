@@ -13,6 +13,7 @@ import type { MainFile } from '../main-file/main-file.ts';
 import { openReportKeeper } from '../main-file/open-report-store.ts';
 import { openSource } from '../main-file/open-source.ts';
 import { ServiceMetrics } from '../metrics/service-metrics.ts';
+import { countRecipientsIn } from '../report/count-recipient.ts';
 import { DecisionLog } from '../service/decision-log.ts';
 import { ListenError } from '../service/listener.ts';
 import { ServiceNotifier } from '../service/notify.ts';
@@ -84,6 +85,7 @@ export async function serve(
   const decisionLog = new DecisionLog(logger);
   const lanes = new Lanes(Date.now());
   const keeper = openReportKeeper(main, logger, process.env);
+  const count = keeper === undefined ? undefined : countRecipientsIn(keeper.tally);
   const isExempt = compileExemptClients(main.receipt.exemptClients);
   let context: MutableContext | undefined;
   let tables: DeployedTables | undefined;
@@ -93,7 +95,7 @@ export async function serve(
     changed(settings, generation) {
       const { addresses } = main;
       tables?.update(settings);
-      context ??= { settings, generation, addresses, tables: NO_TABLES, lanes, isExempt, tally: keeper?.tally };
+      context ??= { settings, generation, addresses, tables: NO_TABLES, lanes, isExempt, count };
       context.settings = settings;
       context.generation = generation;
       logger.info({ domains: settings.size, generation }, 'settings in force');
