@@ -5,9 +5,9 @@
  */
 import { mkdir, readdir, readFile, readlink, rename, rm, symlink, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Transport } from '../decision/transport.ts';
 import { sync } from '../files/bring-to-disk.ts';
 import { putInPlace } from '../files/replace-file.ts';
+import type { Transport } from '../route/transport.ts';
 import { CURRENT_LINK, parseStamp, type Stamp, stampFile } from './stamp.ts';
 import { transportOfTable } from './table.ts';
 import { errorCode, TablesError, wordSystemError } from './tables-error.ts';

@@ -20,6 +20,7 @@ const folders = [
   'process',
   'recent',
   'redis',
+  'route',
   'service',
   'settings',
   'slice',
