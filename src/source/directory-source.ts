@@ -159,7 +159,9 @@ export class DirectorySource {
       last = Promise.resolve(now);
       // The directory may be another one under the same name: watch that.
       if (now.inode !== before.inode) open();
-      if (now.inode !== before.inode || (now.content !== before.content && !isHeard)) soon();
+      const isMissed = now.content !== before.content && !isHeard;
+      // What links lead to is watched by nobody: that something else was heard says nothing of it.
+      if (now.inode !== before.inode || isMissed || now.links !== before.links) soon();
       isHeard = false;
     }, POLL_MS);
     poll.unref();
@@ -173,10 +175,10 @@ export class DirectorySource {
   }
 
   /** What changes when something has changed, as far as a look at the directory and at what links lead to can tell. */
-  async #state(): Promise<{ readonly inode: bigint; readonly content: string }> {
-    const { inode } = await stateOf(this.path);
+  async #state(): Promise<{ readonly inode: bigint; readonly content: string; readonly links: string }> {
+    const state = await stateOf(this.path);
     const links = await Promise.all(this.#links.map(async (name) => wordState(await stateOf(join(this.path, name)))));
-    return { inode, content: [await directoryState(this.path), ...links].join('\n') };
+    return { inode: state.inode, content: wordState(state), links: links.join('\n') };
   }
 
   async #loadFiles(known: Map<string, LoadedFile>, complaints: Complaint[]): Promise<Map<string, LoadedFile>> {
