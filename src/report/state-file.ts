@@ -3,14 +3,15 @@
  * it is the old one or the new one whenever the process or the host dies. A file that another hand has changed, or taken
  * away, is what holds: counts are added to it. One that is damaged is moved aside and told, and counting begins anew.
  */
-import { rename, stat } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname } from 'node:path';
+import { type FileState, sameState, stateOfFile } from '../files/file-state.ts';
 import { removeTemporaries, writeFilesAtomically } from '../files/replace-files.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { Slice } from '../slice/slice.ts';
 import { ComplaintError } from '../toml/complaint.ts';
-import { type FileState, readRegularFile, sameState } from '../toml/read-toml.ts';
+import { readRegularFile } from '../toml/read-toml.ts';
 import { isTable } from '../toml/table-reader.ts';
 import { remoteDomain } from './remote.ts';
 import { beginningOf, type Counted, IDLE_MS, type ReportBounds, type ReportStore } from './report-store.ts';
@@ -63,8 +64,8 @@ export class StateFile implements ReportStore {
     if (rows.length > 0) this.#owed = [...this.#owed, ...rows];
     if (this.isSettled) return;
     try {
-      const state = await stateOf(this.#path);
-      const isKnown = this.#known !== undefined && isSame(this.#known.state, state);
+      const state = await stateOfFile(this.#path);
+      const isKnown = this.#known !== undefined && sameState(this.#known.state, state);
       const { head, tally } = isKnown && this.#known !== undefined ? this.#known : await this.#load(now);
       const slice = new Slice();
       for (const row of this.#owed) {
@@ -83,7 +84,7 @@ export class StateFile implements ReportStore {
   }
 
   async read(): Promise<Counted | undefined> {
-    if ((await stateOf(this.#path)) === undefined) return undefined;
+    if ((await stateOfFile(this.#path)) === undefined) return undefined;
     const { head, rows } = await readState(this.#path);
     return { ...head, rows };
   }
@@ -104,7 +105,7 @@ export class StateFile implements ReportStore {
   async #load(now: number): Promise<{ readonly head: Head; readonly tally: Tally }> {
     const tally = new Tally(this.#bounds);
     const fresh = { head: { since: beginningOf(this.#owed, now), hosts: [] }, tally };
-    if ((await stateOf(this.#path)) === undefined) return fresh;
+    if ((await stateOfFile(this.#path)) === undefined) return fresh;
     try {
       const { head, rows } = await readState(this.#path);
       const slice = new Slice();
@@ -135,7 +136,7 @@ export class StateFile implements ReportStore {
     }
     lines.push(JSON.stringify({ end: { rows: lines.length - 1 } }), '');
     await writeFilesAtomically([{ path: this.#path, text: lines.join('\n'), mode: 0o640 }], undefined);
-    this.#known = { head, tally, state: await stateOf(this.#path) };
+    this.#known = { head, tally, state: await stateOfFile(this.#path) };
   }
 
   /** Clears away what a writer left that was killed. */
@@ -190,19 +191,6 @@ function parseJson(line: string): Readonly<Record<string, unknown>> | undefined 
     return undefined;
   }
 }
-
-async function stateOf(path: string): Promise<FileState | undefined> {
-  try {
-    const { ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
-    return { inode: ino, size, modified: mtimeNs, changed: ctimeNs };
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-const isSame = (a: FileState | undefined, b: FileState | undefined): boolean =>
-  a === undefined || b === undefined ? a === b : sameState(a, b);
 
 function isAlive(pid: number): boolean {
   try {

@@ -4,16 +4,16 @@
  * directory-store.ts.
  */
 import { type FSWatcher, watch } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DomainName } from '../address/domain-name.ts';
+import { type FileState, sameState, stateOfFile } from '../files/file-state.ts';
 import { type DomainContext, type HostedDomain, parseHostedDomain, reuseDomain } from '../settings/hosted-domain.ts';
 import type { NextHop } from '../settings/next-hop.ts';
 import type { Settings } from '../settings/settings.ts';
 import { type DomainChange, SettingsOwner } from '../settings/settings-owner.ts';
 import { Slice } from '../slice/slice.ts';
 import { type Complaint, ComplaintError, MAX_COMPLAINTS } from '../toml/complaint.ts';
-import { type FileState, sameState } from '../toml/read-toml.ts';
 import { ChangeJournal } from './change-journal.ts';
 import { FileReader } from './file-reader.ts';
 import type { WrittenDomain } from './file-thread.ts';
@@ -331,14 +331,11 @@ export async function whileUndisturbed<T>(path: string, body: () => Promise<T>):
   }
 }
 
+/** What is not there, or cannot be seen. */
+const NO_FILE: FileState = { inode: 0n, size: 0n, modified: 0n, changed: 0n };
+
 async function stateOf(path: string): Promise<FileState> {
-  const found = await stat(path, { bigint: true }).catch(() => undefined);
-  return {
-    inode: found?.ino ?? 0n,
-    size: found?.size ?? 0n,
-    modified: found?.mtimeNs ?? 0n,
-    changed: found?.ctimeNs ?? 0n,
-  };
+  return (await stateOfFile(path).catch(() => undefined)) ?? NO_FILE;
 }
 
 async function directoryState(path: string): Promise<string> {
