@@ -2,7 +2,7 @@
  * The entries of the lists `senders` and `recipients` (contract section 3): what one may write, and what it means.
  * It knows nothing of settings around a list, and never guesses: what it cannot read exactly is an error.
  */
-import { quoted } from '../log/printable.ts';
+import { quoted } from '../text/printable.ts';
 import { foldLocalPart, type LocalPart } from './address.ts';
 import { type DomainName, parseDomain } from './domain-name.ts';
 

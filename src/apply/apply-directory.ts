@@ -3,10 +3,11 @@
  * the lock by which changes take turns. A change that is cut short leaves `pending.json` here, by which the next run takes
  * it back. main.cf and master.cf themselves are somebody else's.
  */
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { withExclusiveLock } from '../source/exclusive-lock.ts';
-import { sync } from '../tables/text-file.ts';
+import { sync, writeSynced } from '../files/bring-to-disk.ts';
+import { withExclusiveLock } from '../files/exclusive-lock.ts';
+import { putInPlace, replaceFile } from '../files/replace-file.ts';
 import { isTable } from '../toml/table-reader.ts';
 import { type AppliedRecord, isDigests, parseRecord } from './applied-record.ts';
 import {
@@ -105,8 +106,7 @@ export class ApplyDirectory {
 
   /** Says that it is done, in one step. */
   async finish(): Promise<void> {
-    await rename(this.#file(PENDING_FILE), this.#file(RECORD_FILE));
-    await sync(this.path);
+    await putInPlace(this.#file(PENDING_FILE), this.#file(RECORD_FILE));
   }
 
   /** Says that it is undone. */
@@ -141,11 +141,8 @@ export class ApplyDirectory {
   }
 
   async #write(name: string, document: object): Promise<void> {
-    const temporary = this.#file(`.${name}.new`);
-    await rm(temporary, { force: true });
-    await writeSynced(temporary, `${JSON.stringify(document, undefined, 2)}\n`, 0o600);
-    await rename(temporary, this.#file(name));
-    await sync(this.path);
+    const text = `${JSON.stringify(document, undefined, 2)}\n`;
+    await replaceFile(this.#file(name), this.#file(`.${name}.new`), text, 0o600);
   }
 
   #file(...names: readonly string[]): string {
@@ -162,15 +159,4 @@ export function beforePending(
   const digests = digestsOf(now);
   const name = (file: (typeof FILES)[number]): Buffer => (digests[file] === after[file] ? backup[file] : now[file]);
   return { 'master.cf': name('master.cf'), 'main.cf': name('main.cf') };
-}
-
-async function writeSynced(path: string, content: string | Uint8Array, mode: number): Promise<void> {
-  const file = await open(path, 'wx', mode);
-  try {
-    await file.chmod(mode);
-    await file.writeFile(content);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
 }

@@ -2,7 +2,7 @@
  * What applying and reverting have in common: they take turns, take back what was cut short, and work on a copy.
  */
 import type { FragmentContext } from '../fragments/fragment.ts';
-import { PostconfError } from '../fragments/postconf.ts';
+import { PostconfError } from '../postfix/postconf.ts';
 import type { AppliedRecord } from './applied-record.ts';
 import { ApplyDirectory } from './apply-directory.ts';
 import { ApplyError, asApplyError } from './apply-error.ts';

@@ -2,9 +2,9 @@
  * main.cf and master.cf as bytes: read together, replaced each whole or not at all. What stands in them is not looked at.
  */
 import { createHash } from 'node:crypto';
-import { readdir, readFile, realpath, rm } from 'node:fs/promises';
+import { readFile, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { isTemporary, writeFilesAtomically } from '../source/atomic-files.ts';
+import { removeTemporaries, writeFilesAtomically } from '../files/replace-files.ts';
 
 /** In the order in which apply replaces them: main.cf names what master.cf has. */
 export const FILES = ['master.cf', 'main.cf'] as const;
@@ -39,11 +39,8 @@ export async function replaceConfigurationFiles(
 }
 
 /** Removes what a run that was killed has left beside the files. Only with the lock. */
-export async function removeTemporaries(directory: string): Promise<void> {
-  for (const name of FILES) {
-    const place = dirname(await realpath(join(directory, name)));
-    for (const entry of await readdir(place)) if (isTemporary(entry)) await rm(join(place, entry), { force: true });
-  }
+export async function removeLeftovers(directory: string): Promise<void> {
+  for (const name of FILES) await removeTemporaries(dirname(await realpath(join(directory, name))));
 }
 
 /** By which it is known later whether somebody else has changed one. */

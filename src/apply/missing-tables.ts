@@ -4,7 +4,7 @@
  */
 import { access } from 'node:fs/promises';
 import type { FragmentContext, Fragments } from '../fragments/fragment.ts';
-import { compiledSuffix } from '../tables/postmap.ts';
+import { compiledSuffix } from '../tables/compiled-table.ts';
 import { CURRENT_LINK } from '../tables/stamp.ts';
 
 /** The files that Postfix would miss. Those of transports that are only kept may be gone with an old maps directory. */

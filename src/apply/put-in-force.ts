@@ -2,6 +2,8 @@
  * Puts changed files in the place of main.cf and master.cf, has `postfix check` look at them, and puts the old ones back,
  * byte for byte, if anything goes wrong. A process that is killed on the way leaves word, and the next one does that.
  */
+
+import { checkPostfix, failsCheck } from '../postfix/postfix-check.ts';
 import type { AppliedRecord } from './applied-record.ts';
 import { type ApplyDirectory, beforePending, type Pending } from './apply-directory.ts';
 import { ApplyError, asApplyError } from './apply-error.ts';
@@ -11,10 +13,9 @@ import {
   type FileName,
   isSameFiles,
   readConfigurationFiles,
-  removeTemporaries,
+  removeLeftovers,
   replaceConfigurationFiles,
 } from './configuration-files.ts';
-import { checkPostfix, failsCheck } from './postfix-check.ts';
 
 /** New files, finished, and what is to be remembered of them. */
 export interface Change {
@@ -60,7 +61,7 @@ export async function recover(
   write: boolean,
 ): Promise<{ readonly files: ConfigurationFiles; readonly recovered: boolean }> {
   const files = await readConfigurationFiles(configDirectory);
-  if (write) await removeTemporaries(configDirectory);
+  if (write) await removeLeftovers(configDirectory);
   const pending = await directory.pending();
   if (pending === undefined) return { files, recovered: false };
   const backup = await directory.backup(pending.backup);

@@ -4,7 +4,7 @@
 import { mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { postconf } from '../fragments/postconf.ts';
+import { postconf } from '../postfix/postconf.ts';
 import { RECEIPT_CLASS } from '../tables/table.ts';
 import { ApplyError } from './apply-error.ts';
 import { type ConfigurationFiles, FILES, readConfigurationFiles } from './configuration-files.ts';

@@ -3,7 +3,7 @@
  * only.
  */
 import { DATA_RESTRICTIONS, RECIPIENT_RESTRICTIONS } from '../fragments/main-parameters.ts';
-import { masterEntries, overridesOf, setParameters } from '../fragments/postconf.ts';
+import { masterEntries, overridesOf, setParameters } from '../postfix/postconf.ts';
 
 /** What can be changed, before and after it is. */
 export interface StandingConfiguration {

@@ -3,14 +3,14 @@
  */
 
 import type { Command } from 'commander';
-import { quoted } from '../log/printable.ts';
 import { type MainFile, UnusableMainFile } from '../main-file/main-file.ts';
+import { loadSettings } from '../main-file/open-source.ts';
 import { RedisTrouble } from '../redis/redis-link.ts';
 import type { People } from '../settings/people.ts';
 import { FLOWS, type Flow, HOPS, type Hop, listName, type Setting } from '../settings/setting.ts';
 import type { Settings } from '../settings/settings.ts';
-import { loadSettings } from '../source/open-source.ts';
 import { overlookedFiles } from '../source/overlooked-files.ts';
+import { quoted } from '../text/printable.ts';
 import { type Complaint, ComplaintError, type Place } from '../toml/complaint.ts';
 import { action, type CommandContext, WELL } from './command-context.ts';
 import { placeComplaints } from './place-complaints.ts';

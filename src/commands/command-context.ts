@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import type { Command } from 'commander';
 import { ApplyError } from '../apply/apply-error.ts';
-import { PostconfError } from '../fragments/postconf.ts';
+import { LockError } from '../files/exclusive-lock.ts';
 import {
   DEFAULT_PATH,
   type FurtherCheck,
@@ -13,12 +13,12 @@ import {
   readMainFile,
   UnusableMainFile,
 } from '../main-file/main-file.ts';
+import { PostconfError } from '../postfix/postconf.ts';
 import { RedisAway, RedisTrouble, UnusableRedisUrl } from '../redis/redis-link.ts';
 import { RedisStore } from '../redis/redis-store.ts';
 import type { DomainContext } from '../settings/hosted-domain.ts';
 import { BY_MX } from '../settings/next-hop.ts';
 import { DirectoryStore } from '../source/directory-store.ts';
-import { LockError } from '../source/exclusive-lock.ts';
 import { PartlyChanged, RejectedChange, type SettingsStore } from '../source/settings-store.ts';
 import { TablesError } from '../tables/tables-error.ts';
 import { type Complaint, ComplaintError, wordComplaint } from '../toml/complaint.ts';

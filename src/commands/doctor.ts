@@ -12,11 +12,11 @@ import { CannotTry } from '../live/stage.ts';
 import type { Trial } from '../live/trial.ts';
 import { wordLive } from '../live/word-live.ts';
 import type { MainFile } from '../main-file/main-file.ts';
+import { settingsAtHand } from '../main-file/open-source.ts';
+import { QueueError } from '../postfix/queue-program.ts';
 import { systemResolvers } from '../probe/dns-client.ts';
-import { QueueError } from '../queue/postqueue.ts';
 import { parseListenAddress } from '../service/listen-address.ts';
 import { DEFAULT_BASE } from '../settings/trial-domain.ts';
-import { settingsAtHand } from '../source/open-source.ts';
 import {
   action,
   type CommandContext,

@@ -9,9 +9,9 @@ import { parseDomain } from '../address/domain-name.ts';
 import { explain, type Session } from '../explain/explain.ts';
 import { lookAtTables } from '../explain/read-tables.ts';
 import { wordExplanation } from '../explain/word-explanation.ts';
-import { quoted } from '../log/printable.ts';
+import { loadSettings } from '../main-file/open-source.ts';
 import { TLS_VERSIONS } from '../settings/level.ts';
-import { loadSettings } from '../source/open-source.ts';
+import { quoted } from '../text/printable.ts';
 import { likelyMeant } from '../toml/likely-meant.ts';
 import { action, openStore, UsageError, WELL } from './command-context.ts';
 

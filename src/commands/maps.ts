@@ -3,11 +3,11 @@
  * tables are made stands in src/tables.
  */
 import type { Command } from 'commander';
-import { defaultDatabaseType } from '../fragments/postconf.ts';
 import { openLog } from '../log/logger.ts';
 import type { MainFile } from '../main-file/main-file.ts';
+import { loadSettings, openSource, settingsAtHand } from '../main-file/open-source.ts';
+import { defaultDatabaseType } from '../postfix/postconf.ts';
 import type { Settings } from '../settings/settings.ts';
-import { loadSettings, openSource, settingsAtHand } from '../source/open-source.ts';
 import { SettingsInForce } from '../source/settings-in-force.ts';
 import { checkTables, type TablesOptions } from '../tables/check-tables.ts';
 import { diffTables } from '../tables/diff-tables.ts';

@@ -5,12 +5,12 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { DEFAULT_PATH } from '../main-file/main-file.ts';
+import { loadSettings } from '../main-file/open-source.ts';
 import { probeDocument } from '../probe/probe-document.ts';
 import { couldRequire, type ProbeTarget } from '../probe/probe-domain.ts';
 import { wordProbe } from '../probe/word-probe.ts';
 import { BY_MX, type NextHop, parseNextHop } from '../settings/next-hop.ts';
 import type { Settings } from '../settings/settings.ts';
-import { loadSettings } from '../source/open-source.ts';
 import { action, type CommandContext, FAILED, UsageError, WELL } from './command-context.ts';
 import { domainArgument } from './domains/find-domain.ts';
 import { CA_OPTION, openProber, type ProbeOptions, RESOLVER_OPTION, TIMEOUT_OPTION } from './open-prober.ts';

@@ -9,11 +9,13 @@ import { type DecisionContext, decide, isWithheld } from '../decision/decide.ts'
 import { NO_TABLES } from '../decision/delivery.ts';
 import { Lanes } from '../decision/lanes.ts';
 import { isOwnQuestion } from '../decision/own-question.ts';
-import { DecisionLog } from '../log/decision-log.ts';
 import { openLog } from '../log/logger.ts';
 import type { MainFile } from '../main-file/main-file.ts';
+import { openReportKeeper } from '../main-file/open-report-store.ts';
+import { openSource } from '../main-file/open-source.ts';
 import { ServiceMetrics } from '../metrics/service-metrics.ts';
-import { openReportKeeper } from '../report/open-report-store.ts';
+import { countRecipientsIn } from '../report/count-recipient.ts';
+import { DecisionLog } from '../service/decision-log.ts';
 import { ListenError } from '../service/listener.ts';
 import { ServiceNotifier } from '../service/notify.ts';
 import { roomForConnections } from '../service/open-files.ts';
@@ -21,7 +23,6 @@ import { takePassedSockets } from '../service/passed-sockets.ts';
 import { PolicyServer } from '../service/server.ts';
 import { compileExemptClients } from '../settings/exempt-clients.ts';
 import type { Settings } from '../settings/settings.ts';
-import { openSource } from '../source/open-source.ts';
 import { SettingsInForce } from '../source/settings-in-force.ts';
 import { DeployedTables } from '../tables/deployed-tables.ts';
 import { ComplaintError, complaintFields } from '../toml/complaint.ts';
@@ -86,6 +87,7 @@ export async function serve(
   const decisionLog = new DecisionLog(logger);
   const lanes = new Lanes(Date.now());
   const keeper = openReportKeeper(main, logger, process.env);
+  const count = keeper === undefined ? undefined : countRecipientsIn(keeper.tally);
   const isExempt = compileExemptClients(main.receipt.exemptClients);
   let context: MutableContext | undefined;
   let tables: DeployedTables | undefined;
@@ -95,7 +97,7 @@ export async function serve(
     changed(settings, generation) {
       const { addresses } = main;
       tables?.update(settings);
-      context ??= { settings, generation, addresses, tables: NO_TABLES, lanes, isExempt, tally: keeper?.tally };
+      context ??= { settings, generation, addresses, tables: NO_TABLES, lanes, isExempt, count };
       context.settings = settings;
       context.generation = generation;
       logger.info({ domains: settings.size, generation }, 'settings in force');
@@ -147,7 +149,7 @@ export async function serve(
     maxConnections,
     handler(request) {
       if (context === undefined || isWithheld(context, request)) return undefined;
-      if (isOwnQuestion(request)) return decide({ ...context, tally: undefined }, request, Date.now()).reply;
+      if (isOwnQuestion(request)) return decide({ ...context, count: undefined }, request, Date.now()).reply;
       const decision = decide(context, request, Date.now());
       metrics?.decisions.count(request.protocolState, decision);
       decisionLog.write(context, request, decision);

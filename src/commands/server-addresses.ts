@@ -2,9 +2,10 @@
  * The addresses of `[server]` in the main file as values, for those who listen and for those who only check. It opens
  * nothing.
  */
-import { quoted } from '../log/printable.ts';
+
 import type { MainFile } from '../main-file/main-file.ts';
 import { type ListenAddress, parseListenAddress } from '../service/listen-address.ts';
+import { quoted } from '../text/printable.ts';
 import type { Complaint } from '../toml/complaint.ts';
 
 /** What `[server]` names; whoever listens has to look at `complaints` first. */

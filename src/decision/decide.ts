@@ -1,16 +1,33 @@
 /**
  * The decision (contract sections 5 and 7): settings and a request go in, what to answer comes out. No sockets, no
- * files, no clock, no logger; the only state is that of {@link Lanes}, and what {@link Tally} counts decides nothing.
+ * files, no clock, no logger; the only state is that of {@link Lanes}, and who counts what is decided has no say in it.
  */
 import type { AddressRules } from '../address/address.ts';
-import { countRecipient } from '../report/count-recipient.ts';
-import type { Tally } from '../report/tally.ts';
 import type { Settings } from '../settings/settings.ts';
 import { type Lane, mayJoin, ownLane, type TablesInForce } from './delivery.ts';
 import type { Lanes, Message } from './lanes.ts';
 import { belongsToWithheld, findParties, type Parties, partiesOf } from './parties.ts';
-import { decideReceipt, type Refusal, SATISFIED, wordRefusal } from './receipt.ts';
+import { decideReceipt, type ReceiptVerdict, type Refusal, SATISFIED, wordRefusal } from './receipt.ts';
 import type { PolicyRequest } from './request.ts';
+
+/** What was decided of a recipient. */
+export interface DecidedRecipient {
+  readonly verdict: ReceiptVerdict;
+  /** Receipt refuses it, so it never comes to delivery. */
+  readonly isRefused: boolean;
+}
+
+/**
+ * Is told once of each recipient what was decided of it; of one that is to come separately only when it comes. `isExempt` is
+ * that of {@link DecisionContext}, `now` in milliseconds since the epoch.
+ */
+export type RecipientCounter = (
+  request: PolicyRequest,
+  parties: Parties,
+  decided: DecidedRecipient,
+  isExempt: (clientAddress: string) => boolean,
+  now: number,
+) => void;
 
 /** All that a decision depends on besides the request. */
 export interface DecisionContext {
@@ -21,7 +38,7 @@ export interface DecisionContext {
   readonly tables: TablesInForce;
   readonly lanes: Lanes;
   /** Counts what is decided of recipients; absent: nobody wants to know. */
-  readonly tally?: Tally | undefined;
+  readonly count?: RecipientCounter | undefined;
   /** Whether this client's sessions are not asked for TLS on receipt. */
   readonly isExempt: (clientAddress: string) => boolean;
 }
@@ -77,10 +94,10 @@ function decideRecipient(context: DecisionContext, request: PolicyRequest, now: 
   const parties = partiesOf(context.settings, request, context.addresses);
   const verdict = request.policyContext === 'delivery' ? SATISFIED : decideReceipt(parties, request, context.isExempt);
   const decision = decideHops(context, request, parties, verdict.refusal, now);
-  const { tally } = context;
-  if (tally !== undefined && decision.kind !== 'separate') {
+  const { count } = context;
+  if (count !== undefined && decision.kind !== 'separate') {
     const isRefused = decision.kind === 'reject' || decision.kind === 'defer';
-    countRecipient(tally, request, parties, { verdict, isRefused }, context.isExempt, now);
+    count(request, parties, { verdict, isRefused }, context.isExempt, now);
   }
   return decision;
 }

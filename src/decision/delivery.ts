@@ -1,9 +1,11 @@
 /**
  * Delivery (contract section 7): the route that the requirements of one sender and recipient ask for, the route that the
  * tables in force give, and the lane that makes up the difference. This is the one place that tells static requirements
- * from dynamic ones; the table writer uses the same {@link DeliverySetting.tableKeys}.
+ * from dynamic ones; the table writer uses the same {@link DeliverySetting.tableKeys} and the same {@link staticRoute}.
  */
 import { type DomainName, firstParentDot } from '../address/domain-name.ts';
+import { atRelayhost, makeRoute, type Route, staticRoute } from '../route/route.ts';
+import { type DeliveryTerms, mergeDeliveryTerms, transportFor, transportSatisfies } from '../route/transport.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import { type Strength, weakerStrength } from '../settings/level.ts';
 import type { NextHop } from '../settings/next-hop.ts';
@@ -12,22 +14,6 @@ import { tableHolds } from '../settings/people.ts';
 import type { DeliverySetting } from '../settings/setting.ts';
 import type { Settings } from '../settings/settings.ts';
 import { type Parties, requirement } from './parties.ts';
-import {
-  type DeliveryTerms,
-  mergeDeliveryTerms,
-  type Transport,
-  transportFor,
-  transportName,
-  transportSatisfies,
-} from './transport.ts';
-
-/** A transport and the next hop that it is sent to; by MX if that is ''. */
-export interface Route {
-  readonly transport: Transport;
-  readonly nexthop: NextHop;
-  /** `tlswarden-encrypt:[mx1.example.com]:25`: equal for equal routes. */
-  readonly text: string;
-}
 
 /** Which domains' static requirements Postfix's tables hold as the settings in force have them. */
 export interface TablesInForce {
@@ -53,10 +39,6 @@ const ALL_TABLES: TablesInForce = { holds: () => true, stillUsed: [] };
 
 /** What a whole message is told: nothing, or one FILTER. */
 export type Lane = Route | undefined;
-
-function makeRoute(transport: Transport, nexthop: NextHop): Route {
-  return { transport, nexthop, text: `${transportName(transport)}:${nexthop}` };
-}
 
 /** Where mail for this recipient goes anyway. */
 function nextHopOf(settings: Settings, parties: Parties): NextHop {
@@ -92,28 +74,6 @@ function requiredTerms(parties: Parties): DeliveryTerms | undefined {
   const outgoing = enforced(parties, 'outgoing');
   if (incoming === undefined || outgoing === undefined) return incoming ?? outgoing;
   return mergeDeliveryTerms(incoming, outgoing);
-}
-
-/** The route that the tables give for a setting of the domain that they go by. */
-export function staticRoute(
-  settings: Settings,
-  domain: HostedDomain,
-  flow: 'incoming' | 'outgoing',
-): Route | undefined {
-  const setting = domain.settings[flow].delivery;
-  if (setting === undefined) return undefined;
-  if (flow === 'incoming') {
-    const atNextHop = settings.nextHopTerms(domain.nexthop, domain);
-    return makeRoute(transportFor(setting, atNextHop), domain.nexthop);
-  }
-  return makeRoute(transportFor(setting, atRelayhost(settings)), settings.relayhost);
-}
-
-/** What sender_transport counts on at relayhost: no more than the defaults, and less where the domains behind it ask for less. */
-function atRelayhost(settings: Settings): Strength {
-  return settings.relayhost === ''
-    ? DEFAULT_TERMS
-    : weakerStrength(DEFAULT_TERMS, settings.termsAt(settings.relayhost));
 }
 
 /** Where the tables in force see to it by themselves: by whose setting. */

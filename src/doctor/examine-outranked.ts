@@ -4,10 +4,10 @@
  * for a single address comes before ours for its domain, and so does a pattern.
  */
 import { parseDomain } from '../address/domain-name.ts';
-import { staticRoute } from '../decision/delivery.ts';
-import { transportName } from '../decision/transport.ts';
 import { transportOfService } from '../fragments/ours.ts';
 import { isTableAt } from '../fragments/value-list.ts';
+import { staticRoute } from '../route/route.ts';
+import { transportName } from '../route/transport.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import { LEVELS } from '../settings/level.ts';
 import type { TableKeys } from '../settings/people.ts';

@@ -1,7 +1,7 @@
 /**
  * Whether the settings could be read from Redis, and what doctor goes by if not. Pure.
  */
-import type { SettingsAtHand } from '../source/open-source.ts';
+import type { SettingsAtHand } from '../main-file/open-source.ts';
 import type { Finding } from './finding.ts';
 
 export function examineRedis({ away, settings }: SettingsAtHand): readonly Finding[] {

@@ -7,10 +7,10 @@ import { decide } from '../decision/decide.ts';
 import { NO_TABLES } from '../decision/delivery.ts';
 import { Lanes } from '../decision/lanes.ts';
 import { OWN_INSTANCE } from '../decision/own-question.ts';
+import { askService, NoAnswer, type PolicyQuestion } from '../service/policy-client.ts';
 import { compileExemptClients } from '../settings/exempt-clients.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
-import { askService, NoAnswer, type PolicyQuestion } from './policy-client.ts';
 import type { Sample } from './sample.ts';
 
 /** Domains that are asked about. */

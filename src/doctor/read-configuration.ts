@@ -1,7 +1,7 @@
 /**
  * Reads main.cf and master.cf whole, by postconf(1). It reads nothing else and writes nothing.
  */
-import { masterEntries, postconf, readAssignments, repeatedParameters } from '../fragments/postconf.ts';
+import { masterEntries, postconf, readAssignments, repeatedParameters } from '../postfix/postconf.ts';
 import { type MasterService, PostfixConfiguration } from './postfix-configuration.ts';
 
 /** Rejects with a PostconfError. */

@@ -1,12 +1,8 @@
 /**
- * Looks into tables of Postfix by postmap(1), many keys at once, within a bounded time. What a table holds is its reader's
- * business; what cannot be read is remembered, once for each table.
+ * Looks into tables of Postfix, many keys at once, within a bounded time. What a table holds is its reader's business; what
+ * cannot be read is remembered, once for each table.
  */
-import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
-
-/** Tables that can be listed; of others only single keys can be asked for. */
-const LISTABLE = new Set(['hash', 'btree', 'lmdb', 'dbm', 'sdbm', 'texthash', 'inline']);
+import { findInTable, isListable, listTable, type TableListing } from '../postfix/postmap.ts';
 
 /** A mailbox that nobody has: what a table says of it, it says of any address of that domain. */
 const ANYONE = 'tlswarden-doctor';
@@ -24,14 +20,6 @@ export function isAnyone(address: string): boolean {
 /** Whether Postfix gives such a table whole addresses only, and never looks for a domain in it (regexp_table(5)). */
 export function hasPatterns(table: string): boolean {
   return /^(?:regexp|pcre|cidr|tcp):/u.test(withoutProxy(table));
-}
-
-/** The beginning of a table, or all of it. */
-export interface TableListing {
-  /** Value by key, as postmap(1) prints them. */
-  readonly entries: ReadonlyMap<string, string>;
-  /** Whether that is all of it. */
-  readonly isWhole: boolean;
 }
 
 /**
@@ -57,7 +45,8 @@ export class TableLookups {
   /** What a table has under these keys; nothing if it cannot be read. */
   async find(table: string, keys: readonly string[]): Promise<ReadonlyMap<string, string>> {
     if (keys.length === 0 || this.#troubles.has(table)) return new Map();
-    const { entries, trouble } = await this.#run(['-q', '-', withoutProxy(table)], `${keys.join('\n')}\n`, keys.length);
+    const bare = withoutProxy(table);
+    const { entries, trouble } = await findInTable(this.#configDirectory, bare, keys, this.#timeoutMs);
     if (trouble !== undefined) this.#troubles.set(table, trouble);
     return entries;
   }
@@ -65,55 +54,11 @@ export class TableLookups {
   /** The first `most` entries; undefined if a table of this type cannot be listed. */
   async list(table: string, most: number): Promise<TableListing | undefined> {
     const bare = withoutProxy(table);
-    if (!LISTABLE.has(bare.slice(0, bare.indexOf(':'))) || this.#troubles.has(table)) return undefined;
-    const { entries, isWhole, trouble } = await this.#run(['-s', bare], '', most);
-    if (trouble === undefined) return { entries, isWhole };
+    if (!isListable(bare) || this.#troubles.has(table)) return undefined;
+    const { trouble, ...listing } = await listTable(this.#configDirectory, bare, most, this.#timeoutMs);
+    if (trouble === undefined) return listing;
     this.#troubles.set(table, trouble);
     return undefined;
-  }
-
-  async #run(
-    args: readonly string[],
-    input: string,
-    most: number,
-  ): Promise<TableListing & { readonly trouble: string | undefined }> {
-    const child = spawn('postmap', ['-c', this.#configDirectory, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
-    let said = '';
-    let isLate = false;
-    const timer = setTimeout(() => {
-      isLate = true;
-      child.kill('SIGKILL');
-    }, this.#timeoutMs);
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      if (said.length < 4096) said += text;
-    });
-    // It may end without having read all.
-    child.stdin.on('error', () => {});
-    child.stdin.end(input);
-    const entries = new Map<string, string>();
-    let isWhole = true;
-    const ended = new Promise<string | undefined>((resolve) => {
-      child.once('error', (error) => resolve(error.message));
-      child.once('close', () => resolve(undefined));
-    });
-    for await (const line of createInterface({ input: child.stdout, crlfDelay: Number.POSITIVE_INFINITY })) {
-      const tab = line.indexOf('\t');
-      if (tab < 0) continue;
-      if (entries.size === most && !entries.has(line.slice(0, tab))) {
-        isWhole = false;
-        child.kill('SIGKILL');
-        // Unread, it would never be closed.
-        child.stdout.destroy();
-        break;
-      }
-      entries.set(line.slice(0, tab), line.slice(tab + 1));
-    }
-    const failed = await ended;
-    clearTimeout(timer);
-    // It exits with 1 also where nothing was found; what is wrong it says.
-    const fatal = /fatal: (.*)/u.exec(said)?.[1] ?? failed;
-    const trouble = isLate ? `it does not answer within ${this.#timeoutMs / 1000} s` : fatal;
-    return { entries, isWhole: isWhole && trouble === undefined, trouble };
   }
 }
 

@@ -2,7 +2,7 @@
  * Everything that this host's main.cf and master.cf need for these settings (contract section 7). Pure: what Postfix has
  * now goes in, so that it is kept, and a second time changes nothing.
  */
-import type { Transport } from '../decision/transport.ts';
+import type { Transport } from '../route/transport.ts';
 import type { Settings } from '../settings/settings.ts';
 import { tablePath } from '../tables/stamp.ts';
 import { SENDER_TRANSPORT, TRANSPORT } from '../tables/table.ts';

@@ -2,7 +2,7 @@
  * The services of master.cf that tlswarden needs: one smtp(8) client for each transport that a decision or a table can
  * name. Pure.
  */
-import { type Transport, transportName } from '../decision/transport.ts';
+import { type Transport, transportName } from '../route/transport.ts';
 import type { Settings } from '../settings/settings.ts';
 import { ownTerms } from '../tables/policy-entry.ts';
 import { tablePath } from '../tables/stamp.ts';

@@ -3,7 +3,7 @@
  * the main file named another address or maps directory. Pure.
  */
 
-import { type Transport, transportName } from '../decision/transport.ts';
+import { type Transport, transportName } from '../route/transport.ts';
 import { CIPHER_GRADES, LEVELS, TLS_VERSIONS } from '../settings/level.ts';
 import { tablePath } from '../tables/stamp.ts';
 import { RECEIPT_ACCESS, RECEIPT_CLIENTS } from '../tables/table.ts';

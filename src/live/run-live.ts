@@ -5,11 +5,12 @@
 import { hostname } from 'node:os';
 import type { DomainName } from '../address/domain-name.ts';
 import type { Host } from '../doctor/host.ts';
+import { domainsLeft, isOver, thisRun } from '../doctor/run-name.ts';
+import { deleteMessages } from '../postfix/postsuper.ts';
 import { type RunName, runOf } from '../settings/trial-domain.ts';
 import type { SettingsStore } from '../source/settings-store.ts';
 import { doorsOf } from './door.ts';
-import { deleteTrials, queuedTrials } from './queue.ts';
-import { domainsLeft, isOver, thisRun } from './run-name.ts';
+import { queuedTrials } from './queue.ts';
 import type { Door } from './smtp-sender.ts';
 import { CannotTry, Stage } from './stage.ts';
 import type { Trial } from './trial.ts';
@@ -77,7 +78,7 @@ async function tidy(
   isMeant: (run: RunName) => boolean,
 ): Promise<void> {
   const errors: unknown[] = [];
-  await deleteMessages(host.postfix.directory, isMeant).catch((error) => errors.push(error));
+  await deleteTrials(host.postfix.directory, isMeant).catch((error) => errors.push(error));
   if (names.length > 0) {
     const without = (present: ReadonlyMap<DomainName, unknown>): ReadonlyMap<DomainName, undefined> =>
       new Map(names.filter((name) => present.has(name)).map((name) => [name, undefined]));
@@ -86,12 +87,12 @@ async function tidy(
   if (errors.length > 0) throw errors[0];
 }
 
-async function deleteMessages(configDirectory: string, isMeant: (run: RunName) => boolean): Promise<void> {
+async function deleteTrials(configDirectory: string, isMeant: (run: RunName) => boolean): Promise<void> {
   const queued = await queuedTrials(configDirectory, (domain) => {
     const run = runOf(domain);
     return run !== undefined && isMeant(run);
   });
-  await deleteTrials(
+  await deleteMessages(
     configDirectory,
     queued.map(({ id }) => id),
   );

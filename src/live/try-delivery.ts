@@ -2,9 +2,10 @@
  * Delivery by FILTER: whether the running Postfix delivers over TLS what has to leave over TLS, and keeps it where the next
  * server has none.
  */
-import { printable } from '../log/printable.ts';
+
 import type { Reply } from '../probe/reply-reader.ts';
 import type { Level } from '../settings/level.ts';
+import { printable } from '../text/printable.ts';
 import { SessionTrouble } from './smtp-sender.ts';
 import { DELIVERY_MS, type Fate, NotAccepted, quoteReply, type Stage } from './stage.ts';
 import { type Outcome, type Trial, type TrialId, trial } from './trial.ts';

@@ -2,12 +2,11 @@
  * Delivery by our tables alone: mail that is submitted on this host asks no policy service, so what keeps it from leaving in
  * plaintext are the tables that Postfix looks into.
  */
-import { execFile } from 'node:child_process';
 import { stat } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { readTables } from '../explain/read-tables.ts';
-import { QueueError } from '../queue/postqueue.ts';
-import { loadSettings } from '../source/open-source.ts';
+import { loadSettings } from '../main-file/open-source.ts';
+import { sendmail } from '../postfix/sendmail.ts';
 import { stampFile } from '../tables/stamp.ts';
 import type { Stage } from './stage.ts';
 import { tableObstacle } from './table-obstacle.ts';
@@ -39,17 +38,4 @@ export async function tryTable(stage: Stage): Promise<Trial> {
   const recipient = stage.recipient('table');
   await sendmail(postfix.value('sendmail_path'), postfix.directory, recipient, stage.message(recipient));
   return judgePlaintext('table', await stage.fate('table'));
-}
-
-/** By the null sender. */
-function sendmail(program: string, configDirectory: string, recipient: string, text: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const args = ['-C', configDirectory, '-f', '<>', recipient];
-    const child = execFile(program, args, (error, _stdout, stderr) => {
-      if (error === null) resolve();
-      else reject(new QueueError(`sendmail: ${stderr.trim() || error.message}`));
-    });
-    child.stdin?.on('error', () => {});
-    child.stdin?.end(`${text}\n`);
-  });
 }

@@ -3,9 +3,9 @@
  * reaches it as a JSON string or not at all, so nobody writes a second line; a flood of lines of one kind is summed up.
  */
 import { type DestinationStream, type Logger, pino } from 'pino';
+import { printable } from '../text/printable.ts';
 import { Flood } from './flood.ts';
 import { kindOfLine } from './kind-of-line.ts';
-import { printable } from './printable.ts';
 import { StandardError } from './standard-error.ts';
 
 /** How long a line may wait for company before it is written. */

@@ -4,8 +4,8 @@
  */
 import { isIP } from 'node:net';
 import { parseDomain } from '../address/domain-name.ts';
-import { printable } from '../log/printable.ts';
 import type { NextHop } from '../settings/next-hop.ts';
+import { printable } from '../text/printable.ts';
 import type { Resolver } from './dns-client.ts';
 import { type DnsAnswer, DnsTrouble, type RecordType } from './dns-message.ts';
 import { splitNextHop } from './next-hop-parts.ts';

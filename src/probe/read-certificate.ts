@@ -3,7 +3,7 @@
  * the chain, put into words.
  */
 import { createHash, type KeyObject, type X509Certificate } from 'node:crypto';
-import { printable } from '../log/printable.ts';
+import { printable } from '../text/printable.ts';
 import type { CertificateSeen } from './sight.ts';
 
 const MAX_NAMES = 1000;

@@ -2,7 +2,7 @@
  * SMTP replies (RFC 5321 section 4.2) out of the bytes of a server that nobody vouches for: bounded in the length of
  * lines and in their number. It does no I/O and knows no commands.
  */
-import { printable } from '../log/printable.ts';
+import { printable } from '../text/printable.ts';
 
 /** Four times what RFC 5321 section 4.5.3.1.5 allows; Postfix's line_length_limit. */
 const MAX_LINE = 2048;

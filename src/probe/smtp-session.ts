@@ -5,7 +5,7 @@
 import { X509Certificate } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls, type SecureContext, type TLSSocket } from 'node:tls';
-import { printable } from '../log/printable.ts';
+import { printable } from '../text/printable.ts';
 import { cipherBits } from './cipher-bits.ts';
 import { readCertificate } from './read-certificate.ts';
 import { offers, type Reply, ReplyReader, ReplyTrouble, wordReply } from './reply-reader.ts';

@@ -3,9 +3,9 @@
  * of them and the command that would ask for it. Pure; it judges nothing itself.
  */
 import { domainToUnicode } from 'node:url';
-import { printable } from '../log/printable.ts';
 import { LEVELS, TLS_VERSIONS, type TlsVersion } from '../settings/level.ts';
 import { BY_MX } from '../settings/next-hop.ts';
+import { printable } from '../text/printable.ts';
 import { namesOf } from './certificate-name.ts';
 import { judgeAddress, NOTHING_ELSE, type Verdicts } from './judge.ts';
 import { daysUntil, isoMoment } from './probe-document.ts';

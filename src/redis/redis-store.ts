@@ -6,7 +6,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { hostname, userInfo } from 'node:os';
 import { type DomainName, parseDomain } from '../address/domain-name.ts';
-import { quoted } from '../log/printable.ts';
 import { normalRecord, sameValue } from '../settings/domain-record.ts';
 import { type DomainContext, type HostedDomain, parseHostedDomain } from '../settings/hosted-domain.ts';
 import type { NextHop } from '../settings/next-hop.ts';
@@ -25,6 +24,7 @@ import {
   type StoredDomain,
   type StoredDomains,
 } from '../source/settings-store.ts';
+import { quoted } from '../text/printable.ts';
 import { type Complaint, ComplaintError, MAX_COMPLAINTS } from '../toml/complaint.ts';
 import type { Table } from '../toml/table-reader.ts';
 import {

@@ -5,8 +5,9 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { putInPlace } from '../files/replace-file.ts';
 import { Slice } from '../slice/slice.ts';
 import { isTable } from '../toml/table-reader.ts';
 import { nameInRecord, type Position } from './layout.ts';
@@ -62,9 +63,7 @@ export class SnapshotWriter {
     await this.#file.writeFile(this.#text);
     await this.#file.sync();
     await this.#file.close();
-    await rename(this.#temporary, this.#path);
-    const directory = await open(dirname(this.#path), 'r');
-    await directory.sync().finally(() => directory.close());
+    await putInPlace(this.#temporary, this.#path);
   }
 
   /** Leaves the old one as it is. */

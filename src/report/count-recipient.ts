@@ -4,8 +4,9 @@
  * `doctor --live` sends to domains of its own is nobody's mail, and never counts. Pure.
  */
 import type { Address } from '../address/address.ts';
+import type { DecidedRecipient, RecipientCounter } from '../decision/decide.ts';
 import { type Parties, requirement } from '../decision/parties.ts';
-import type { ReceiptVerdict, Refusal } from '../decision/receipt.ts';
+import type { Refusal } from '../decision/receipt.ts';
 import type { PolicyRequest } from '../decision/request.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import type { Flow } from '../settings/setting.ts';
@@ -13,20 +14,16 @@ import { isTrialDomain } from '../settings/trial-domain.ts';
 import { deliveryPlace, EXEMPT, LAST_LACKING, PLAINTEXT, refusalPlace, sessionPlace } from './counters.ts';
 import type { Tally } from './tally.ts';
 
-/** What was decided of the recipient. */
-export interface Decided {
-  /** Of receipt, for both flows. */
-  readonly verdict: ReceiptVerdict;
-  /** Receipt refuses it, so it never comes to delivery. */
-  readonly isRefused: boolean;
+/** Counts in this tally. Of mail between two domains that are not hosted here nothing is counted. */
+export function countRecipientsIn(tally: Tally): RecipientCounter {
+  return (request, parties, decided, isExempt, now) => countRecipient(tally, request, parties, decided, isExempt, now);
 }
 
-/** `now`: milliseconds since the epoch. Of mail between two domains that are not hosted here nothing is counted. */
-export function countRecipient(
+function countRecipient(
   tally: Tally,
   request: PolicyRequest,
   parties: Parties,
-  { verdict, isRefused }: Decided,
+  { verdict, isRefused }: DecidedRecipient,
   isExempt: (clientAddress: string) => boolean,
   now: number,
 ): void {

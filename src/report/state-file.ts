@@ -3,14 +3,15 @@
  * it is the old one or the new one whenever the process or the host dies. A file that another hand has changed, or taken
  * away, is what holds: counts are added to it. One that is damaged is moved aside and told, and counting begins anew.
  */
-import { readdir, rename, rm, stat } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname } from 'node:path';
+import { type FileState, sameState, stateOfFile } from '../files/file-state.ts';
+import { removeTemporaries, writeFilesAtomically } from '../files/replace-files.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { Slice } from '../slice/slice.ts';
-import { isTemporary, writeFilesAtomically } from '../source/atomic-files.ts';
 import { ComplaintError } from '../toml/complaint.ts';
-import { type FileState, readRegularFile, sameState } from '../toml/read-toml.ts';
+import { readRegularFile } from '../toml/read-toml.ts';
 import { isTable } from '../toml/table-reader.ts';
 import { isMoment } from './counters.ts';
 import { remoteDomain } from './remote.ts';
@@ -65,8 +66,8 @@ export class StateFile implements ReportStore {
     if (rows.length > 0) this.#owed = [...this.#owed, ...rows];
     if (this.isSettled) return;
     try {
-      const state = await stateOf(this.#path);
-      const isKnown = this.#known !== undefined && isSame(this.#known.state, state);
+      const state = await stateOfFile(this.#path);
+      const isKnown = this.#known !== undefined && sameState(this.#known.state, state);
       const { head, tally } = isKnown && this.#known !== undefined ? this.#known : await this.#load(now);
       const slice = new Slice();
       for (const row of this.#owed) {
@@ -85,7 +86,7 @@ export class StateFile implements ReportStore {
   }
 
   async read(): Promise<Counted | undefined> {
-    if ((await stateOf(this.#path)) === undefined) return undefined;
+    if ((await stateOfFile(this.#path)) === undefined) return undefined;
     const { head, rows } = await readState(this.#path);
     return { ...head, rows };
   }
@@ -106,7 +107,7 @@ export class StateFile implements ReportStore {
   async #load(now: number): Promise<{ readonly head: Head; readonly tally: Tally }> {
     const tally = new Tally(this.#bounds);
     const fresh = { head: { since: beginningOf(this.#owed, now), hosts: [] }, tally };
-    if ((await stateOf(this.#path)) === undefined) return fresh;
+    if ((await stateOfFile(this.#path)) === undefined) return fresh;
     try {
       const { head, rows } = await readState(this.#path);
       const slice = new Slice();
@@ -137,17 +138,14 @@ export class StateFile implements ReportStore {
     }
     lines.push(JSON.stringify({ end: { rows: lines.length - 1 } }), '');
     await writeFilesAtomically([{ path: this.#path, text: lines.join('\n'), mode: 0o640 }], undefined);
-    this.#known = { head, tally, state: await stateOf(this.#path) };
+    this.#known = { head, tally, state: await stateOfFile(this.#path) };
   }
 
   /** Clears away what a writer left that was killed. */
   async #tidyUp(): Promise<void> {
     if (this.#isTidy) return;
     this.#isTidy = true;
-    const directory = dirname(this.#path);
-    for (const name of await readdir(directory)) {
-      if (isTemporary(name) && !isAlive(Number(name.split('-')[1]))) await rm(join(directory, name), { force: true });
-    }
+    await removeTemporaries(dirname(this.#path), isAlive);
   }
 }
 
@@ -195,19 +193,6 @@ function parseJson(line: string): Readonly<Record<string, unknown>> | undefined 
     return undefined;
   }
 }
-
-async function stateOf(path: string): Promise<FileState | undefined> {
-  try {
-    const { ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
-    return { inode: ino, size, modified: mtimeNs, changed: ctimeNs };
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-const isSame = (a: FileState | undefined, b: FileState | undefined): boolean =>
-  a === undefined || b === undefined ? a === b : sameState(a, b);
 
 function isAlive(pid: number): boolean {
   try {

@@ -8,7 +8,6 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { PolicyRequest } from '../decision/request.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { Flood } from '../log/flood.ts';
-import type { Histogram } from '../metrics/histogram.ts';
 import { ActionLines } from './action-line.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { Connection, type ConnectionHost } from './connection.ts';
@@ -24,6 +23,12 @@ import { describeTrouble, type Trouble, zeroByTrouble } from './trouble.ts';
  */
 export type PolicyHandler = (request: PolicyRequest) => string | undefined;
 
+/** Counts how long replies take. */
+export interface ReplyTimes {
+  /** So many replies took so many seconds each. */
+  observe(seconds: number, times: number): void;
+}
+
 /** What a service answers by, and within which bounds. */
 export interface PolicyServerOptions {
   readonly handler: PolicyHandler;
@@ -32,8 +37,8 @@ export interface PolicyServerOptions {
   /** `server.max_connections`, over all listeners together. */
   readonly maxConnections: number;
   readonly clock?: Clock;
-  /** Where to count how long replies take; absent: that is not measured. */
-  readonly replyTimes?: Histogram | undefined;
+  /** Is told how long replies take; absent: that is not measured. */
+  readonly replyTimes?: ReplyTimes | undefined;
 }
 
 /** What has happened so far, for the metrics. */

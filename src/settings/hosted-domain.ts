@@ -4,7 +4,7 @@
 
 import { hash } from 'node:crypto';
 import { type DomainName, parseDomain } from '../address/domain-name.ts';
-import { quoted } from '../log/printable.ts';
+import { quoted } from '../text/printable.ts';
 import type { Complaint } from '../toml/complaint.ts';
 import { TableReader } from '../toml/table-reader.ts';
 import { whereItBelongs } from './misplaced-key.ts';

@@ -5,7 +5,7 @@
 
 import { hash } from 'node:crypto';
 import type { DomainName } from '../address/domain-name.ts';
-import { quoted } from '../log/printable.ts';
+import { quoted } from '../text/printable.ts';
 import type { Complaint } from '../toml/complaint.ts';
 import type { TableReader } from '../toml/table-reader.ts';
 import {

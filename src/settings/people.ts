@@ -6,7 +6,7 @@
 import type { Address, LocalPart } from '../address/address.ts';
 import { type DomainName, firstParentDot } from '../address/domain-name.ts';
 import { type Pattern, parsePattern, type Side } from '../address/pattern.ts';
-import { quoted } from '../log/printable.ts';
+import { quoted } from '../text/printable.ts';
 
 const NOBODY: ReadonlySet<never> = new Set<never>();
 

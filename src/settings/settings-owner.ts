@@ -4,7 +4,7 @@
  */
 
 import type { DomainName } from '../address/domain-name.ts';
-import { quoted } from '../log/printable.ts';
+import { quoted } from '../text/printable.ts';
 import type { Complaint } from '../toml/complaint.ts';
 import type { HostedDomain } from './hosted-domain.ts';
 import { NameIndex } from './name-index.ts';

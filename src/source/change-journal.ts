@@ -6,9 +6,10 @@
 import { randomUUID } from 'node:crypto';
 import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { replaceFile, sync } from '../tables/text-file.ts';
+import { sync } from '../files/bring-to-disk.ts';
+import { replaceFile } from '../files/replace-file.ts';
+import { type FileReplacement, isTemporary, targetOf } from '../files/replace-files.ts';
 import { isTable } from '../toml/table-reader.ts';
-import { type FileReplacement, isTemporary, targetOf } from './atomic-files.ts';
 
 /** Held by the one writer; it stays. No loader reads it as settings. */
 export const LOCK_FILE = '.tlswarden.lock';
@@ -28,11 +29,9 @@ export class ChangeJournal {
   async begin(files: readonly FileReplacement[]): Promise<void> {
     if (files.length < 2) return;
     const changes = Object.fromEntries(files.map(({ name, temporary }) => [name, temporary ?? null]));
-    const temporary = this.#file(NEW_JOURNAL);
-    await rm(temporary, { force: true });
-    await replaceFile(this.#file(JOURNAL_FILE), temporary, `${JSON.stringify({ format: FORMAT, changes })}\n`);
+    const text = `${JSON.stringify({ format: FORMAT, changes })}\n`;
     try {
-      await sync(this.#directory);
+      await replaceFile(this.#file(JOURNAL_FILE), this.#file(NEW_JOURNAL), text, 0o644);
       // Before the first file is replaced: whoever has begun to read without the journal can tell that he has to again.
       await writeFile(this.#file(LOCK_FILE), randomUUID());
     } catch (error) {

@@ -4,16 +4,16 @@
  * directory-store.ts.
  */
 import { type FSWatcher, watch } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DomainName } from '../address/domain-name.ts';
+import { type FileState, sameState, stateOfFile } from '../files/file-state.ts';
 import { type DomainContext, type HostedDomain, parseHostedDomain, reuseDomain } from '../settings/hosted-domain.ts';
 import type { NextHop } from '../settings/next-hop.ts';
 import type { Settings } from '../settings/settings.ts';
 import { type DomainChange, SettingsOwner } from '../settings/settings-owner.ts';
 import { Slice } from '../slice/slice.ts';
 import { type Complaint, ComplaintError, MAX_COMPLAINTS } from '../toml/complaint.ts';
-import { type FileState, sameState } from '../toml/read-toml.ts';
 import { ChangeJournal } from './change-journal.ts';
 import { FileReader } from './file-reader.ts';
 import type { WrittenDomain } from './file-thread.ts';
@@ -159,7 +159,9 @@ export class DirectorySource {
       last = Promise.resolve(now);
       // The directory may be another one under the same name: watch that.
       if (now.inode !== before.inode) open();
-      if (now.inode !== before.inode || (now.content !== before.content && !isHeard)) soon();
+      const isMissed = now.content !== before.content && !isHeard;
+      // What links lead to is watched by nobody: that something else was heard says nothing of it.
+      if (now.inode !== before.inode || isMissed || now.links !== before.links) soon();
       isHeard = false;
     }, POLL_MS);
     poll.unref();
@@ -173,10 +175,10 @@ export class DirectorySource {
   }
 
   /** What changes when something has changed, as far as a look at the directory and at what links lead to can tell. */
-  async #state(): Promise<{ readonly inode: bigint; readonly content: string }> {
-    const { inode } = await stateOf(this.path);
+  async #state(): Promise<{ readonly inode: bigint; readonly content: string; readonly links: string }> {
+    const state = await stateOf(this.path);
     const links = await Promise.all(this.#links.map(async (name) => wordState(await stateOf(join(this.path, name)))));
-    return { inode, content: [await directoryState(this.path), ...links].join('\n') };
+    return { inode: state.inode, content: wordState(state), links: links.join('\n') };
   }
 
   async #loadFiles(known: Map<string, LoadedFile>, complaints: Complaint[]): Promise<Map<string, LoadedFile>> {
@@ -329,14 +331,11 @@ export async function whileUndisturbed<T>(path: string, body: () => Promise<T>):
   }
 }
 
+/** What is not there, or cannot be seen. */
+const NO_FILE: FileState = { inode: 0n, size: 0n, modified: 0n, changed: 0n };
+
 async function stateOf(path: string): Promise<FileState> {
-  const found = await stat(path, { bigint: true }).catch(() => undefined);
-  return {
-    inode: found?.ino ?? 0n,
-    size: found?.size ?? 0n,
-    modified: found?.mtimeNs ?? 0n,
-    changed: found?.ctimeNs ?? 0n,
-  };
+  return (await stateOfFile(path).catch(() => undefined)) ?? NO_FILE;
 }
 
 async function directoryState(path: string): Promise<string> {

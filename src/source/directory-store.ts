@@ -3,9 +3,10 @@
  * stays there. Everything that would then stand is validated before anything is written, and two writers never mix.
  */
 import { createHash } from 'node:crypto';
-import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type DomainName, parseDomain } from '../address/domain-name.ts';
+import { withExclusiveLock } from '../files/exclusive-lock.ts';
+import { type FileChange, removeTemporaries, writeFilesAtomically } from '../files/replace-files.ts';
 import { sameValue } from '../settings/domain-record.ts';
 import { type DomainContext, parseHostedDomain } from '../settings/hosted-domain.ts';
 import type { NextHop } from '../settings/next-hop.ts';
@@ -13,12 +14,10 @@ import { SettingsOwner } from '../settings/settings-owner.ts';
 import { type Complaint, ComplaintError } from '../toml/complaint.ts';
 import { parseToml, readRegularFile, readToml } from '../toml/read-toml.ts';
 import { isTable, type Table } from '../toml/table-reader.ts';
-import { type FileChange, isTemporary, writeFilesAtomically } from './atomic-files.ts';
 import { ChangeJournal, LOCK_FILE } from './change-journal.ts';
 import { listFiles, placesOfFiles, whileUndisturbed } from './directory-source.ts';
 import { domainTables } from './domain-tables.ts';
 import { type DomainEdit, editSettingsText } from './edit-settings-text.ts';
-import { withExclusiveLock } from './exclusive-lock.ts';
 import {
   type ChangeOptions,
   type DomainChanges,
@@ -265,8 +264,4 @@ function fileNameOf(domain: DomainName): string {
   const name = `${domain}.toml`;
   if (name.length <= MAX_FILE_NAME) return name;
   return `${domain.slice(0, 200)}-${createHash('sha256').update(domain).digest('hex').slice(0, 12)}.toml`;
-}
-
-async function removeTemporaries(path: string): Promise<void> {
-  for (const name of await readdir(path)) if (isTemporary(name)) await rm(join(path, name), { force: true });
 }

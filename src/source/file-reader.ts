@@ -5,8 +5,9 @@
  */
 import { stat } from 'node:fs/promises';
 import { Worker } from 'node:worker_threads';
+import type { FileState } from '../files/file-state.ts';
 import { type Complaint, ComplaintError } from '../toml/complaint.ts';
-import { type FileState, readToml } from '../toml/read-toml.ts';
+import { readToml } from '../toml/read-toml.ts';
 import { domainTables } from './domain-tables.ts';
 import type { FileOrder, FilePart, WrittenDomain } from './file-thread.ts';
 

@@ -4,8 +4,9 @@
  * for more, since to receive takes time too. What a domain's table means it does not know.
  */
 import { parentPort } from 'node:worker_threads';
+import type { FileState } from '../files/file-state.ts';
 import { type Complaint, ComplaintError } from '../toml/complaint.ts';
-import { type FileState, readToml } from '../toml/read-toml.ts';
+import { readToml } from '../toml/read-toml.ts';
 import { isTable, MAX_ENTRIES, MAX_LIST_STRING } from '../toml/table-reader.ts';
 import { domainTables } from './domain-tables.ts';
 

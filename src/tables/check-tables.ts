@@ -4,8 +4,8 @@
  */
 import { stat } from 'node:fs/promises';
 import type { Settings } from '../settings/settings.ts';
+import { compiledSuffix } from './compiled-table.ts';
 import { MapsDirectory } from './maps-directory.ts';
-import { compiledSuffix } from './postmap.ts';
 import { render } from './render.ts';
 import { CURRENT_LINK, DOMAINS_FILE, type Stamp } from './stamp.ts';
 import type { Table } from './table.ts';

@@ -5,11 +5,12 @@
  */
 import { mkdir, readdir, readFile, readlink, rename, rm, symlink, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Transport } from '../decision/transport.ts';
+import { sync } from '../files/bring-to-disk.ts';
+import { putInPlace } from '../files/replace-file.ts';
+import type { Transport } from '../route/transport.ts';
 import { CURRENT_LINK, parseStamp, type Stamp, stampFile } from './stamp.ts';
 import { transportOfTable } from './table.ts';
 import { errorCode, TablesError, wordSystemError } from './tables-error.ts';
-import { sync } from './text-file.ts';
 
 const GENERATION_PREFIX = '.generation-';
 /** Where the next generation is built, by whoever has the lock. */
@@ -96,8 +97,7 @@ export class MapsDirectory {
     await sync(this.path);
     await unlinkIfThere(stampFile(this.path));
     await sync(this.path);
-    await rename(this.file(NEW_CURRENT), this.file(CURRENT_LINK));
-    await sync(this.path);
+    await putInPlace(this.file(NEW_CURRENT), this.file(CURRENT_LINK));
     await this.clean();
   }
 

@@ -3,7 +3,7 @@
  * files nor which domain leads to which next hop's entry beyond their shared keys.
  */
 import { foldDomain, tableForms } from '../address/domain-name.ts';
-import type { Transport } from '../decision/transport.ts';
+import type { Transport } from '../route/transport.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import { DEFAULT_GRADE, DEFAULT_VERSION, type Level, strongerGrade, strongerVersion } from '../settings/level.ts';
 import { BY_MX } from '../settings/next-hop.ts';

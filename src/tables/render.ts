@@ -3,8 +3,8 @@
  * no large string. Whom a setting always asks for stands in its tableKeys; the decision uses the same ones.
  */
 import { type DomainName, foldDomain, tableForms } from '../address/domain-name.ts';
-import { staticRoute } from '../decision/delivery.ts';
-import { policyName, type Transport, transportName } from '../decision/transport.ts';
+import { staticRoute } from '../route/route.ts';
+import { policyName, type Transport, transportName } from '../route/transport.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import { LEVELS } from '../settings/level.ts';
 import { BY_MX } from '../settings/next-hop.ts';

@@ -2,7 +2,7 @@
  * A table as it is rendered: its name, its kind, its lines. What Postfix refers to by these names stands in the contract,
  * section 7; here is the one list of them.
  */
-import { policyName, type Transport } from '../decision/transport.ts';
+import { policyName, type Transport } from '../route/transport.ts';
 import { CIPHER_GRADES, LEVELS, TLS_VERSIONS } from '../settings/level.ts';
 
 /**

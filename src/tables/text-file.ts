@@ -4,8 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, open, readdir, rename } from 'node:fs/promises';
-import { join } from 'node:path';
+import { open } from 'node:fs/promises';
 import type { TableStamp } from './stamp.ts';
 import type { Chunk } from './table.ts';
 
@@ -26,11 +25,14 @@ export function stampOf(chunks: Iterable<Chunk>): TableStamp {
   return { lines, sha256: hash.digest('hex') };
 }
 
-/** Writes a new file of these lines below {@link HEADER}; one that exists is an error. {@link syncTree} is the caller's. */
+/** Writes a new file of these lines below {@link HEADER}; one that exists is an error. Bringing it to the disk is
+ * the caller's. */
 export async function writeLines(path: string, chunks: Iterable<Chunk>): Promise<TableStamp> {
   const hash = createHash('sha256').update(HEADER);
   let lines = 0;
-  await writeNew(path, async (file) => {
+  const file = await open(path, 'wx', 0o644);
+  try {
+    await file.chmod(0o644);
     // One chunk is written while the next one is rendered.
     let written = file.appendFile(HEADER);
     try {
@@ -44,43 +46,10 @@ export async function writeLines(path: string, chunks: Iterable<Chunk>): Promise
     } finally {
       await written;
     }
-  });
+  } finally {
+    await file.close();
+  }
   return { lines, sha256: hash.digest('hex') };
-}
-
-/** Writes `path` whole or not at all, by way of `temporary` in the same directory. */
-export async function replaceFile(path: string, temporary: string, text: string): Promise<void> {
-  await writeNew(temporary, async (file) => {
-    await file.appendFile(text);
-    await file.sync();
-  });
-  await rename(temporary, path);
-}
-
-async function writeNew(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
-  const file = await open(path, 'wx', 0o644);
-  try {
-    await file.chmod(0o644);
-    await write(file);
-  } finally {
-    await file.close();
-  }
-}
-
-/** Brings a directory and all files in it to the disk: also those that postmap(1) wrote. */
-export async function syncTree(path: string): Promise<void> {
-  await Promise.all((await readdir(path)).map((name) => sync(join(path, name))));
-  await sync(path);
-}
-
-/** Brings a file's content or a directory's entries to the disk. */
-export async function sync(path: string): Promise<void> {
-  const file = await open(path, 'r');
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
-  }
 }
 
 /** The digest of a file as it is on the disk. */

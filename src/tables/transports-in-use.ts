@@ -8,7 +8,7 @@ import {
   type Transport,
   transportFor,
   transportName,
-} from '../decision/transport.ts';
+} from '../route/transport.ts';
 import {
   CIPHER_GRADES,
   LEVELS,

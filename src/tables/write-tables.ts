@@ -6,17 +6,19 @@
 import { createHash } from 'node:crypto';
 import { chmod, mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
+import { syncTree } from '../files/bring-to-disk.ts';
+import { LockError, withExclusiveLock } from '../files/exclusive-lock.ts';
+import { replaceFile } from '../files/replace-file.ts';
+import { ReloadError, reloadPostfix } from '../postfix/master.ts';
 import type { Settings } from '../settings/settings.ts';
-import { LockError, withExclusiveLock } from '../source/exclusive-lock.ts';
 import { checkTables, type TablesOptions } from './check-tables.ts';
+import { compiledSuffix, compileTable } from './compiled-table.ts';
 import { BUILDING, LOCK_FILE, MapsDirectory, NEW_STAMP } from './maps-directory.ts';
-import { ReloadError, reloadPostfix } from './postfix-reload.ts';
-import { compiledSuffix, postmap } from './postmap.ts';
 import { type Rendering, render } from './render.ts';
 import { DOMAINS_FILE, formatStamp, STAMP_FORMAT, type Stamp, stampFile, type TableStamp } from './stamp.ts';
 import type { Table } from './table.ts';
 import { TablesError, wordSystemError } from './tables-error.ts';
-import { replaceFile, sync, syncTree, writeLines } from './text-file.ts';
+import { writeLines } from './text-file.ts';
 
 /** What a long run tells while it goes on. */
 export type TablesProgress =
@@ -91,8 +93,7 @@ async function replaceTables(
   // Where nothing was in force Postfix has nothing open, and main.cf hardly refers to it.
   const isTold = wasInForce && tables.some((table) => isUnseen(table, options.type) && differs(table, before, stamp));
   const reloaded = isTold && (await tellPostfix(options.configDirectory));
-  await replaceFile(stampFile(options.directory), directory.file(NEW_STAMP), formatStamp(stamp));
-  await sync(options.directory);
+  await replaceFile(stampFile(options.directory), directory.file(NEW_STAMP), formatStamp(stamp), 0o644);
   return { changed: true, reloaded, tables: stamp.tables };
 }
 
@@ -153,7 +154,7 @@ async function build(
       if (table.kind !== 'indexed' || suffix === undefined) done += 1;
       else {
         compilers.add(async (signal) => {
-          await postmap(options.type, file, options.configDirectory, lockFd, signal);
+          await compileTable(options.type, file, options.configDirectory, lockFd, signal);
           done += 1;
           progress({ kind: 'compiled', table: table.name, done, of });
         });

@@ -1,7 +1,7 @@
 /**
  * What is wrong with a setting, as a value with its place, until the edge words it. It never throws by itself.
  */
-import { printable } from '../log/printable.ts';
+import { printable } from '../text/printable.ts';
 
 /** Where a setting stands. Every part is absent where it has no meaning (a key of the main file has no domain). */
 export interface Place {

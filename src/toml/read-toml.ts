@@ -7,6 +7,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parse, TomlError } from 'smol-toml';
+import { type FileState, sameState, stateIn } from '../files/file-state.ts';
 import { type Complaint, ComplaintError } from './complaint.ts';
 import type { Table } from './table-reader.ts';
 
@@ -20,25 +21,12 @@ const PREFIX = 'Invalid TOML document: ';
 const MAX_TRIES = 5;
 const RETRY_MS = 50;
 
-/** What tells two states of a file apart without reading it. */
-export interface FileState {
-  readonly inode: bigint;
-  readonly size: bigint;
-  /** Nanoseconds since the epoch, as the next one: of the content, and of the inode. */
-  readonly modified: bigint;
-  readonly changed: bigint;
-}
-
 /** Text and content of one and the same state. */
 export interface TomlFile {
   readonly state: FileState;
   readonly text: string;
   readonly table: Table;
 }
-
-/** Whether the file need not be read again. */
-export const sameState = (a: FileState, b: FileState): boolean =>
-  a.inode === b.inode && a.size === b.size && a.modified === b.modified && a.changed === b.changed;
 
 /** `name` is how complaints call the file. Throws {@link ComplaintError}. */
 export async function readToml(path: string, name: string): Promise<TomlFile> {
@@ -85,7 +73,8 @@ async function readOnce(
   let file: FileHandle | undefined;
   try {
     file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    const { stat, state } = await stateOf(file);
+    const stat = await file.stat({ bigint: true });
+    const state = stateIn(stat);
     if (!stat.isFile()) throw new ComplaintError([{ file: name, message: 'is no regular file' }]);
     if (stat.size > maxBytes) {
       throw new ComplaintError([{ file: name, message: `is larger than ${maxBytes / 1024 / 1024} MiB` }]);
@@ -97,16 +86,11 @@ async function readOnce(
       if (bytesRead === 0) break;
       length += bytesRead;
     }
-    if (length < bytes.length || !sameState((await stateOf(file)).state, state)) return undefined;
+    if (length < bytes.length || !sameState(stateIn(await file.stat({ bigint: true })), state)) return undefined;
     return { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes), state };
   } finally {
     await file?.close();
   }
-}
-
-async function stateOf(file: FileHandle) {
-  const stat = await file.stat({ bigint: true });
-  return { stat, state: { inode: stat.ino, size: stat.size, modified: stat.mtimeNs, changed: stat.ctimeNs } };
 }
 
 function complaintOf(error: unknown, file: string): Complaint {

@@ -3,7 +3,7 @@
  * the first. It knows types, limits and misspelt keys; what a key means is its caller's.
  */
 import { splitList } from '../address/pattern.ts';
-import { quoted } from '../log/printable.ts';
+import { quoted } from '../text/printable.ts';
 import type { Complaint, Place } from './complaint.ts';
 import { likelyMeant } from './likely-meant.ts';
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { tablesOptions } from '../../src/commands/maps.ts';
 import { readMainFile } from '../../src/main-file/main-file.ts';
-import { loadSettings } from '../../src/source/open-source.ts';
+import { loadSettings } from '../../src/main-file/open-source.ts';
 import { writeTables } from '../../src/tables/write-tables.ts';
 import { attempt, type CommandResult, run } from '../harness/command.ts';
 import { Postfix, type PostfixOptions } from '../harness/postfix.ts';

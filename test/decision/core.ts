@@ -8,6 +8,7 @@ import type { TablesInForce } from '../../src/decision/delivery.ts';
 import { Lanes } from '../../src/decision/lanes.ts';
 import type { PolicyRequest } from '../../src/decision/request.ts';
 import { parseMainFile } from '../../src/main-file/main-file.ts';
+import { countRecipientsIn } from '../../src/report/count-recipient.ts';
 import type { Tally } from '../../src/report/tally.ts';
 import { parseHostedDomain } from '../../src/settings/hosted-domain.ts';
 import type { Settings } from '../../src/settings/settings.ts';
@@ -141,7 +142,7 @@ export class Core {
         tables: { holds: (domain) => holds(domain.name), stillUsed: this.#stillUsed },
         lanes: this.#lanes,
         isExempt: asked.exempt === true ? (): boolean => true : nobodyExempt,
-        ...(this.#tally === undefined ? {} : { tally: this.#tally }),
+        ...(this.#tally === undefined ? {} : { count: countRecipientsIn(this.#tally) }),
       },
       request,
       this.now,

@@ -3,8 +3,8 @@
 import { equal, match, notEqual } from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { DomainName } from '../../src/address/domain-name.ts';
-import { staticRoute } from '../../src/decision/delivery.ts';
-import { transportName } from '../../src/decision/transport.ts';
+import { staticRoute } from '../../src/route/route.ts';
+import { transportName } from '../../src/route/transport.ts';
 import { transportsInUse } from '../../src/tables/transports-in-use.ts';
 import type { RawDelivery, RawDomain, RawSettings } from '../oracle/oracle.ts';
 import { type Asked, Core, compile } from './core.ts';

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { askService } from '../../src/doctor/policy-client.ts';
+import { askService } from '../../src/service/policy-client.ts';
 import { Workspace } from '../harness/workspace.ts';
 import { MeasuredService } from '../metrics/measured-service.ts';
 

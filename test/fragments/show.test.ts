@@ -4,9 +4,9 @@ import type { FragmentContext, Fragments } from '../../src/fragments/fragment.ts
 import { policyServiceCall } from '../../src/fragments/main-parameters.ts';
 import { makeFragments } from '../../src/fragments/make-fragments.ts';
 import { policyServiceAt } from '../../src/fragments/policy-service.ts';
-import { PostconfError } from '../../src/fragments/postconf.ts';
 import { readPresentConfiguration } from '../../src/fragments/present-configuration.ts';
 import { wordFragments } from '../../src/fragments/word-fragments.ts';
+import { PostconfError } from '../../src/postfix/postconf.ts';
 import { compile } from '../decision/core.ts';
 import { run } from '../harness/command.ts';
 import { Workspace } from '../harness/workspace.ts';

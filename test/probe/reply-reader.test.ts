@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { printable } from '../../src/log/printable.ts';
 import { offers, ReplyReader, ReplyTrouble, wordReply } from '../../src/probe/reply-reader.ts';
+import { printable } from '../../src/text/printable.ts';
 
 const read = (...pieces: readonly string[]): readonly (readonly [number, readonly string[]])[] => {
   const reader = new ReplyReader();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { queuedMail } from '../../src/apply/queued-mail.ts';
-import { QueueError } from '../../src/queue/postqueue.ts';
+import { QueueError } from '../../src/postfix/queue-program.ts';
 import { Workspace } from '../harness/workspace.ts';
 
 test('a queue that cannot be read is an error with the reason, and ends nothing', async (t) => {
@@ -12,7 +12,10 @@ test('a queue that cannot be read is an error with the reason, and ends nothing'
   });
   const look = (): Promise<unknown> => queuedMail('/etc/postfix', () => {});
   process.env['PATH'] = workspace.directory;
-  await assert.rejects(look, (error) => error instanceof QueueError && /postqueue ENOENT/u.test(error.message));
+  await assert.rejects(
+    look,
+    (error) => error instanceof QueueError && /^postqueue was not found in PATH$/u.test(error.message),
+  );
   process.env['PATH'] = `${await workspace.program('postqueue', 'echo "fatal: no queue" >&2; exit 69')}:${path}`;
   await assert.rejects(look, (error) => error instanceof QueueError && error.message === 'fatal: no queue');
 });

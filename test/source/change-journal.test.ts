@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { DomainName } from '../../src/address/domain-name.ts';
-import { type FileReplacement, writeFilesAtomically } from '../../src/source/atomic-files.ts';
+import { type FileReplacement, writeFilesAtomically } from '../../src/files/replace-files.ts';
 import { ChangeJournal, LOCK_FILE } from '../../src/source/change-journal.ts';
 import type { Table } from '../../src/toml/table-reader.ts';
 import { SettingsDirectory } from './settings-directory.ts';

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { DomainName } from '../../src/address/domain-name.ts';
 import type { Settings } from '../../src/settings/settings.ts';
 import { SettingsInForce, type SettingsSource } from '../../src/source/settings-in-force.ts';
@@ -65,6 +66,21 @@ describe('a settings directory that is followed', () => {
     await untilNextHop(inForce, '[two.example]:25');
     await directory.store.change(() => new Map([[A, { nexthop: '[three.example]:25' }]]));
     await untilNextHop(inForce, '[three.example]:25');
+  });
+
+  it('misses no change of a file to which a link leads, also just after one in the directory', async (t) => {
+    const elsewhere = new SettingsDirectory(t, { real: domain('a.example', '[zero.example]:25') });
+    const directory = new SettingsDirectory(t);
+    symlinkSync(join(elsewhere.path, 'real'), join(directory.path, 'a.toml'));
+    const inForce = follow(t, directory.source);
+    await inForce.start();
+    for (const host of ['one', 'two', 'three']) {
+      directory.write('note', host);
+      // Until the note is taken in.
+      await pause(150);
+      elsewhere.write('real', domain('a.example', `[${host}.example]:25`));
+      await untilNextHop(inForce, `[${host}.example]:25`);
+    }
   });
 
   it('follows the directory that has taken its place, also right after the start', async (t) => {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { domainToUnicode } from 'node:url';
-import { type Transport, transportName } from '../../src/decision/transport.ts';
+import { type Transport, transportName } from '../../src/route/transport.ts';
 import type { Settings } from '../../src/settings/settings.ts';
 import { ownTerms } from '../../src/tables/policy-entry.ts';
 import { requiredTableName, TLS_POLICY } from '../../src/tables/table.ts';

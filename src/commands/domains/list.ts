@@ -2,9 +2,9 @@
  * `tlswarden domains list`: every hosted domain and what is asked for it, a line each. Reads only.
  */
 import type { Command } from 'commander';
+import { loadSettings } from '../../main-file/open-source.ts';
 import type { HostedDomain } from '../../settings/hosted-domain.ts';
 import { FLOWS, type Flow, HOPS, type Hop, type Setting } from '../../settings/setting.ts';
-import { loadSettings } from '../../source/open-source.ts';
 import { action, openStore, WELL } from '../command-context.ts';
 
 const HELP = `

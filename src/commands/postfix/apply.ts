@@ -3,11 +3,11 @@
  */
 import type { Command } from 'commander';
 import { applyFragments } from '../../apply/apply-fragments.ts';
-import { reachService } from '../../apply/reach-service.ts';
 import { whatRuns } from '../../doctor/daemons.ts';
 import { Mending } from '../../doctor/mending.ts';
 import type { MainFile } from '../../main-file/main-file.ts';
-import { loadSettings } from '../../source/open-source.ts';
+import { loadSettings } from '../../main-file/open-source.ts';
+import { reachService } from '../../service/reach-service.ts';
 import { action, type CommandContext, CommandFailure, type ExitStatus, WELL } from '../command-context.ts';
 import { addChangeOptions, type ChangeFlags, needsRoot, reloadIfAsked, tellChange } from './change.ts';
 import { thisHost } from './this-host.ts';

@@ -4,9 +4,9 @@
 import type { Command } from 'commander';
 import { type Changed, markReloaded } from '../../apply/change-files.ts';
 import { isNothing } from '../../apply/edits.ts';
-import type { BoundMessage } from '../../apply/queued-mail.ts';
 import { wordEdits } from '../../apply/word-edits.ts';
-import { ReloadError, reloadPostfix } from '../../tables/postfix-reload.ts';
+import { ReloadError, reloadPostfix } from '../../postfix/master.ts';
+import type { FilteredMessage } from '../../postfix/postcat.ts';
 import { type CommandContext, CommandFailure } from '../command-context.ts';
 import { commandFor } from './this-host.ts';
 
@@ -28,7 +28,7 @@ export type Reload = 'none' | 'due' | 'done' | 'not running';
 export interface Told extends Changed {
   readonly reload: Reload;
   /** Messages that wait for a transport of tlswarden's. */
-  readonly queued: readonly BoundMessage[];
+  readonly queued: readonly FilteredMessage[];
 }
 
 /** Adds --dry-run and --reload to `command`, and gives it back. */
@@ -102,7 +102,7 @@ async function wordReload(reload: Exclude<Reload, 'none'>, configDirectory: stri
   return changed ? `Now run: ${command}` : `If Postfix was not reloaded since the last change, run: ${command}`;
 }
 
-async function wordQueued(queued: readonly BoundMessage[], configDirectory: string): Promise<string> {
+async function wordQueued(queued: readonly FilteredMessage[], configDirectory: string): Promise<string> {
   const transports = [...new Set(queued.map(({ transport }) => transport))].sort().join(', ');
   const ids = queued.length <= IDS_NAMED ? queued.map(({ id }) => id) : ['ALL'];
   const command = await commandFor(configDirectory, 'postsuper', ...ids.flatMap((id) => ['-r', id]));

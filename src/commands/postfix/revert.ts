@@ -2,9 +2,10 @@
  * `tlswarden postfix revert`: takes out of main.cf and master.cf what apply has put in. How stands in src/apply.
  */
 import type { Command } from 'commander';
-import { type BoundMessage, queuedMail } from '../../apply/queued-mail.ts';
+import { queuedMail } from '../../apply/queued-mail.ts';
 import { revertFragments } from '../../apply/revert-fragments.ts';
-import { QueueError } from '../../queue/postqueue.ts';
+import type { FilteredMessage } from '../../postfix/postcat.ts';
+import { QueueError } from '../../postfix/queue-program.ts';
 import { action, type CommandContext, type ExitStatus, WELL } from '../command-context.ts';
 import { Progress } from '../progress.ts';
 import { addChangeOptions, type ChangeFlags, needsRoot, reloadIfAsked, tellChange } from './change.ts';
@@ -63,7 +64,7 @@ async function revert(context: CommandContext, flags: ChangeFlags): Promise<Exit
 /** The files are changed by now: that the queue cannot be read is no reason to fail. */
 async function lookAtQueue(
   configDirectory: string,
-): Promise<{ readonly queued: readonly BoundMessage[]; readonly notes: readonly string[] }> {
+): Promise<{ readonly queued: readonly FilteredMessage[]; readonly notes: readonly string[] }> {
   const progress = new Progress('messages in the queue looked at');
   try {
     return { queued: await queuedMail(configDirectory, progress.show), notes: [] };

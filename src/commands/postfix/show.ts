@@ -7,7 +7,7 @@ import { makeFragments } from '../../fragments/make-fragments.ts';
 import { readPresentConfiguration } from '../../fragments/present-configuration.ts';
 import { wordFragments } from '../../fragments/word-fragments.ts';
 import type { MainFile } from '../../main-file/main-file.ts';
-import { loadSettings } from '../../source/open-source.ts';
+import { loadSettings } from '../../main-file/open-source.ts';
 import { action, type CommandContext, type ExitStatus, WELL } from '../command-context.ts';
 import { thisHost } from './this-host.ts';
 

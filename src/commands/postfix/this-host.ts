@@ -3,8 +3,8 @@
  */
 import type { FragmentContext } from '../../fragments/fragment.ts';
 import { policyServiceAt } from '../../fragments/policy-service.ts';
-import { parameterDefault } from '../../fragments/postconf.ts';
 import type { MainFile } from '../../main-file/main-file.ts';
+import { parameterDefault } from '../../postfix/postconf.ts';
 import { shellWords } from '../../text/shell-words.ts';
 import { tablesOptions } from '../maps.ts';
 

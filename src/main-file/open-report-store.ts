@@ -4,11 +4,11 @@
  */
 import { join } from 'node:path';
 import type { EventLog } from '../log/event-log.ts';
-import type { MainFile } from '../main-file/main-file.ts';
 import { ReportInRedis } from '../redis/report-in-redis.ts';
-import { ReportKeeper } from './report-keeper.ts';
-import type { ReportStore } from './report-store.ts';
-import { StateFile } from './state-file.ts';
+import { ReportKeeper } from '../report/report-keeper.ts';
+import type { ReportStore } from '../report/report-store.ts';
+import { StateFile } from '../report/state-file.ts';
+import type { MainFile } from './main-file.ts';
 
 const FILE_NAME = 'report';
 /** What `StateDirectory=tlswarden` of the unit is, for commands that systemd does not start. */

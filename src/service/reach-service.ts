@@ -2,7 +2,7 @@
  * Whether the policy service answers where Postfix is about to ask. It starts nothing.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { askService, NoAnswer } from '../doctor/policy-client.ts';
+import { askService, NoAnswer } from './policy-client.ts';
 
 const LOOK_MS = 200;
 

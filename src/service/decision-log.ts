@@ -10,7 +10,7 @@ import type { Parties } from '../decision/parties.ts';
 import type { Refusal } from '../decision/receipt.ts';
 import type { PolicyRequest } from '../decision/request.ts';
 import type { Flow, Setting } from '../settings/setting.ts';
-import { printable } from './printable.ts';
+import { printable } from '../text/printable.ts';
 
 /** Characters of a request's attribute that are logged; what Postfix sends is shorter. */
 const MAX_ATTRIBUTE = 64;

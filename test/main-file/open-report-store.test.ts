@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseMainFile } from '../../src/main-file/main-file.ts';
-import { openReportForReading, openReportKeeper } from '../../src/report/open-report-store.ts';
+import { openReportForReading, openReportKeeper } from '../../src/main-file/open-report-store.ts';
 
 const log = { info: () => {}, warn: () => {}, error: () => {} };
 

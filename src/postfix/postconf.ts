@@ -1,7 +1,7 @@
 /**
  * postconf(1): what a Postfix has in force, and the editing of its files. What is to be set is somebody else's.
  */
-import { execFile } from 'node:child_process';
+import { type Ended, ProgramError, runProgram } from '../process/run-program.ts';
 
 /** postconf is missing or failed. */
 export class PostconfError extends Error {
@@ -9,8 +9,8 @@ export class PostconfError extends Error {
   /** Without the place. */
   readonly reason: string;
 
-  constructor(configDirectory: string, reason: string, cause: unknown) {
-    super(`${configDirectory}: ${reason}`, { cause });
+  constructor(configDirectory: string, reason: string, cause?: unknown) {
+    super(`${configDirectory}: ${reason}`, cause === undefined ? undefined : { cause });
     this.name = 'PostconfError';
     this.configDirectory = configDirectory;
     this.reason = reason;
@@ -98,17 +98,14 @@ async function run(args: readonly string[], place: string): Promise<string> {
   return (await runWhole(args, place)).stdout;
 }
 
-function runWhole(
-  args: readonly string[],
-  place: string,
-): Promise<{ readonly stdout: string; readonly stderr: string }> {
-  return new Promise((resolve, reject) => {
-    execFile('postconf', args, { maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
-      if (error === null) resolve({ stdout, stderr });
-      else {
-        const missing = error.code === 'ENOENT' ? 'postconf was not found in PATH' : undefined;
-        reject(new PostconfError(place, missing ?? `postconf failed: ${stderr.trim()}`, error));
-      }
-    });
-  });
+async function runWhole(args: readonly string[], place: string): Promise<Ended> {
+  let ended: Ended;
+  try {
+    ended = await runProgram('postconf', args);
+  } catch (error) {
+    if (!(error instanceof ProgramError)) throw error;
+    throw new PostconfError(place, error.message, error);
+  }
+  if (ended.failure === undefined) return ended;
+  throw new PostconfError(place, `postconf failed: ${ended.stderr.trim() || ended.failure}`);
 }

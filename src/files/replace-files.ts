@@ -1,10 +1,11 @@
 /**
- * Writes files so that each is the old one or the new one, whenever the process or the host dies: written beside, under
- * a name that no loader reads, synced, renamed, the directory synced. It decides no content.
+ * Replaces several files so that each is the old one or the new one, whenever the process or the host dies; each is written
+ * beside under a name that no loader reads, and stays its owner's. It decides no content.
  */
 import { randomInt } from 'node:crypto';
-import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { sync, writeSynced } from './bring-to-disk.ts';
 
 /** How many files are written at once: fsync waits for the disk, not for us. */
 const AT_ONCE = 16;
@@ -12,8 +13,24 @@ const AT_ONCE = 16;
 /** The numbers in the names of a change's temporary files begin at a random one below this, with room for any number of files. */
 const FIRST_NUMBERS = 2 ** 47;
 
-/** What a writer that was killed leaves behind. */
-export const isTemporary = (name: string): boolean => /^\.tlswarden-\d+-\d+\.tmp$/u.test(name);
+const TEMPORARY = /^\.tlswarden-(?<pid>\d+)-\d+\.tmp$/u;
+
+/** Whether a file of this name is one that is to take the place of another. */
+export const isTemporary = (name: string): boolean => TEMPORARY.test(name);
+
+/**
+ * Removes what writers that were killed have left in a directory. Whoever has no lock there says by `isAlive` which process
+ * may still be at work.
+ */
+export async function removeTemporaries(
+  directory: string,
+  isAlive: (pid: number) => boolean = () => false,
+): Promise<void> {
+  for (const name of await readdir(directory)) {
+    const pid = TEMPORARY.exec(name)?.groups?.['pid'];
+    if (pid !== undefined && !isAlive(Number(pid))) await rm(join(directory, name), { force: true });
+  }
+}
 
 /** The new content of one file; undefined removes it. */
 export interface FileChange {
@@ -76,7 +93,9 @@ export async function writeFilesAtomically(
               ? undefined
               : join(dirname(target), `.tlswarden-${process.pid}-${first + number}.tmp`);
           prepared.push({ name: basename(change.path), number, target, temporary });
-          if (temporary !== undefined) await writeBeside(temporary, target, change);
+          if (temporary !== undefined) {
+            await writeSynced(temporary, change.text ?? '', 0o600, (file) => likeItsPlace(file, target, change.mode));
+          }
           progress?.(prepared.length, changes.length);
         } catch (error) {
           failure ??= { error };
@@ -93,7 +112,7 @@ export async function writeFilesAtomically(
       })),
     );
   } catch (error) {
-    await removeTemporaries(prepared);
+    await removePrepared(prepared);
     throw error;
   }
   const directories = new Set<string>();
@@ -105,14 +124,14 @@ export async function writeFilesAtomically(
     }
   } catch (error) {
     // With a journal the change holds, and the next writer brings it to its end.
-    if (journal === undefined) await removeTemporaries(prepared);
+    if (journal === undefined) await removePrepared(prepared);
     throw error;
   }
-  for (const directory of directories) await syncDirectory(directory);
+  for (const directory of directories) await sync(directory);
   await journal?.end();
 }
 
-async function removeTemporaries(prepared: readonly Prepared[]): Promise<void> {
+async function removePrepared(prepared: readonly Prepared[]): Promise<void> {
   for (const { temporary } of prepared) if (temporary !== undefined) await rm(temporary, { force: true });
 }
 
@@ -124,18 +143,6 @@ export async function targetOf(path: string): Promise<string> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT')
       return join(await realpath(dirname(path)), path.slice(dirname(path).length + 1));
     throw error;
-  }
-}
-
-async function writeBeside(temporary: string, target: string, { text = '', mode }: FileChange): Promise<void> {
-  let file: FileHandle | undefined;
-  try {
-    file = await open(temporary, 'wx', 0o600);
-    await file.writeFile(text);
-    await likeItsPlace(file, target, mode);
-    await file.sync();
-  } finally {
-    await file?.close();
   }
 }
 
@@ -153,13 +160,4 @@ async function likeItsPlace(file: FileHandle, target: string, mode: number | und
     }
   }
   await file.chmod(existing === undefined ? (mode ?? model.mode & 0o664) : model.mode & 0o7777);
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
 }

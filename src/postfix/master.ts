@@ -1,18 +1,14 @@
 /**
- * Has Postfix read anew what it reads only once: it sees for itself that a compiled table was replaced, but not that a text
- * was (texthash, cidr, regexp). It starts and stops nothing.
+ * master(8): whether it runs, and having it read anew what Postfix reads only once: Postfix sees for itself that a compiled
+ * table was replaced, but not that a text was (texthash, cidr, regexp). It starts and stops nothing.
  *
  * The signal is master(8)'s own, and what `postfix reload` comes to. That command besides has postsuper(1) look through
  * the queue, which takes capabilities and write access that a table writer should not have.
  */
-import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parameterValue } from '../fragments/postconf.ts';
-import { errorCode } from './tables-error.ts';
-
-/** flock(1)'s exit status for "somebody else has it". */
-const BUSY = 1;
+import { isLocked } from '../files/exclusive-lock.ts';
+import { parameterValue } from './postconf.ts';
 
 /** Postfix could not be told. The message is its reason. */
 export class ReloadError extends Error {}
@@ -21,8 +17,8 @@ export class ReloadError extends Error {}
 export async function reloadPostfix(configDirectory: string): Promise<boolean> {
   try {
     const pidFile = join(await parameterValue(configDirectory, 'queue_directory'), 'pid', 'master.pid');
-    const text = await readFile(pidFile, 'utf8').catch((error: unknown) => {
-      if (errorCode(error) === 'ENOENT') return undefined;
+    const text = await readFile(pidFile, 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined;
       throw error;
     });
     // What a master that was killed leaves behind may be the number of another process by now. One that runs locks it.
@@ -34,13 +30,4 @@ export async function reloadPostfix(configDirectory: string): Promise<boolean> {
   } catch (error) {
     throw new ReloadError((error as Error).message, { cause: error });
   }
-}
-
-function isLocked(path: string): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    execFile('flock', ['--shared', '--nonblock', path, 'true'], (error, _stdout, stderr) => {
-      if (error === null || error.code === BUSY) resolve(error !== null);
-      else reject(new Error(`flock: ${stderr.trim() || error.message}`));
-    });
-  });
 }

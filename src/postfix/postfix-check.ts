@@ -2,11 +2,11 @@
  * `postfix check`, and what it says. Its script logs its reasons by postlog(1), which shows them on a terminal only: so, once
  * it has failed, it gets one, by script(1) of util-linux.
  */
-import { execFile } from 'node:child_process';
+import { ProgramError, runProgram } from '../process/run-program.ts';
 
 /** What is wrong, in Postfix's words, a line each; undefined: nothing. */
 export async function checkPostfix(configDirectory: string): Promise<string | undefined> {
-  const { failed, output, missing } = await run('postfix', ['-c', configDirectory, 'check'], process.env);
+  const { failed, output, missing } = await run('postfix', ['-c', configDirectory, 'check']);
   if (missing !== undefined) return missing;
   if (!failed) return undefined;
   const env = { ...process.env, TLSWARDEN_POSTFIX: configDirectory };
@@ -16,7 +16,7 @@ export async function checkPostfix(configDirectory: string): Promise<string | un
 
 /** Whether it fails, whatever the reason. */
 export async function failsCheck(configDirectory: string): Promise<boolean> {
-  return (await run('postfix', ['-c', configDirectory, 'check'], process.env)).failed;
+  return (await run('postfix', ['-c', configDirectory, 'check'])).failed;
 }
 
 /** Every process of a check warns of the same things: each line once, and what ended it first. */
@@ -37,13 +37,12 @@ interface Run {
   readonly missing: string | undefined;
 }
 
-function run(program: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<Run> {
-  return new Promise((resolve) => {
-    const child = execFile(program, args, { env, maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
-      const missing = error?.code === 'ENOENT' ? `${program} was not found in PATH` : undefined;
-      resolve({ failed: error !== null, output: stderr + stdout, missing });
-    });
-    child.stdin?.on('error', () => {});
-    child.stdin?.end();
-  });
+async function run(program: string, args: readonly string[], env = process.env): Promise<Run> {
+  try {
+    const { failure, stdout, stderr } = await runProgram(program, args, { env, input: '' });
+    return { failed: failure !== undefined, output: stderr + stdout, missing: undefined };
+  } catch (error) {
+    if (!(error instanceof ProgramError)) throw error;
+    return { failed: true, output: '', missing: error.message };
+  }
 }

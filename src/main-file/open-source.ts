@@ -3,7 +3,6 @@
  */
 
 import type { EventLog } from '../log/event-log.ts';
-import type { MainFile } from '../main-file/main-file.ts';
 import { loadOnce } from '../redis/load-replica.ts';
 import { loadSnapshot } from '../redis/load-snapshot.ts';
 import { RedisTrouble, UnusableRedisUrl } from '../redis/redis-link.ts';
@@ -12,9 +11,10 @@ import { type ReplicaOptions, SettingsReplica } from '../redis/settings-replica.
 import { SnapshotDamaged } from '../redis/snapshot.ts';
 import { BY_MX } from '../settings/next-hop.ts';
 import type { Settings } from '../settings/settings.ts';
+import { DirectorySource, type DirectorySourceOptions } from '../source/directory-source.ts';
+import type { SettingsSource } from '../source/settings-in-force.ts';
 import { ComplaintError } from '../toml/complaint.ts';
-import { DirectorySource, type DirectorySourceOptions } from './directory-source.ts';
-import type { SettingsSource } from './settings-in-force.ts';
+import type { MainFile } from './main-file.ts';
 
 /** How a process that stays follows Redis; of a directory none of it counts. */
 export interface FollowOptions {
