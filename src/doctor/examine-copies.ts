@@ -19,6 +19,7 @@ const TABLES = [
   ['sender_bcc_maps', 'outgoing'],
 ] as const;
 
+/** Tables that cannot be listed are asked for the sample's names alone. */
 export async function examineCopies(host: Host, lookups: TableLookups, sample: Sample): Promise<readonly Finding[]> {
   const { postfix } = host;
   if (!decidesBeforeRewriting(host)) return [];

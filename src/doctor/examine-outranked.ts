@@ -33,6 +33,7 @@ interface Entry {
   readonly value: string;
 }
 
+/** Tables that cannot be listed are asked for any address of the sample's domains. Nothing without tables of ours. */
 export async function examineOutranked(host: Host, lookups: TableLookups, sample: Sample): Promise<readonly Finding[]> {
   const { postfix, fragmentContext } = host;
   const { maps } = fragmentContext;

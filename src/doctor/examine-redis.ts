@@ -4,6 +4,7 @@
 import type { SettingsAtHand } from '../main-file/open-source.ts';
 import type { Finding } from './finding.ts';
 
+/** One finding while Redis is away; none where the settings are as they stand now. */
 export function examineRedis({ away, settings }: SettingsAtHand): readonly Finding[] {
   if (away === undefined) return [];
   const { redis, trouble, instead } = away;

@@ -53,6 +53,7 @@ export type SettingsAtHand =
   /** The snapshot's, or none. */
   | { readonly settings: Settings | undefined; readonly away: RedisIsAway };
 
+/** Why settings are not those that stand in Redis now, and which they are. */
 export interface RedisIsAway {
   /** The address of Redis, without credentials. */
   readonly redis: string;

@@ -1,11 +1,13 @@
 /**
  * At most so many of something at once; the others wait their turn. It knows no time and stops nothing.
  */
+/** One for each thing that is limited, shared by all who do it. */
 export class Limiter {
   readonly #most: number;
   readonly #waiting: (() => void)[] = [];
   #running = 0;
 
+  /** `most`: tasks at once, 1 or more. */
   constructor(most: number) {
     this.#most = most;
   }
