@@ -53,6 +53,7 @@ export type SettingsAtHand =
   /** The snapshot's, or none. */
   | { readonly settings: Settings | undefined; readonly away: RedisIsAway };
 
+/** That Redis did not answer, and what takes its place. */
 export interface RedisIsAway {
   /** The address of Redis, without credentials. */
   readonly redis: string;

@@ -6,6 +6,7 @@ import { nameInRecord, type Position } from './layout.ts';
 import type { SettingsReplica } from './settings-replica.ts';
 import { readSnapshot } from './snapshot.ts';
 
+/** What a whole snapshot holds. */
 export interface LoadedSnapshot {
   readonly replica: SettingsReplica;
   /** Milliseconds since the epoch. */
