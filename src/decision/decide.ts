@@ -12,6 +12,7 @@ import type { PolicyRequest } from './request.ts';
 
 /** What was decided of a recipient. */
 export interface DecidedRecipient {
+  /** Of receipt, for both flows. */
   readonly verdict: ReceiptVerdict;
   /** Receipt refuses it, so it never comes to delivery. */
   readonly isRefused: boolean;

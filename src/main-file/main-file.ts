@@ -7,6 +7,7 @@ import { isIP } from 'node:net';
 import { dirname, resolve } from 'node:path';
 import { type AddressRules, DEFAULT_ADDRESS_RULES } from '../address/address.ts';
 import { type DomainName, NO_DOMAIN, parseDomain } from '../address/domain-name.ts';
+import { pathProblem } from '../postfix/path-for-postfix.ts';
 import { isRedisUrl, parseRedisUrl, type RedisAddress } from '../redis/redis-address.ts';
 import { findUrlSecret, type UrlSecret } from '../redis/redis-url-secret.ts';
 import { DEFAULT_MAX_ROWS } from '../report/tally.ts';
@@ -17,7 +18,6 @@ import { quoted } from '../text/printable.ts';
 import { type Complaint, ComplaintError } from '../toml/complaint.ts';
 import { readToml } from '../toml/read-toml.ts';
 import { TableReader } from '../toml/table-reader.ts';
-import { pathProblem } from './path-for-postfix.ts';
 
 /** Without `--config`. */
 export const DEFAULT_PATH = '/etc/tlswarden/tlswarden.toml';

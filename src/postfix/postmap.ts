@@ -18,8 +18,9 @@ const LISTABLE = new Set(['hash', 'btree', 'lmdb', 'dbm', 'sdbm', 'texthash', 'i
 /** A table could not be compiled. The message is the reason. */
 export class PostmapError extends Error {}
 
-/** What was found in a table. */
+/** The beginning of a table, or all of it. */
 export interface TableListing {
+  /** Value by key, as postmap(1) prints them. */
   readonly entries: ReadonlyMap<string, string>;
   /** Whether that is all of it. */
   readonly isWhole: boolean;

@@ -4,7 +4,7 @@
  */
 
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
-import { pathProblem } from '../main-file/path-for-postfix.ts';
+import { pathProblem } from '../postfix/path-for-postfix.ts';
 
 /** One listener to be. */
 export type ListenAddress =
