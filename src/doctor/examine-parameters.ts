@@ -2,6 +2,8 @@
  * Parameters of main.cf that stand in the way of the settings, or differ from what the main file says of them. Pure; lists
  * of restrictions and tables have examinations of their own.
  */
+
+import { type DomainName, NO_DOMAIN, parseDomain } from '../address/domain-name.ts';
 import { requiresOutgoing } from '../fragments/make-fragments.ts';
 import { mayPermit, readRestrictions } from '../fragments/restrictions.ts';
 import { isTableAt } from '../fragments/value-list.ts';
@@ -88,7 +90,8 @@ function receiptClass({ postfix, fragmentContext, mending }: Host): readonly Fin
 }
 
 /** What main file and main.cf both say. */
-function differing({ main, settings, postfix, mending }: Host): readonly Finding[] {
+function differing(host: Host): readonly Finding[] {
+  const { main, settings, postfix, mending } = host;
   const found: Finding[] = [];
   const delimiter = postfix.value('recipient_delimiter');
   if (delimiter !== main.addresses.recipientDelimiter) {
@@ -101,6 +104,7 @@ function differing({ main, settings, postfix, mending }: Host): readonly Finding
       mend: mending.setInMainFile('addresses', 'recipient_delimiter', delimiter),
     });
   }
+  found.push(...differingOrigin(host));
   const relayhost = postfix.value('relayhost');
   // Where default_transport names the server, relayhost is what has to change (examine-routes.ts).
   const isDefault =
@@ -118,8 +122,28 @@ function differing({ main, settings, postfix, mending }: Host): readonly Finding
   return found;
 }
 
+/** What a domain is appended to an address without one; where nothing is asked of it, it does not matter which. */
+function differingOrigin({ main, settings, postfix, mending }: Host): readonly Finding[] {
+  const [theirs, ours] = [postfix.value('myorigin'), main.addresses.myorigin];
+  const appended = parseDomain(theirs);
+  if (appended === undefined || appended === ours) return [];
+  const isHosted = settings.find(appended) !== undefined;
+  if (!isHosted && settings.find(ours) === undefined) return [];
+  return [
+    {
+      id: 'myorigin',
+      severity: isHosted ? 'breach' : 'fault',
+      where: 'main.cf: myorigin',
+      what: `Postfix has "${theirs}", ${main.path} has ${ours === NO_DOMAIN ? 'none' : `"${ours}"`}.`,
+      why: 'An address without a domain, RCPT TO:<payroll>, is judged as if it were at another domain than where Postfix takes it.',
+      mend: mending.setInMainFile('addresses', 'myorigin', theirs),
+    },
+  ];
+}
+
 /** Parameters that an administrator may have set on purpose, but that defeat some of ours. */
-function inTheWay({ postfix, fragmentContext, mending }: Host): readonly Finding[] {
+function inTheWay(host: Host): readonly Finding[] {
+  const { postfix, fragmentContext, mending } = host;
   const found: Finding[] = [];
   const add = (parameter: string, value: string | undefined, finding: Omit<Finding, 'where' | 'mend'>): void =>
     void found.push({ ...finding, where: `main.cf: ${parameter}`, mend: mending.set({ [parameter]: value }) });
@@ -130,6 +154,15 @@ function inTheWay({ postfix, fragmentContext, mending }: Host): readonly Finding
       severity: 'breach',
       what: `It is "${postfix.value('default_filter_nexthop')}".`,
       why: 'A FILTER for a domain that goes by MX goes there instead.',
+    });
+  }
+  const completed = postfix.isYes('append_dot_mydomain') ? belowMydomain(host) : undefined;
+  if (completed !== undefined) {
+    add('append_dot_mydomain', 'no', {
+      id: 'append-dot-mydomain',
+      severity: 'breach',
+      what: `It is on, and has mail for payroll@${completed.slice(0, completed.indexOf('.'))} go to ${completed}.`,
+      why: 'The service is asked about the address as it was given, which is at no hosted domain.',
     });
   }
   if (postfix.isYes('soft_bounce')) {
@@ -161,6 +194,17 @@ function inTheWay({ postfix, fragmentContext, mending }: Host): readonly Finding
     });
   }
   return found;
+}
+
+/** The first name of the settings that is one label before mydomain. */
+function belowMydomain({ postfix, settings }: Host): DomainName | undefined {
+  const mydomain = parseDomain(postfix.value('mydomain'));
+  if (mydomain === undefined) return undefined;
+  for (const { name, aliases } of settings.domains()) {
+    const found = [name, ...aliases].find((one) => one.slice(one.indexOf('.') + 1) === mydomain);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 function repeated({ postfix, mending }: Host): readonly Finding[] {

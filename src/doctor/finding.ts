@@ -58,6 +58,8 @@ export const FINDING_IDS = [
   'alias-elsewhere',
   'copy-elsewhere',
   'recipient-delimiter',
+  'myorigin',
+  'append-dot-mydomain',
   'relayhost',
   'dns-support',
   'fingerprint-digest',

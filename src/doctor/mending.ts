@@ -178,22 +178,33 @@ export class Mending {
     const around = locator.find(undefined, section);
     // A key is written as its neighbours are: below a header, dotted, or in braces, which have to be written anew.
     const isInline = around?.kind === 'pair' && mainText.startsWith('{', around.valueStart);
-    const name = present?.path.join('.') ?? (around?.kind === 'pair' ? `${section}.${key}` : key);
+    const hasHeader = around?.kind === 'table';
+    const name = present?.path.join('.') ?? (hasHeader ? key : `${section}.${key}`);
     const line = isInline ? inlineTable(mainText, section, key, value) : `${name} = ${formatValue(value)}`;
     const replaced = present ?? (isInline ? around : undefined);
+    const at = replaced ?? (hasHeader ? around : undefined);
+    // By what stands there, and at the top: the commands of other findings may have moved the lines.
+    const place = at === undefined ? '1' : `/^${escaped(mainText.split('\n')[at.line - 1] ?? '', /[.*[\]^$\\/]/gu)}$/`;
     const edit =
-      replaced !== undefined
-        ? shellWords('sed', '-i', `${replaced.line}s/.*/${line.replaceAll(/[\\/&]/gu, '\\$&')}/`, mainPath)
-        : around !== undefined
-          ? shellWords('sed', '-i', `${around.line}a ${line.replaceAll('\\', '\\\\')}`, mainPath)
-          : `printf '%s\\n' ${shellWords(`[${section}]`, line)} >> ${shellWords(mainPath)}`;
-    return [edit, ...this.restart];
+      replaced === undefined
+        ? `${hasHeader ? 'a' : 'i'} ${escaped(line, /\\/gu)}`
+        : `s/.*/${escaped(line, /[\\/&]/gu)}/`;
+    const isEmpty = mainText === '';
+    const command = isEmpty
+      ? `printf '%s\\n' ${shellWords(line)} >> ${shellWords(mainPath)}`
+      : shellWords('sed', '-i', `${place}${edit}`, mainPath);
+    return [command, ...this.restart];
   }
 
   get #directory(): readonly string[] {
     const { configDirectory } = this.#context;
     return configDirectory === DEFAULT_CONFIG_DIRECTORY ? [] : ['-c', configDirectory];
   }
+}
+
+/** The text with a backslash before each of these characters. */
+function escaped(text: string, characters: RegExp): string {
+  return text.replaceAll(characters, '\\$&');
 }
 
 /** `section = { … }` with this key in it, and what else stands there. */

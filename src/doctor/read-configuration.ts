@@ -1,6 +1,7 @@
 /**
- * Reads main.cf and master.cf whole, by postconf(1). It reads nothing else and writes nothing.
+ * Reads main.cf and master.cf whole, by postconf(1), and the file that myorigin may name. It reads nothing else and writes nothing.
  */
+import { readFile } from 'node:fs/promises';
 import { masterEntries, postconf, readAssignments, repeatedParameters } from '../postfix/postconf.ts';
 import { type MasterService, PostfixConfiguration } from './postfix-configuration.ts';
 
@@ -17,6 +18,7 @@ export async function readConfiguration(directory: string): Promise<PostfixConfi
     masterEntries(directory),
     repeatedParameters(directory),
   ]);
+  const origin = await originOf(expanded.get('myorigin') ?? '');
   // What master.cf leaves open ("-") meant a chroot once (COMPATIBILITY_README).
   const chrooted = Number.parseFloat(expanded.get('compatibility_level') ?? '') < 1 ? ['y', '-'] : ['y'];
   const services: MasterService[] = [];
@@ -32,7 +34,20 @@ export async function readConfiguration(directory: string): Promise<PostfixConfi
       expanded: optionsOf(name, expandedOptions),
     });
   }
-  return new PostfixConfiguration({ directory, raw, expanded, services, repeated });
+  return new PostfixConfiguration({
+    directory,
+    raw,
+    expanded: new Map([...expanded, ['myorigin', origin]]),
+    services,
+    repeated,
+  });
+}
+
+/** Debian's Postfix takes the domain from the first line of a file, if myorigin is a path. */
+async function originOf(value: string): Promise<string> {
+  if (!value.startsWith('/')) return value;
+  const text = await readFile(value, 'utf8').catch(() => '');
+  return text.split('\n', 1)[0]?.trim() ?? '';
 }
 
 function optionsOf(service: string, all: ReadonlyMap<string, string>): ReadonlyMap<string, string> {

@@ -253,6 +253,29 @@ describe('doctor', { concurrency: 2 }, () => {
     await cures(patient, 'breach outgoing-passed-by');
   });
 
+  test('knows where Postfix completes addresses otherwise than the service, and writes several keys of one section', async () => {
+    const origin = 'by-mx.example';
+    const patient = await ill(async (patient) => {
+      await patient.edit('config/mailname', () => `${origin}\nmore\n`);
+      await patient.set({
+        recipient_delimiter: '-',
+        myorigin: `${patient.config}/mailname`,
+        append_dot_mydomain: 'yes',
+        mydomain: 'example',
+      });
+    });
+    await cures(patient, 'breach append-dot-mydomain', 'breach myorigin', 'breach recipient-delimiter');
+    await patient.edit('tlswarden.toml', (text) =>
+      text
+        .replace(/^addresses\.(.*)\n(.*\n)*addresses\.(.*)\n/mu, '')
+        .concat('[addresses]\nmyorigin = "firm.example"\n'),
+    );
+    await patient.set({ recipient_delimiter: '+', myorigin: '$myhostname' });
+    await cures(patient, 'fault myorigin');
+    await patient.set({ recipient_delimiter: '-', myorigin: origin });
+    await cures(patient, 'breach myorigin', 'breach recipient-delimiter');
+  });
+
   test('writes into the main file in the form that stands there, also in braces', async () => {
     const patient = await ill(async (patient) => {
       await patient.set({ recipient_delimiter: '-', relayhost: '[relay.example]:25' });
