@@ -6,7 +6,7 @@ import type { AddressRules } from '../address/address.ts';
 import type { Settings } from '../settings/settings.ts';
 import { type Lane, mayJoin, ownLane, type TablesInForce } from './delivery.ts';
 import type { Lanes, Message } from './lanes.ts';
-import { belongsToWithheld, findParties, type Parties, partiesOf } from './parties.ts';
+import { findParties, type Parties, partiesOf } from './parties.ts';
 import { decideReceipt, type ReceiptVerdict, type Refusal, SATISFIED, wordRefusal } from './receipt.ts';
 import type { PolicyRequest } from './request.ts';
 
@@ -78,17 +78,16 @@ export function decide(context: DecisionContext, request: PolicyRequest, now: nu
   return request.protocolState === 'DATA' ? decideData(context, request, now) : PASS;
 }
 
-/**
- * Whether nobody knows what is asked of this mail: it must get no reply. Either the settings of its domain cannot be used, or
- * nobody knows its domain.
- */
+/** Whether nobody knows what is asked of this mail, since the settings of its domain cannot be used: it must get no reply. */
 export function isWithheld({ settings, addresses }: DecisionContext, request: PolicyRequest): boolean {
-  if (request.protocolState === 'other') return false;
-  if (partiesOf(settings, request, addresses).isTangled) return true;
-  if (settings.withheld.size === 0) return false;
-  return (
-    belongsToWithheld(settings, request.recipient, addresses) || belongsToWithheld(settings, request.sender, addresses)
-  );
+  const { withheld } = settings;
+  if (withheld.size === 0 || request.protocolState === 'other') return false;
+  const parties = partiesOf(settings, request, addresses);
+  const { sender, senderDomain, otherwise } = parties;
+  const isUnknown = ({ recipient, recipientDomain }: Parties): boolean =>
+    recipientDomain === undefined && withheld.has(recipient.domain);
+  if (isUnknown(parties) || (otherwise !== undefined && isUnknown(otherwise))) return true;
+  return senderDomain === undefined && withheld.has(sender.domain);
 }
 
 function decideRecipient(context: DecisionContext, request: PolicyRequest, now: number): Decision {

@@ -10,6 +10,7 @@ import type { RawDelivery, RawDomain, RawSettings } from '../oracle/oracle.ts';
 import { type Asked, Core, compile } from './core.ts';
 
 const mx1 = '[mx1.example]:25';
+const mx2 = '[mx2.test]:25';
 
 function service(domains: Readonly<Record<string, RawDomain>>, more: Partial<RawSettings> = {}): Core {
   return new Core({ ...more, domains });
@@ -134,6 +135,22 @@ describe('what the tables hold is left to them', () => {
     const ask = (sender: string): string => core.reply({ sender, recipient: 'x@remote.example' });
     equal(ask('ann%alpha.example'), 'DUNNO');
     equal(ask('ann%alpha.example@elsewhere.example'), 'FILTER tlswarden-encrypt:');
+    equal(ask('ann%alpha.example@'), 'FILTER tlswarden-encrypt:');
+    equal(ask('!alpha.example!ann'), 'FILTER tlswarden-encrypt:');
+  });
+
+  test('a recipient that Postfix may route on from a hosted domain has what either address is asked for', () => {
+    const core = withTables({
+      'alpha.example': incoming({ require_tls: 'specific', senders: 'far@bank.example', level: 'secure' }, mx1),
+      'beta.example': incoming(always, mx2),
+      'gamma.example': { nexthop: mx2 },
+    });
+    const ask = (sender: string, recipient: string): string => core.reply({ sender, recipient });
+    equal(ask('far@bank.example', 'ann%alpha.example@gamma.example'), `FILTER tlswarden-secure:${mx2}`);
+    equal(ask('far@bank.example', 'ann%alpha.example@beta.example'), `FILTER tlswarden-secure:${mx2}`);
+    equal(ask('near@bank.example', 'ann%alpha.example@gamma.example'), 'DUNNO');
+    equal(ask('near@bank.example', 'ann%alpha.example@beta.example'), 'DUNNO', 'the tables see to it, whichever it is');
+    equal(ask('near@bank.example', 'ann%beta.example@alpha.example'), 'DUNNO', 'likewise');
   });
 
   test('unless another requirement asks for more', () => {
