@@ -52,8 +52,9 @@ function nextHopOf(settings: Settings, parties: Parties): NextHop {
  */
 function termsAtNextHop(settings: Settings, parties: Parties, tables: TablesInForce): Strength {
   const { recipientDomain } = parties;
-  // By MX smtp(8) looks for the recipient's domain; all names of a hosted one ask the same.
-  const key = nextHopOf(settings, parties) || (recipientDomain?.name ?? parties.recipient.domain);
+  // By MX smtp(8) looks for the recipient's domain as it is written, which as an alias may be another domain's next hop.
+  const nexthop = nextHopOf(settings, parties);
+  const key = nexthop || parties.recipient.domain;
   const now = settings.termsAt(key);
   let sure: Strength =
     recipientDomain !== undefined && tables.holds(recipientDomain) ? now : weakerStrength(DEFAULT_TERMS, now);

@@ -130,6 +130,17 @@ describe('what the tables hold is left to them', () => {
     equal(ask('x@a.sub.beta.example'), 'FILTER tlswarden-encrypt:');
   });
 
+  test('an alias that is the next hop of a domain that asks for less is asked for less', () => {
+    const core = withTables({
+      'alpha.example': { aliases: ['alias.example'] },
+      'beta.example': incoming({ ...always, protocols: '>=TLSv1.1' }, 'alias.example'),
+      'gamma.example': outgoing(always),
+    });
+    const ask = (recipient: string): string => core.reply({ sender: 'ann@gamma.example', recipient });
+    equal(ask('x@alpha.example'), 'FILTER tlswarden-encrypt:');
+    equal(ask('x@alias.example'), 'FILTER tlswarden-encrypt-tls12:');
+  });
+
   test('a sender that is routed through another domain stands in no table', () => {
     const core = withTables({ 'alpha.example': outgoing(always) });
     const ask = (sender: string): string => core.reply({ sender, recipient: 'x@remote.example' });
