@@ -174,6 +174,8 @@ function decideDataOfOne(
   const lane = message?.lane;
   if (lane !== undefined && fits(context, parties, lane, own, request.authenticated)) return filter(lane, parties);
   if (own !== undefined) return filter(own, parties);
+  // Nothing takes back a FILTER: where settings have changed since, it may not be right for this recipient any more.
+  if (lane !== undefined && !mayJoin(context.settings, parties, lane, context.tables)) return UNSURE;
   // A FILTER given to a recipient that was refused after all still moves this message; only its absence is certain.
   const certain = message === undefined ? !context.lanes.mayHaveHistory(request.instance, now) : message.isWhole;
   return certain ? PASS : UNSURE;

@@ -418,6 +418,21 @@ describe('never one message, two fates', () => {
     equal(core.reply(to('alpha.example', { instance: '1f4.6553f100.0.2' })), filter);
   });
 
+  test('settings by which a FILTER that was given is wrong send the message back at DATA: nothing takes a FILTER back', () => {
+    const asked = (core: Core): Asked => ({ sender: ceo, recipient: 'ann@alpha.example', instance: core.instance(1) });
+    for (const [after, reply] of [
+      [{ nexthop: '[elsewhere.example]:25' }, again],
+      [incoming({ ...always, level: 'secure' }, mx1), again],
+      [{ nexthop: mx1 }, /^DUNNO$/],
+      [incoming(always, mx1), /^DUNNO$/],
+    ] as const) {
+      const core = withTables({ 'alpha.example': incoming(fromPartner, mx1) });
+      equal(core.reply(asked(core)), `FILTER tlswarden-encrypt:${mx1}`);
+      core.change({ domains: { 'alpha.example': after } });
+      match(core.reply({ ...asked(core), state: 'DATA', count: 1 }), reply);
+    }
+  });
+
   test('settings that change between two recipients and DATA send the message back', () => {
     const core = service({ 'alpha.example': { nexthop: mx1 } });
     equal(core.reply(to('alpha.example')), 'DUNNO');
