@@ -101,7 +101,8 @@ export class Address {
       else if (isUpperCase(code)) traits &= ~FOLDED_DOMAIN;
     }
     if (at < 0) return Address.#readBare(text, rules);
-    if (at === text.length - 1) return Address.#readBare(text.slice(0, at), rules);
+    // No table has `user%site@` under the name that Postfix resolves it to, since it is not rewritten before.
+    if (at === text.length - 1) return Address.#readOpen(text.slice(0, at), rules);
     if (codeAt(text, text.length - 1) === DOT) traits &= ~FOLDED_DOMAIN;
     const written = text.slice(at + 1);
     const domain = (traits & FOLDED_DOMAIN) !== 0 ? (written as DomainName) : foldDomain(written);
@@ -109,14 +110,23 @@ export class Address {
   }
 
   static #readBare(text: string, rules: AddressRules): Address {
-    const bang = text.indexOf('!');
-    const sign = bang > 0 ? bang : text.lastIndexOf('%');
-    if (sign < 0) return Address.#readLocal(text, rules);
-    const [left, right] = [text.slice(0, sign), text.slice(sign + 1)];
-    const [local, domain] = sign === bang ? [right, left] : [left, right];
-    if (domain === '') return Address.#readLocal(local, rules);
+    if (text === '') return Address.#readLocal(text, rules);
+    const { value: first } = routesOf(text).next();
+    if (first === undefined) return Address.#readLocal(text, rules);
+    // `!site!user` is `site!user@` to Postfix, which it unpacks only when it resolves it.
+    if (first.domain === '') return Address.#readOpen(first.local, rules);
+    return Address.#readParts(first.local, foldDomain(first.domain), rules);
+  }
+
+  /** What has an empty domain: if its local part leads anywhere, that is known only once it is resolved. */
+  static #readOpen(local: string, rules: AddressRules): Address {
     const traits = localTraits(local, local.length);
-    return new Address(`${local}@${domain}`, local.length, foldDomain(domain), rules, traits);
+    if ((traits & ROUTES) === 0) return Address.#readLocal(local, rules);
+    return new Address(local, local.length, NO_DOMAIN, rules, traits);
+  }
+
+  static #readParts(local: string, domain: DomainName, rules: AddressRules): Address {
+    return new Address(`${local}@${domain}`, local.length, domain, rules, localTraits(local, local.length));
   }
 
   /** A local part alone; '' is the null sender, to which Postfix appends nothing. */
@@ -155,16 +165,73 @@ export class Address {
   }
 
   /**
-   * The address that Postfix would resolve this one to if its domain were one of Postfix's own (`user%site@here`,
-   * `"user@site"@here`), or undefined if the local part routes nowhere. Only Postfix knows its own domains.
+   * The address that Postfix would resolve this one to if its domain, and each that comes before one that is meant, were one
+   * of Postfix's own (`user%site@here`, `"user@site"@here`); undefined if the local part leads to none that is meant. Only
+   * Postfix knows its own domains.
    */
-  get routed(): Address | undefined {
+  routedTo(isMeant: (domain: DomainName) => boolean): Address | undefined {
     if ((this.#traits & ROUTES) === 0) return undefined;
-    const text = this.#text.slice(0, this.#at);
-    const next = text.includes('@') ? Address.read(text, this.#rules) : Address.#readBare(text, this.#rules);
-    // A sign that parts nothing, as that of "!user", leads to the same local part for ever.
-    return next.#text.slice(0, next.#at) === text ? undefined : next;
+    for (const { local, domain } of routesOf(this.#text.slice(0, this.#at))) {
+      const folded = foldDomain(domain);
+      if (folded !== NO_DOMAIN && isMeant(folded)) return Address.#readParts(local, folded, this.#rules);
+    }
+    return undefined;
   }
+}
+
+/** What a local part needs quotes for, besides dots in odd places (Postfix's quote_822_local.c). */
+const NEEDS_QUOTES = /[\p{Cc} ()<>@,;:\\"[\]]|\.\./u;
+
+/**
+ * The addresses that a local part leads to, outermost first, as trivial-rewrite(8) unpacks it while the domains are its own
+ * (resolve.c, rewrite.c). A domain may be empty. All of them, since a stranger chooses how many there are; the time that it
+ * takes grows with the length of the text, however they nest.
+ */
+function* routesOf(text: string): Generator<{ readonly local: string; readonly domain: string }, undefined> {
+  let start = 0;
+  let end = text.length;
+  const odd = text.search(NEEDS_QUOTES);
+  // In quotes the order of signs is another one, and what is left may need them still: it begins where the whole does.
+  let inQuotes = true;
+  // A sign that is nowhere is not looked for again.
+  let [at, bang, percent, colon] = [0, 0, 0, 0];
+  for (;;) {
+    if (codeAt(text, start) === AT && colon >= 0) {
+      colon = text.indexOf(':', start);
+      if (colon >= 0 && colon < end - 1) start = colon + 1;
+    }
+    if (at >= 0) at = lastOf('@', text, start, end);
+    if (at >= 0) {
+      yield { local: text.slice(start, at), domain: text.slice(at + 1, end) };
+      end = at;
+      continue;
+    }
+    inQuotes &&= codeAt(text, start) === DOT || codeAt(text, end - 1) === DOT || (odd >= 0 && odd < end);
+    if (bang >= 0 && !inQuotes) bang = firstOf('!', text, start, end);
+    if (percent >= 0 && (inQuotes || bang < 0)) percent = lastOf('%', text, start, end);
+    if (percent >= 0 && (inQuotes || bang < 0)) {
+      yield { local: text.slice(start, percent), domain: text.slice(percent + 1, end) };
+      end = percent;
+      continue;
+    }
+    if (inQuotes) bang = firstOf('!', text, start, end);
+    if (bang < 0) return;
+    yield { local: text.slice(bang + 1, end), domain: text.slice(start, bang) };
+    start = bang + 1;
+    inQuotes = false;
+  }
+}
+
+/** Within [start, end); -1: it is not there. */
+function firstOf(sign: string, text: string, start: number, end: number): number {
+  const at = text.indexOf(sign, start);
+  return at < end ? at : -1;
+}
+
+/** Likewise. */
+function lastOf(sign: string, text: string, start: number, end: number): number {
+  const at = end === 0 ? -1 : text.lastIndexOf(sign, end - 1);
+  return at >= start ? at : -1;
 }
 
 function isUpperCase(code: number): boolean {

@@ -6,7 +6,7 @@ import type { AddressRules } from '../address/address.ts';
 import type { Settings } from '../settings/settings.ts';
 import { type Lane, mayJoin, ownLane, type TablesInForce } from './delivery.ts';
 import type { Lanes, Message } from './lanes.ts';
-import { belongsToWithheld, findParties, type Parties, partiesOf } from './parties.ts';
+import { findParties, type Parties, partiesOf } from './parties.ts';
 import { decideReceipt, type ReceiptVerdict, type Refusal, SATISFIED, wordRefusal } from './receipt.ts';
 import type { PolicyRequest } from './request.ts';
 
@@ -78,17 +78,16 @@ export function decide(context: DecisionContext, request: PolicyRequest, now: nu
   return request.protocolState === 'DATA' ? decideData(context, request, now) : PASS;
 }
 
-/**
- * Whether nobody knows what is asked of this mail: it must get no reply. Either the settings of its domain cannot be used, or
- * nobody knows its domain.
- */
+/** Whether nobody knows what is asked of this mail, since the settings of its domain cannot be used: it must get no reply. */
 export function isWithheld({ settings, addresses }: DecisionContext, request: PolicyRequest): boolean {
-  if (request.protocolState === 'other') return false;
-  if (partiesOf(settings, request, addresses).isTangled) return true;
-  if (settings.withheld.size === 0) return false;
-  return (
-    belongsToWithheld(settings, request.recipient, addresses) || belongsToWithheld(settings, request.sender, addresses)
-  );
+  const { withheld } = settings;
+  if (withheld.size === 0 || request.protocolState === 'other') return false;
+  const parties = partiesOf(settings, request, addresses);
+  const { sender, senderDomain, otherwise } = parties;
+  const isUnknown = ({ recipient, recipientDomain }: Parties): boolean =>
+    recipientDomain === undefined && withheld.has(recipient.domain);
+  if (isUnknown(parties) || (otherwise !== undefined && isUnknown(otherwise))) return true;
+  return senderDomain === undefined && withheld.has(sender.domain);
 }
 
 function decideRecipient(context: DecisionContext, request: PolicyRequest, now: number): Decision {
@@ -175,6 +174,8 @@ function decideDataOfOne(
   const lane = message?.lane;
   if (lane !== undefined && fits(context, parties, lane, own, request.authenticated)) return filter(lane, parties);
   if (own !== undefined) return filter(own, parties);
+  // Nothing takes back a FILTER: where settings have changed since, it may not be right for this recipient any more.
+  if (lane !== undefined && !mayJoin(context.settings, parties, lane, context.tables)) return UNSURE;
   // A FILTER given to a recipient that was refused after all still moves this message; only its absence is certain.
   const certain = message === undefined ? !context.lanes.mayHaveHistory(request.instance, now) : message.isWhole;
   return certain ? PASS : UNSURE;

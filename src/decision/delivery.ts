@@ -52,8 +52,9 @@ function nextHopOf(settings: Settings, parties: Parties): NextHop {
  */
 function termsAtNextHop(settings: Settings, parties: Parties, tables: TablesInForce): Strength {
   const { recipientDomain } = parties;
-  // By MX smtp(8) looks for the recipient's domain; all names of a hosted one ask the same.
-  const key = nextHopOf(settings, parties) || (recipientDomain?.name ?? parties.recipient.domain);
+  // By MX smtp(8) looks for the recipient's domain as it is written, which as an alias may be another domain's next hop.
+  const nexthop = nextHopOf(settings, parties);
+  const key = nexthop || parties.recipient.domain;
   const now = settings.termsAt(key);
   let sure: Strength =
     recipientDomain !== undefined && tables.holds(recipientDomain) ? now : weakerStrength(DEFAULT_TERMS, now);
@@ -69,11 +70,14 @@ export function enforced(parties: Parties, flow: 'incoming' | 'outgoing'): Deliv
 
 /** All that the requirements of this sender and recipient ask together, or undefined if there is none. */
 function requiredTerms(parties: Parties): DeliveryTerms | undefined {
+  const { otherwise } = parties;
   if (parties.recipientDomain === undefined && parties.senderDomain === undefined) return undefined;
-  const incoming = enforced(parties, 'incoming');
-  const outgoing = enforced(parties, 'outgoing');
-  if (incoming === undefined || outgoing === undefined) return incoming ?? outgoing;
-  return mergeDeliveryTerms(incoming, outgoing);
+  const terms = together(enforced(parties, 'incoming'), enforced(parties, 'outgoing'));
+  return otherwise === undefined ? terms : together(terms, requiredTerms(otherwise));
+}
+
+function together(a: DeliveryTerms | undefined, b: DeliveryTerms | undefined): DeliveryTerms | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : mergeDeliveryTerms(a, b);
 }
 
 /** Where the tables in force see to it by themselves: by whose setting. */
@@ -134,6 +138,13 @@ function routeFor(terms: DeliveryTerms, settings: Settings, parties: Parties, ta
 export function ownLane(settings: Settings, parties: Parties, tables: TablesInForce): Lane {
   const terms = requiredTerms(parties);
   if (terms === undefined) return undefined;
+  const { otherwise } = parties;
+  if (otherwise !== undefined) {
+    const isHeld = [{ ...parties, otherwise: undefined }, otherwise].every(
+      (either) => ownLane(settings, either, tables) === undefined,
+    );
+    return isHeld ? undefined : routeFor(terms, settings, parties, tables);
+  }
   const given = givenByTables(settings, parties, tables);
   // Mostly one setting asks, and it is the one that the tables hold: then there are no routes to compare.
   if (given?.setting === terms) return undefined;

@@ -3,13 +3,11 @@
  * settings and two addresses go in.
  */
 import { Address, type AddressRules } from '../address/address.ts';
+import type { DomainName } from '../address/domain-name.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import { type DeliverySetting, type Flow, type Hop, isRequired, type ReceiptSetting } from '../settings/setting.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { PolicyRequest } from './request.ts';
-
-/** Routing signs in a local part nest; Postfix unpacks them all, a stranger gets this many. Beyond is nobody's address. */
-const MAX_ROUTING = 16;
 
 /**
  * Who is mailing whom: the addresses that count, which may stand in the local part of those given, and their settings.
@@ -19,12 +17,15 @@ export interface Parties {
   readonly recipient: Address;
   /** The sender was written as `user%hosted@elsewhere`: no table of senders has it under that name. */
   readonly senderIsRouted: boolean;
-  /** A recipient of no hosted domain nests more routing signs than are unpacked: whom Postfix takes it for is not known. */
-  readonly isTangled: boolean;
   /** The hosted domain of the sender: its `outgoing` counts. */
   readonly senderDomain: HostedDomain | undefined;
   /** The hosted domain of the recipient: its `incoming` counts. */
   readonly recipientDomain: HostedDomain | undefined;
+  /**
+   * The same mail, as `user%other@hosted` is user@other should Postfix have the hosted domain's mailboxes itself: what is
+   * asked of either holds.
+   */
+  readonly otherwise: Parties | undefined;
 }
 
 /** A {@link Setting}, by its hop. */
@@ -72,53 +73,34 @@ export function findParties(settings: Settings, sender: string, recipient: strin
   const to = Address.read(recipient, rules);
   const senderDomain = settings.find(from.domain);
   const recipientDomain = settings.find(to.domain);
-  const routedFrom = senderDomain === undefined ? findRouted(settings, from) : undefined;
-  const routedTo = recipientDomain === undefined ? findRouted(settings, to) : undefined;
-  return {
+  const routedFrom = isKnown(settings, from.domain) ? undefined : findRouted(settings, from);
+  const routedTo = findRouted(settings, to);
+  const parties = {
     sender: routedFrom?.address ?? from,
-    recipient: routedTo?.address ?? to,
-    senderIsRouted: routedFrom?.domain !== undefined,
-    isTangled: routedTo === TANGLED,
+    senderIsRouted: routedFrom !== undefined,
     senderDomain: routedFrom?.domain ?? senderDomain,
-    recipientDomain: routedTo?.domain ?? recipientDomain,
   };
+  if (routedTo === undefined) return { ...parties, recipient: to, recipientDomain, otherwise: undefined };
+  const routed = { ...parties, recipient: routedTo.address, recipientDomain: routedTo.domain, otherwise: undefined };
+  return isKnown(settings, to.domain) ? { ...parties, recipient: to, recipientDomain, otherwise: routed } : routed;
 }
 
-interface Routed {
-  readonly address: Address;
-  readonly domain: HostedDomain;
+/** Whether something may be asked of this name: it is hosted, or it is not known what it asks. */
+function isKnown(settings: Settings, name: DomainName): boolean {
+  return settings.find(name) !== undefined || settings.withheld.has(name);
 }
-
-const TANGLED = { address: undefined, domain: undefined };
 
 /**
  * The address that counts instead of one that is not hosted, and its hosted domain. `user%hosted@here` goes to user@hosted
  * if `here` is one of Postfix's own domains. Whether it is, only Postfix knows; what the service must not do is let it past
  * a requirement.
  */
-function findRouted(settings: Settings, address: Address): Routed | typeof TANGLED | undefined {
-  let { routed } = address;
-  for (let depth = 0; routed !== undefined; depth++) {
-    if (depth === MAX_ROUTING) return TANGLED;
-    const domain = settings.find(routed.domain);
-    if (domain !== undefined) return { address: routed, domain };
-    routed = routed.routed;
-  }
-  return undefined;
-}
-
-/**
- * Whether the settings that count for this address are those of a name that is withheld: looked for where
- * {@link findParties} looks for the ones that can be used. `written` is as Postfix passes it.
- */
-export function belongsToWithheld(settings: Settings, written: string, rules: AddressRules): boolean {
-  let address: Address | undefined = Address.read(written, rules);
-  for (let depth = 0; address !== undefined && depth <= MAX_ROUTING; depth++) {
-    if (settings.find(address.domain) !== undefined) return false;
-    if (settings.withheld.has(address.domain)) return true;
-    address = address.routed;
-  }
-  return false;
+function findRouted(
+  settings: Settings,
+  given: Address,
+): { readonly address: Address; readonly domain: HostedDomain | undefined } | undefined {
+  const address = given.routedTo((name) => isKnown(settings, name));
+  return address && { address, domain: settings.find(address.domain) };
 }
 
 /** The setting of this flow and hop if it asks for TLS between the two: a requirement. */

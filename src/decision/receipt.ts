@@ -62,16 +62,21 @@ export function decideReceipt(
   session: Session & Pick<PolicyRequest, 'clientAddress'>,
   isExempt: (clientAddress: string) => boolean,
 ): ReceiptVerdict {
-  const incoming = findRefusal(parties, 'incoming', session);
-  const outgoing = findRefusal(parties, 'outgoing', session);
+  const { otherwise } = parties;
+  let incoming = findRefusal(parties, 'incoming', session);
+  let outgoing = findRefusal(parties, 'outgoing', session);
+  if (otherwise !== undefined) {
+    incoming = decisive(incoming, findRefusal(otherwise, 'incoming', session));
+    outgoing = decisive(outgoing, findRefusal(otherwise, 'outgoing', session));
+  }
   if (incoming === undefined && outgoing === undefined) return SATISFIED;
   if (isExempt(session.clientAddress)) return EXEMPT;
   return { incoming, outgoing, refusal: decisive(incoming, outgoing), isExempt: false };
 }
 
-function decisive(incoming: Refusal | undefined, outgoing: Refusal | undefined): Refusal | undefined {
-  if (incoming === undefined || outgoing === undefined) return incoming ?? outgoing;
-  return ACTION_ORDER[outgoing.action] < ACTION_ORDER[incoming.action] ? outgoing : incoming;
+function decisive(first: Refusal | undefined, second: Refusal | undefined): Refusal | undefined {
+  if (first === undefined || second === undefined) return first ?? second;
+  return ACTION_ORDER[second.action] < ACTION_ORDER[first.action] ? second : first;
 }
 
 const ACTION_ORDER: Readonly<Record<ReceiptAction, number>> = { reject: 0, defer: 1, warn: 2 };

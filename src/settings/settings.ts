@@ -3,11 +3,11 @@
  * look-up, whatever the number of domains. A version never changes: when its owner (settings-owner.ts) changes the data
  * below, the version keeps what was there before, and only that.
  */
-import type { DomainName } from '../address/domain-name.ts';
+import { type DomainName, foldDomain } from '../address/domain-name.ts';
 import type { HostedDomain } from './hosted-domain.ts';
 import type { NameIndex } from './name-index.ts';
 import type { NextHop } from './next-hop.ts';
-import { DEFAULT_TERMS, type NextHopTerms } from './next-hop-terms.ts';
+import { DEFAULT_TERMS, mergeTerms, type NextHopTerms } from './next-hop-terms.ts';
 
 /** The data of the newest version, which its owner changes. */
 export interface SettingsData {
@@ -93,12 +93,25 @@ export class Settings implements SettingsTotals {
     return key === undefined ? DEFAULT_TERMS : this.termsAt(key);
   }
 
-  /** What is asked at the next hop of this name; by MX that is the recipient's domain. */
+  /**
+   * What smtp(8) finds at the next hop of this name; by MX that is the recipient's domain. An alias of a domain by MX asks what
+   * the domain does, and what those ask besides who have the alias as their next hop.
+   */
   termsAt(key: string): NextHopTerms {
+    const own = this.#ownTermsAt(key);
+    const holder = this.find(foldDomain(key));
+    if (holder === undefined || holder.nexthop !== '' || holder.name === key) return own ?? DEFAULT_TERMS;
+    const domainTerms = this.#ownTermsAt(holder.name);
+    if (own === undefined) return domainTerms ?? DEFAULT_TERMS;
+    const asksItself = holder.settings.incoming.delivery?.enforcement === 'enforce';
+    return domainTerms === undefined && !asksItself ? own : mergeTerms(domainTerms ?? DEFAULT_TERMS, own);
+  }
+
+  #ownTermsAt(key: string): NextHopTerms | undefined {
     const { terms } = this.#data;
-    if (this.#next === undefined) return terms.get(key) ?? DEFAULT_TERMS;
+    if (this.#next === undefined) return terms.get(key);
     const before = this.#whatWasBefore();
-    return (before.terms.has(key) ? before.terms.get(key) : terms.get(key)) ?? DEFAULT_TERMS;
+    return before.terms.has(key) ? before.terms.get(key) : terms.get(key);
   }
 
   /** The next hops of which anything is asked, be it the defaults; by MX, the domains that ask more than those. Sorted. */

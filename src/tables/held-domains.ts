@@ -303,9 +303,10 @@ class Comparison {
   #compareOld({ name, aliases, nexthop }: HostedDomain): void {
     const [before, newest] = [this.before.settings, this.newest.settings];
     if (before === undefined || newest === undefined) return;
-    const key = nexthop === '' ? name : nexthop;
-    const [asked, now] = [before.termsAt(key), newest.termsAt(key)];
-    if (weakerStrength(now, asked) !== now) this.#weaker.set(key, asked);
+    for (const key of nexthop === '' ? [name, ...aliases] : [nexthop]) {
+      const [asked, now] = [before.termsAt(key), newest.termsAt(key)];
+      if (weakerStrength(now, asked) !== now) this.#weaker.set(key, asked);
+    }
     for (const one of [name, ...aliases]) if (newest.find(one) === undefined) this.#gone.add(one);
   }
 }

@@ -67,6 +67,7 @@ function combinations(settings: Settings): Combinations {
   for (const domain of settings.domains()) {
     const atNextHop = settings.nextHopTerms(domain.nexthop, domain);
     addNextHop(atNextHop);
+    if (domain.nexthop === '') for (const alias of domain.aliases) addNextHop(settings.termsAt(alias));
     const asked = enforced(domain.settings.incoming.delivery);
     if (asked !== undefined) {
       incoming.set(codeOfTerms(asked) * 16 + codeOfStrength(atNextHop), { terms: asked, atNextHop });

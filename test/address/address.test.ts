@@ -37,7 +37,8 @@ describe('an address is compared', () => {
     assert.equal(parts('user%a%example.com'), 'user%a at example.com');
     assert.equal(parts('example.com!user'), 'user at example.com');
     assert.equal(parts('user@'), 'user at ');
-    assert.equal(parts('user%example.com@'), 'user at example.com');
+    assert.equal(parts('user%example.com@'), 'user%example.com at ', 'no table has it before it is resolved');
+    assert.equal(parts('!example.com!user'), 'example.com!user at ', 'nor this');
   });
 
   it('without a source route', () => {
@@ -59,7 +60,7 @@ describe('an address is compared', () => {
     // The time that the conversion takes grows with the square of the length: 20,000 ideographs are half a second.
     const letters = Array.from({ length: 20_000 }, (_, i) => String.fromCodePoint(0x4e00 + i)).join('');
     assert.equal(read(`a@${letters}.example`).domain, `${letters}.example`);
-    assert.equal(read(`a%${letters}@b.example`).routed?.domain, letters);
+    assert.equal(read(`a%${letters}@b.example`).routedTo(() => true)?.domain, letters);
     const long = `${'\u{1f600}'.repeat(50)}.`.repeat(4);
     assert.match(read(`a@${long}example`).domain, /^(xn--[a-z0-9-]+\.){4}example$/u);
   });
@@ -80,7 +81,47 @@ describe('an address is compared', () => {
 
   it('as what it is when it is nothing sensible', () => {
     for (const text of ['@', '@@', '%', '!', ':', '@:', 'a@[192.0.2.1]', 'a@\ud800', '\0@\0', 'a@'.repeat(1000)]) {
-      assert.doesNotThrow(() => [read(text).local, read(text).base, read(text).domain, read(text).routed], text);
+      assert.doesNotThrow(
+        () => [read(text).local, read(text).base, read(text).domain, read(text).routedTo(() => false)],
+        text,
+      );
+    }
+  });
+
+  it('as what Postfix unpacks of it, however deep', () => {
+    const here = '%here.example'.repeat(150);
+    for (const [text, local] of [
+      [`user%example.com${here}@here.example`, 'user'],
+      ['!user%example.com', 'user'],
+      ['!!user%example.com@here.example', 'user'],
+      ['!example.com!user', 'user'],
+      ['user%example.com@', 'user'],
+      ['user%example.com%', 'user'],
+      ['user@example.com@@', 'user'],
+      ['@relay.example:user@example.com.@here.example', 'user'],
+      ['a!b c%example.com@here.example', 'a!b c'],
+      ['.a!b%example.com@here.example', '.a!b'],
+      ['example.com!a%b@here.example', 'a%b'],
+    ] as const) {
+      const address = read(text);
+      const found = address.domain === 'example.com' ? address : address.routedTo((name) => name === 'example.com');
+      assert.deepEqual([found?.local, found?.domain], [local, 'example.com'], text);
+    }
+    assert.equal(
+      read('example.com!b c%here.example@here.example').routedTo((name) => name === 'example.com')?.local,
+      'b c',
+    );
+  });
+
+  it('in no time that grows with the square of how often it is nested', () => {
+    for (const text of ['%a', '!a', 'a!', '@a', '%', '!', '@:', '!%', ' %a', '@a%!', '!@', ':@']) {
+      const long = text.repeat(65_536 / text.length);
+      for (const written of [long, `${long}@here.example`, `a!${long}`, `. ${long}!`]) {
+        const before = process.cpuUsage();
+        read(written).routedTo(() => false);
+        const { user } = process.cpuUsage(before);
+        assert.ok(user < 200_000, `${text}: ${user} µs`);
+      }
     }
   });
 

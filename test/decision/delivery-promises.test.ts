@@ -10,6 +10,7 @@ import type { RawDelivery, RawDomain, RawSettings } from '../oracle/oracle.ts';
 import { type Asked, Core, compile } from './core.ts';
 
 const mx1 = '[mx1.example]:25';
+const mx2 = '[mx2.test]:25';
 
 function service(domains: Readonly<Record<string, RawDomain>>, more: Partial<RawSettings> = {}): Core {
   return new Core({ ...more, domains });
@@ -129,11 +130,38 @@ describe('what the tables hold is left to them', () => {
     equal(ask('x@a.sub.beta.example'), 'FILTER tlswarden-encrypt:');
   });
 
+  test('an alias that is the next hop of a domain that asks for less is asked for less', () => {
+    const core = withTables({
+      'alpha.example': { aliases: ['alias.example'] },
+      'beta.example': incoming({ ...always, protocols: '>=TLSv1.1' }, 'alias.example'),
+      'gamma.example': outgoing(always),
+    });
+    const ask = (recipient: string): string => core.reply({ sender: 'ann@gamma.example', recipient });
+    equal(ask('x@alpha.example'), 'FILTER tlswarden-encrypt:');
+    equal(ask('x@alias.example'), 'FILTER tlswarden-encrypt-tls12:');
+  });
+
   test('a sender that is routed through another domain stands in no table', () => {
     const core = withTables({ 'alpha.example': outgoing(always) });
     const ask = (sender: string): string => core.reply({ sender, recipient: 'x@remote.example' });
     equal(ask('ann%alpha.example'), 'DUNNO');
     equal(ask('ann%alpha.example@elsewhere.example'), 'FILTER tlswarden-encrypt:');
+    equal(ask('ann%alpha.example@'), 'FILTER tlswarden-encrypt:');
+    equal(ask('!alpha.example!ann'), 'FILTER tlswarden-encrypt:');
+  });
+
+  test('a recipient that Postfix may route on from a hosted domain has what either address is asked for', () => {
+    const core = withTables({
+      'alpha.example': incoming({ require_tls: 'specific', senders: 'far@bank.example', level: 'secure' }, mx1),
+      'beta.example': incoming(always, mx2),
+      'gamma.example': { nexthop: mx2 },
+    });
+    const ask = (sender: string, recipient: string): string => core.reply({ sender, recipient });
+    equal(ask('far@bank.example', 'ann%alpha.example@gamma.example'), `FILTER tlswarden-secure:${mx2}`);
+    equal(ask('far@bank.example', 'ann%alpha.example@beta.example'), `FILTER tlswarden-secure:${mx2}`);
+    equal(ask('near@bank.example', 'ann%alpha.example@gamma.example'), 'DUNNO');
+    equal(ask('near@bank.example', 'ann%alpha.example@beta.example'), 'DUNNO', 'the tables see to it, whichever it is');
+    equal(ask('near@bank.example', 'ann%beta.example@alpha.example'), 'DUNNO', 'likewise');
   });
 
   test('unless another requirement asks for more', () => {
@@ -388,6 +416,21 @@ describe('never one message, two fates', () => {
     core.change({ domains: { 'alpha.example': incoming(always, mx1) } });
     equal(core.reply(data(1, { recipient: 'ann@alpha.example' })), filter);
     equal(core.reply(to('alpha.example', { instance: '1f4.6553f100.0.2' })), filter);
+  });
+
+  test('settings by which a FILTER that was given is wrong send the message back at DATA: nothing takes a FILTER back', () => {
+    const asked = (core: Core): Asked => ({ sender: ceo, recipient: 'ann@alpha.example', instance: core.instance(1) });
+    for (const [after, reply] of [
+      [{ nexthop: '[elsewhere.example]:25' }, again],
+      [incoming({ ...always, level: 'secure' }, mx1), again],
+      [{ nexthop: mx1 }, /^DUNNO$/],
+      [incoming(always, mx1), /^DUNNO$/],
+    ] as const) {
+      const core = withTables({ 'alpha.example': incoming(fromPartner, mx1) });
+      equal(core.reply(asked(core)), `FILTER tlswarden-encrypt:${mx1}`);
+      core.change({ domains: { 'alpha.example': after } });
+      match(core.reply({ ...asked(core), state: 'DATA', count: 1 }), reply);
+    }
   });
 
   test('settings that change between two recipients and DATA send the message back', () => {

@@ -43,6 +43,29 @@ describe('who is asked for TLS on receipt', () => {
     match(reply(domains, { sender: 'a@alpha.example', recipient: 'b@beta.example' }), /^550 5\.7\.10 /);
   });
 
+  test('a recipient however it is routed to its mailbox, if Postfix may take it there', () => {
+    const domains = incoming({ require_tls: 'specific', recipients: 'ann' }, { aliases: ['alpha.test'] });
+    const deep = '%gateway.example'.repeat(100);
+    for (const recipient of [
+      `ann%alpha.example${deep}@gateway.example`,
+      '!ann%alpha.example',
+      '!alpha.example!ann',
+      '!alpha.example!ann@gateway.example',
+      // Where the domain's mailboxes are Postfix's own it unpacks these, too.
+      'ann%alpha.example@alpha.example',
+      'ann%alpha.test@alpha.example',
+      'alpha.example!ann@alpha.test',
+      'ann@alpha.example@alpha.example',
+    ]) {
+      match(reply(domains, { recipient }), /^550 5\.7\.10 .*mail for alpha\./, recipient);
+      equal(reply(domains, { recipient, ...tls }), 'DUNNO', recipient);
+    }
+    equal(reply(domains, { recipient: 'bob%alpha.example@alpha.example' }), 'DUNNO');
+    const beta = { ...domains, 'beta.example': {} };
+    match(reply(beta, { recipient: 'ann%alpha.example@beta.example' }), /^550 5\.7\.10 .*mail for alpha\.example/);
+    equal(reply(beta, { recipient: 'ann%beta.example@beta.example' }), 'DUNNO');
+  });
+
   test('with "either" a listed sender is enough, and so is a listed recipient', () => {
     const domains = incoming({ require_tls: 'specific', senders: 'ceo@partner.example', recipients: 'payroll' });
     match(reply(domains, { sender: 'ceo@partner.example', recipient: 'ann@alpha.example' }), /^550 /);

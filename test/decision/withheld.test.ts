@@ -60,6 +60,9 @@ const SPELLINGS = [
   'payroll@broken.example@gateway.test',
   'payroll%broken.example%gateway.test@gateway.test',
   'payroll%hosted.example%broken.example@gateway.test',
+  'payroll%hosted.example@broken.example',
+  '!payroll%broken.example',
+  '!broken.example!payroll',
 ];
 
 test('mail to and from a domain whose settings cannot be used has none, whichever way it is routed', () => {
@@ -82,13 +85,11 @@ test('other mail has one, also while there are such domains', () => {
   }
 });
 
-test('a recipient that is routed so often that nobody follows it has none, for it may be anybody', () => {
-  const nested = (times: number, last: string): string =>
-    `payroll%${last}${'%gateway.test'.repeat(times)}@gateway.test`;
-  assert.equal(isWithheld(context([]), request('', nested(15, 'elsewhere.example'))), false);
-  assert.equal(isWithheld(context([]), request('', nested(15, 'hosted.example'))), false);
-  assert.equal(isWithheld(context([]), request('', nested(16, 'hosted.example'))), true);
-  assert.equal(isWithheld(context([]), request('', nested(900, 'elsewhere.example'))), true);
-  // Nobody routes mail by its sender.
-  assert.equal(isWithheld(context([]), request(nested(900, 'elsewhere.example'), 'a@hosted.example')), false);
+test('a recipient is followed however often it is routed, and has one unless it leads to such a domain', () => {
+  const nested = (last: string): string => `payroll%${last}${'%gateway.test'.repeat(900)}@gateway.test`;
+  assert.equal(isWithheld(context(), request('', nested('elsewhere.example'))), false);
+  assert.equal(isWithheld(context(), request('', nested('hosted.example'))), false);
+  assert.equal(isWithheld(context(), request('', nested('broken.example'))), true);
+  // Where the domain's mailboxes are Postfix's own it routes this too.
+  assert.equal(isWithheld(context(), request('', 'payroll%broken.example@hosted.example')), true);
 });

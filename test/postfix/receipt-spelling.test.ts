@@ -23,6 +23,10 @@ const spellings = [
   'payroll@hosted.example@gateway.test',
   'payroll%hosted.example%gateway.test@gateway.test',
   '"payroll%hosted.example@gateway.test"@gateway.test',
+  `payroll%hosted.example${'%gateway.test'.repeat(30)}@gateway.test`,
+  'payroll%hosted.example@',
+  '!payroll%hosted.example',
+  '!hosted.example!payroll',
 ];
 
 /** The same, where myorigin is hosted.example. */

@@ -189,6 +189,27 @@ test('what other tables that may be in use say is known until no part of Postfix
   assert.deepEqual(said(machine), []);
 });
 
+test('of other tables that may be in use it is known what they say of an alias, which may be the next hop of others', () => {
+  const by = (protocols: string): Settings =>
+    compile({
+      domains: {
+        'a.example': { aliases: ['alias.example'], incoming: { delivery: { require_tls: 'always', protocols } } },
+      },
+    }).settings;
+  const after = by('>=TLSv1.3');
+  const machine = held(by('>=TLSv1'));
+  machine.update(after);
+  const stamp = stampOf(after);
+  machine.observe({ generation: stamp.generation, stamp, stampedAt: settle + 100 }, settle + 100);
+  for (const isWhole of [true, false]) {
+    for (const key of ['a.example', 'alias.example']) {
+      const said = machine.stillUsed.map((other) => other.termsAt(key).minProtocol);
+      assert.deepEqual(said, ['TLSv1'], `${key}, ${isWhole ? 'known whole' : 'by what differs'}`);
+    }
+    while (machine.compare(() => true));
+  }
+});
+
 test('settings that come back while their tables were replaced are not taken for tables in force', () => {
   const [one, other] = [settingsOf([3, 0, 0, 0]), settingsOf([2, 0, 0, 0])];
   const machine = held(one);

@@ -19,6 +19,16 @@ function table(
 
 const delivery = (setting: RawDelivery): RawDomain => ({ incoming: { delivery: setting } });
 
+test('senders count on no more at relayhost than is asked there, be it an alias of a domain by MX', () => {
+  const domains = {
+    'a.example': { aliases: ['relay.example'], ...delivery({ ...always, protocols: '>=TLSv1' }) },
+    'c.example': { outgoing: { delivery: always } },
+  };
+  const relayhost = { postfix: { relayhost: 'relay.example' } };
+  assert.deepEqual(table(domains, 'tls_policy_required_encrypt-tls12', relayhost), []);
+  assert.deepEqual(table(domains, 'sender_transport', relayhost), ['@c.example tlswarden-encrypt-tls12:']);
+});
+
 test('a domain by MX that always defers keeps its route and stands in tls_policy, with all that main.cf could weaken', () => {
   const domain = {
     'a.example': {
