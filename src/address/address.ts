@@ -164,13 +164,17 @@ export class Address {
     return (this.#traits & ASCII_DOMAIN) !== 0 || isTableForm(this.#text.slice(this.#at + 1));
   }
 
+  /** Whether the local part has a routing sign; of others {@link routedTo} has nothing to say. */
+  get mayRoute(): boolean {
+    return (this.#traits & ROUTES) !== 0;
+  }
+
   /**
    * The address that Postfix would resolve this one to if its domain, and each that comes before one that is meant, were one
    * of Postfix's own (`user%site@here`, `"user@site"@here`); undefined if the local part leads to none that is meant. Only
    * Postfix knows its own domains.
    */
   routedTo(isMeant: (domain: DomainName) => boolean): Address | undefined {
-    if ((this.#traits & ROUTES) === 0) return undefined;
     for (const { local, domain } of routesOf(this.#text.slice(0, this.#at))) {
       const folded = foldDomain(domain);
       if (folded !== NO_DOMAIN && isMeant(folded)) return Address.#readParts(local, folded, this.#rules);

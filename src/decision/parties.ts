@@ -73,8 +73,8 @@ export function findParties(settings: Settings, sender: string, recipient: strin
   const to = Address.read(recipient, rules);
   const senderDomain = settings.find(from.domain);
   const recipientDomain = settings.find(to.domain);
-  const routedFrom = isKnown(settings, from.domain) ? undefined : findRouted(settings, from);
-  const routedTo = findRouted(settings, to);
+  const routedFrom = from.mayRoute && !isKnown(settings, from.domain) ? findRouted(settings, from) : undefined;
+  const routedTo = to.mayRoute ? findRouted(settings, to) : undefined;
   const parties = {
     sender: routedFrom?.address ?? from,
     senderIsRouted: routedFrom !== undefined,
