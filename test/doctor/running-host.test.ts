@@ -143,6 +143,7 @@ suite('doctor on a running host', { skip: 'reason' in booted ? booted.reason : f
       'advice smtp-tls-off',
       'breach service-not-asked',
       'breach table-not-referenced',
+      'fault no-authorities',
       'fault plaintext-reject-code',
       'fault receipt-class',
       'fault service-silent',
