@@ -75,14 +75,17 @@ export function findParties(settings: Settings, sender: string, recipient: strin
   const recipientDomain = settings.find(to.domain);
   const routedFrom = from.mayRoute && !isKnown(settings, from.domain) ? findRouted(settings, from) : undefined;
   const routedTo = to.mayRoute ? findRouted(settings, to) : undefined;
-  const parties = {
+  const parties: Parties = {
     sender: routedFrom?.address ?? from,
+    recipient: to,
     senderIsRouted: routedFrom !== undefined,
     senderDomain: routedFrom?.domain ?? senderDomain,
+    recipientDomain,
+    otherwise: undefined,
   };
-  if (routedTo === undefined) return { ...parties, recipient: to, recipientDomain, otherwise: undefined };
-  const routed = { ...parties, recipient: routedTo.address, recipientDomain: routedTo.domain, otherwise: undefined };
-  return isKnown(settings, to.domain) ? { ...parties, recipient: to, recipientDomain, otherwise: routed } : routed;
+  if (routedTo === undefined) return parties;
+  const routed = { ...parties, recipient: routedTo.address, recipientDomain: routedTo.domain };
+  return isKnown(settings, to.domain) ? { ...parties, otherwise: routed } : routed;
 }
 
 /** Whether something may be asked of this name: it is hosted, or it is not known what it asks. */
