@@ -94,7 +94,7 @@ function differing(host: Host): readonly Finding[] {
   const { main, settings, postfix, mending } = host;
   const found: Finding[] = [];
   const delimiter = postfix.value('recipient_delimiter');
-  if (delimiter !== main.addresses.recipientDelimiter) {
+  if (!isSameSet(delimiter, main.addresses.recipientDelimiter)) {
     found.push({
       id: 'recipient-delimiter',
       severity: 'breach',
@@ -122,7 +122,12 @@ function differing(host: Host): readonly Finding[] {
   return found;
 }
 
-/** What a domain is appended to an address without one; where nothing is asked of it, it does not matter which. */
+/** Of the characters the first that an address has is the one that counts, in whatever order they are named (split_addr.c). */
+function isSameSet(a: string, b: string): boolean {
+  return [...a].sort().join('') === [...b].sort().join('');
+}
+
+/** Which domain is appended to an address without one matters only where that is hosted. */
 function differingOrigin({ main, settings, postfix, mending }: Host): readonly Finding[] {
   const [theirs, ours] = [postfix.value('myorigin'), main.addresses.myorigin];
   const appended = parseDomain(theirs);

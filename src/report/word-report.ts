@@ -62,13 +62,20 @@ export function wordReport(summary: Summary, wording: Wording): string {
     if (receipt.length > 0) parts.push(wordReceipt(flow, receipt, domains, wording));
     if (delivery.length > 0) parts.push(wordDelivery(flow, delivery, domains, wording));
   }
+  if (isEmpty(summary)) return parts.join('\n\n');
   if (summary.groups.length === 0) parts.push('No row is like that.');
   parts.push(wordNotes(summary, isFiltered, wording));
   return parts.filter((part) => part !== '').join('\n\n');
 }
 
+/** Whether there was no mail, of whatever kind. */
+function isEmpty({ totals }: Summary): boolean {
+  return FLOWS.every((flow) => mailOf(totals[flow]) + deliveriesOf(totals[flow]) === 0);
+}
+
 /** By flow: mail between two hosted domains is one of each. */
-function wordHead({ question, since, hosts, totals, wouldRefuse }: Summary, { now }: Wording): string {
+function wordHead(summary: Summary, { now }: Wording): string {
+  const { question, since, hosts, totals, wouldRefuse } = summary;
   const flows = FLOWS.filter((flow) => mailOf(totals[flow]) > 0);
   const lines = [
     `Counted${wordDomains(question.domains)} since ${wordMoment(since)}, ${wordAge(now - since)}, on ${wordNames(hosts)}:`,
@@ -77,9 +84,10 @@ function wordHead({ question, since, hosts, totals, wouldRefuse }: Summary, { no
       return `  ${flow}: ${plural(mail, 'recipient')}, ${wordShare(plaintext, mail)} in plaintext`;
     }),
   ];
-  if (flows.length === 0) lines.push('  no mail');
+  if (isEmpty(summary)) return [...lines, '  no mail'].join('\n');
   const wouldFlows = flows.filter((flow) => wouldRefuseOf(totals[flow]) > 0);
-  if (wouldFlows.length === 0) return [...lines, 'Nothing under monitor would refuse any of it.'].join('\n');
+  if (flows.length > 0 && wouldFlows.length === 0) lines.push('Nothing under monitor would refuse any of it.');
+  if (wouldFlows.length === 0) return lines.join('\n');
   lines.push('Enforcing what is under monitor would refuse');
   for (const flow of wouldFlows) {
     const why = LACKS.map((lack) => [lack, numberAt(totals[flow], refusalPlace(lack, true))] as const);
@@ -187,4 +195,4 @@ function wordAge(ms: number): string {
   return ms < 48 * 3_600_000 ? `${Math.floor(ms / 3_600_000)} h ago` : `${Math.floor(ms / 86_400_000)} d ago`;
 }
 
-const wordMoment = (ms: number): string => new Date(ms).toISOString().slice(0, 16).replace('T', ' ');
+const wordMoment = (ms: number): string => `${new Date(ms).toISOString().slice(0, 16).replace('T', ' ')} UTC`;

@@ -103,6 +103,22 @@ min_cipher_bits = 256
     assert.equal(program.read('a.toml'), '[domains."a.example"]\n');
   });
 
+  it('takes a setting away with its last key, so that the default holds and is not replaced by nothing', async (t) => {
+    const setting = '[domains."a.example".incoming.receipt]\nrequire_tls = "specific"\nsenders = "a@b.example"\n';
+    const defaults = '[defaults.incoming.receipt]\nrequire_tls = "always"\n';
+    const program = new Program(t, { 'a.toml': `[domains."a.example"]\nnexthop = "mx.example"\n${setting}` }, defaults);
+    const set = async (...words: readonly string[]) =>
+      await program.run(['domains', 'set', 'a.example', 'incoming.receipt', ...words]);
+    assert.match(
+      (await set('require_tls=', 'senders=')).stderr,
+      /incoming\.receipt has no keys left and is taken away/u,
+    );
+    assert.equal(program.read('a.toml'), '[domains."a.example"]\nnexthop = "mx.example"\n');
+    const again = await set('senders-=a@b.example');
+    assert.match(again.stdout, /nothing to change/u);
+    assert.doesNotMatch(again.stderr, /replaces/u);
+  });
+
   it('says of a new domain that it is new, and which hosted one has nearly that name', async (t) => {
     const program = new Program(t, { 'a.toml': '[domains."example.com"]\n[domains."customer1.example"]\n' });
     const set = async (name: string) => {

@@ -253,6 +253,14 @@ describe('doctor', { concurrency: 2 }, () => {
     await cures(patient, 'breach outgoing-passed-by');
   });
 
+  test('takes recipient_delimiter for a set, whatever the order of its characters', async () => {
+    const patient = await ill(async (patient) => {
+      await patient.set({ recipient_delimiter: '+-' });
+      await patient.edit('tlswarden.toml', (text) => `addresses.recipient_delimiter = "-+"\n${text}`);
+    });
+    assert.deepEqual(await patient.findings(), []);
+  });
+
   test('knows where Postfix completes addresses otherwise than the service, and writes several keys of one section', async () => {
     const origin = 'by-mx.example';
     const patient = await ill(async (patient) => {

@@ -58,6 +58,7 @@ export function assign(before: Table, words: readonly string[]): Assigned {
   for (const { flow, hop } of assignments.hops) settingAt(table, flow, hop);
   for (const assignment of assignments.all) apply(table, assignment, notes);
   for (const hops of assignments.hops) dropLists(table, hops, assignments.all, notes);
+  for (const hops of assignments.hops) dropEmptied(table, before, hops, notes);
   return { table, notes };
 }
 
@@ -163,6 +164,19 @@ function normalEntry(entry: string, place: Hops | undefined, key: string): strin
 function listOf(value: unknown): readonly string[] {
   if (typeof value === 'string') return splitList(value);
   return Array.isArray(value) ? value.filter((entry) => typeof entry === 'string') : [];
+}
+
+/** With its last key a setting goes whole: an empty one would take the place of the default, and ask for nothing. */
+function dropEmptied(table: Record<string, unknown>, before: Table, { flow, hop }: Hops, notes: string[]): void {
+  if (Object.keys(settingAt(table, flow, hop)).length > 0) return;
+  const present = before[flow];
+  const setting = isTable(present) ? present[hop] : undefined;
+  if (isTable(setting) && Object.keys(setting).length === 0) return;
+  const hops = table[flow] as Record<string, unknown>;
+  delete hops[hop];
+  if (Object.keys(hops).length === 0) delete table[flow];
+  if (setting !== undefined)
+    notes.push(`${flow}.${hop} has no keys left and is taken away: what [defaults] says holds`);
 }
 
 /** `require_tls` that is set to something else than specific leaves no use for the lists: they go, and it is said. */

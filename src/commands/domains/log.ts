@@ -26,7 +26,7 @@ export function addLog(domains: Command): void {
     .argument('[domain]', 'a domain, by its own name; all, if none is named')
     .option('-n, --number <count>', 'so many changes at most')
     .summary('who changed what, and when (settings in Redis)')
-    .description('Prints who changed what, and when, newest first. For settings in Redis.')
+    .description('Prints who changed what, and when (UTC), newest first. For settings in Redis.')
     .addHelpText('after', HELP)
     .action(
       action(async (context, text: string | undefined, options: { readonly number?: string }) => {

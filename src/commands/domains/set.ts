@@ -33,10 +33,11 @@ interface Options extends ProbeOptions {
 
 const HELP = `
 FLOW.HOP is ${HOP_NAMES.join(', ')}.
-Lists are separated by commas. KEY+=VALUE adds to a list, KEY-=VALUE takes from it, KEY= takes the key away. aliases and
-nexthop belong to the domain itself and need no FLOW.HOP. Several settings can be changed at once: each FLOW.HOP holds
-for the keys behind it. DOMAIN alone makes a domain that asks for nothing. When require_tls changes from "specific" the lists and "when" are dropped, which is said.
-Of a domain that is new it is said that it is, and if its name is very near to one that is hosted here, that it is.
+Lists are separated by commas. KEY+=VALUE adds to a list, KEY-=VALUE takes from it, KEY= takes the key away, and with
+the last one the setting, so that what [defaults] says holds. aliases and nexthop belong to the domain itself and need no
+FLOW.HOP. Several settings can be changed at once: each FLOW.HOP holds for the keys behind it. DOMAIN alone makes a domain
+that asks for nothing. When require_tls changes from "specific" the lists and "when" are dropped, which is said. Of a domain
+that is new it is said that it is, and if its name is very near to one that is hosted here, that it is.
 
 Examples:
   Accept mail for example.com over TLS only:
@@ -109,7 +110,7 @@ export function addSet(domains: Command): void {
               }
               removed = removedKeys(before, assigned.table);
               others = present;
-              notes = [...assigned.notes, ...defaultsReplaced(main.defaults, before, words)];
+              notes = [...assigned.notes, ...defaultsReplaced(main.defaults, before, assigned.table, words)];
               return new Map([[name, assigned.table]]);
             },
             { concerns: [name], command: 'domains set', waiting: context.waiting },
@@ -194,13 +195,18 @@ async function tryFirst(
 }
 
 /** A setting of the domain's own takes the place of the whole default, which one may not think of. */
-function defaultsReplaced(defaults: Defaults, table: Table, words: readonly string[]): readonly string[] {
+function defaultsReplaced(
+  defaults: Defaults,
+  before: Table,
+  after: Table,
+  words: readonly string[],
+): readonly string[] {
   return words
     .filter((word) => HOP_NAMES.includes(word))
     .filter((word) => {
       const { flow, hop } = parseHopName(word);
-      const hops = table[flow];
-      return defaults[flow][hop] !== undefined && !(isTable(hops) && Object.hasOwn(hops, hop));
+      const has = ({ [flow]: hops }: Table): boolean => isTable(hops) && Object.hasOwn(hops, hop);
+      return defaults[flow][hop] !== undefined && has(after) && !has(before);
     })
     .map((word) => `${word} is now a setting of its own, which replaces that of [defaults] whole`);
 }
