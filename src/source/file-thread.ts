@@ -27,6 +27,7 @@ const PART_WEIGHT = 10_000;
 /** More than any table of a domain may have, and characters more than any name. */
 const MAX_KEYS = 100;
 const MAX_NAME = 2_000;
+const TOO_MUCH = Number.POSITIVE_INFINITY;
 
 let more: (() => void) | undefined;
 
@@ -36,8 +37,9 @@ async function send(path: string, name: string, answer: (part: FilePart) => void
   let domains: WrittenDomain[] = [];
   let weight = 0;
   for (const [written, value] of Object.entries(domainTables(table, name, complaints))) {
-    domains.push([written.slice(0, MAX_NAME), shortened(value)]);
-    weight += weightOf(value);
+    const its = weightOf(value);
+    domains.push([written.slice(0, MAX_NAME), its === TOO_MUCH ? shortened(value) : value]);
+    weight += its;
     if (weight < PART_WEIGHT) continue;
     answer({ domains });
     await new Promise<void>((resolve) => {
@@ -66,10 +68,18 @@ function shortened(value: unknown): unknown {
   return table;
 }
 
+/** How many strings and tables it is, about; {@link TOO_MUCH}: something in it has to be {@link shortened}. */
 function weightOf(value: unknown): number {
-  if (Array.isArray(value)) return 1 + value.length;
+  if (typeof value === 'string') return value.length > MAX_LIST_STRING ? TOO_MUCH : 1;
+  if (Array.isArray(value)) {
+    return value.length > MAX_ENTRIES ? TOO_MUCH : value.reduce((sum: number, part) => sum + weightOf(part), 1);
+  }
   if (!isTable(value)) return 1;
-  return Object.values(value).reduce((sum: number, part) => sum + weightOf(part), 2);
+  const keys = Object.keys(value);
+  if (keys.length > MAX_KEYS) return TOO_MUCH;
+  let sum = 2;
+  for (const key of keys) sum += key.length > MAX_NAME ? TOO_MUCH : weightOf(value[key]);
+  return sum;
 }
 
 parentPort?.on('message', (order: FileOrder) => {
