@@ -52,8 +52,9 @@ export function editLooseDomain(
     const { path, value } = missing;
     const place = placeFor(path, written);
     if (place === undefined) {
-      const key = JSON.stringify(path.slice(0, -1));
-      tables.set(key, [...(tables.get(key) ?? []), missing]);
+      // A setting without keys is a header.
+      const key = JSON.stringify(isTable(value) ? path : path.slice(0, -1));
+      tables.set(key, [...(tables.get(key) ?? []), ...(isTable(value) ? [] : [missing])]);
       continue;
     }
     const { section, statement } = place;
@@ -62,12 +63,13 @@ export function editLooseDomain(
   }
   // A domain of which nothing is left to say is hosted all the same.
   if (staying.length === 0 && Object.keys(after).length === 0) tables.set(JSON.stringify(root), []);
+  for (const [at, added] of lines) splices.push({ from: at, to: at, text: onNewLine(text, at, added) });
   for (const [path, pairs] of tables) {
     const table = Object.fromEntries(pairs.map((pair) => [pair.path.at(-1) ?? '', pair.value]));
     const { length } = text;
-    lines.set(length, `${lines.get(length) ?? ''}\n${formatTable(JSON.parse(path), table)}`);
+    const added = `\n${formatTable(JSON.parse(path), table)}`;
+    splices.push({ from: length, to: length, text: onNewLine(text, length, added), isTable: true });
   }
-  for (const [at, added] of lines) splices.push({ from: at, to: at, text: onNewLine(text, at, added) });
   return splices;
 }
 
@@ -93,10 +95,19 @@ function* missingIn(
 
 /** Behind which statement of the domain this can be said: the last one of the innermost table around it. */
 function placeFor(path: readonly string[], written: readonly LooseStatement[]): LooseStatement | undefined {
-  return written
+  const place = written
     .filter(({ section }) => section.length < path.length && isWithin(path, section))
     .sort((a, b) => a.section.length - b.section.length || a.statement.end - b.statement.end)
     .at(-1);
+  const table = path.slice(0, -1);
+  if (place === undefined || place.section.length === table.length) return place;
+  // Dotted keys add nothing to a table that headers have made, and a header nothing to one that dotted keys have.
+  const reached = path.slice(0, place.section.length + 1);
+  const isOfHeaders = written.some((one) => one.statement.kind === 'table' && isWithin(one.path, reached));
+  const isOfKeys = written.some(
+    (one) => one.statement.kind === 'pair' && one.section.length < table.length && isWithin(one.path, table),
+  );
+  return isOfHeaders && !isOfKeys ? undefined : place;
 }
 
 function isWithin(path: readonly string[], outer: readonly string[]): boolean {

@@ -176,14 +176,14 @@ class DomainEditor {
     const first = this.#blocks[0];
     if (last !== undefined) {
       const at = endOf(last);
-      this.#splice(at, at, this.#onNewLine(at, `\n${text}`));
+      this.#splice(at, at, this.#onNewLine(at, `\n${text}`), true);
     } else if (first !== undefined) {
       const at = first.header.start;
       const isLast = this.#text.slice(endOf(first)).trim() === '';
-      this.#splice(at, at, isLast ? text : `${text}\n`);
+      this.#splice(at, at, isLast ? text : `${text}\n`, true);
     } else {
       const at = this.#text.length;
-      this.#splice(at, at, this.#onNewLine(at, this.#text.trim() === '' ? text : `\n${text}`));
+      this.#splice(at, at, this.#onNewLine(at, this.#text.trim() === '' ? text : `\n${text}`), true);
     }
   }
 
@@ -198,8 +198,8 @@ class DomainEditor {
     return match.test(this.#text) ? match.lastIndex : at;
   }
 
-  #splice(from: number, to: number, text: string): void {
-    this.#splices.push({ from, to, text });
+  #splice(from: number, to: number, text: string, isTable = false): void {
+    this.#splices.push({ from, to, text, isTable });
   }
 }
 

@@ -7,12 +7,16 @@ export interface Splice {
   readonly from: number;
   readonly to: number;
   readonly text: string;
+  /** It begins a table: pairs that are put in at the same place are of the table before it. */
+  readonly isTable?: boolean;
 }
 
 /** The text with all of the replacements; what is put in at a place goes before what is taken out from there. */
 export function applySplices(text: string, splices: readonly Splice[]): string {
   const native = text.includes('\r\n');
-  const sorted = [...splices].sort((a, b) => a.from - b.from || a.to - b.to);
+  const sorted = [...splices].sort(
+    (a, b) => a.from - b.from || a.to - b.to || Number(a.isTable ?? false) - Number(b.isTable ?? false),
+  );
   const parts: string[] = [];
   let at = 0;
   for (const { from, to, text: replacement } of sorted) {

@@ -174,6 +174,31 @@ describe('a change in a file written by hand', () => {
     });
   }
 
+  it('has a table of its own where headers have made the one around it', async (t) => {
+    const text =
+      '[domains."a.example".outgoing.receipt]\nrequire_tls = "never"\n[domains."a.example"] # A\nincoming.receipt.require_tls = "never"\n';
+    const directory = new SettingsDirectory(t, { 'hand.toml': text });
+    const never = { receipt: { require_tls: 'never' } };
+    const wanted = { incoming: never, outgoing: { ...never, delivery: {} } };
+    await directory.store.change(change('a.example', wanted));
+    assert.equal(directory.read('hand.toml'), `${text}\n[domains."a.example".outgoing.delivery]\n`);
+  });
+
+  it('stays in its table where another domain is added behind it', async (t) => {
+    const text = '[domains."b.example"]\nincoming = { receipt = { require_tls = "never" } }\n';
+    const directory = new SettingsDirectory(t, { 'a.example.toml': text });
+    const wanted = { incoming: { receipt: { require_tls: 'never' } }, nexthop: 'b' };
+    await directory.store.change(
+      () =>
+        new Map([
+          [name('a.example'), always],
+          [name('b.example'), wanted],
+        ]),
+    );
+    const added = '[domains."a.example".incoming.receipt]\nrequire_tls = "always"\n';
+    assert.equal(directory.read('a.example.toml'), `${text}nexthop = "b"\n\n${added}`);
+  });
+
   it('is refused where all domains stand in one inline table, and the line is said', async (t) => {
     const text = '# mine\ndomains = { "a.example" = { nexthop = "x" } }\n';
     const directory = new SettingsDirectory(t, { 'hand.toml': text });
