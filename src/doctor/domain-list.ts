@@ -42,11 +42,11 @@ export class DomainList {
     return new Set(domains.filter((domain) => keysOf(domain).some((key) => held.has(key))));
   }
 
-  /** The domains that it names, as far as its tables can be listed, `most` of each. */
-  async names(most: number): Promise<readonly string[]> {
+  /** The domains that it names, as far as its tables can be listed. */
+  async names(): Promise<readonly string[]> {
     const found = new Set(this.#names);
     for (const table of this.#tables) {
-      for (const name of (await this.#lookups.list(table, most))?.entries.keys() ?? []) found.add(name.toLowerCase());
+      for (const name of (await this.#lookups.list(table))?.entries.keys() ?? []) found.add(name.toLowerCase());
     }
     return [...found];
   }

@@ -18,7 +18,6 @@ import type { TableLookups } from './table-lookups.ts';
 /** By what cleanup(8) rewrites recipients when the client has named them. */
 const REWRITING = ['recipient_canonical_maps', 'canonical_maps', 'virtual_alias_maps'];
 const OVERRIDE_OPTIONS = 'receive_override_options';
-const MOST_LISTED = 200_000;
 /** Local parts that are asked for where a table cannot be listed; there are lists with thousands. */
 const MOST_LOCAL_PARTS = 50;
 
@@ -30,11 +29,10 @@ export async function examineAliases(host: Host, lookups: TableLookups, sample: 
   const { postfix, settings } = host;
   const concerned = sample.domains.filter(isFiltered);
   if (!decidesBeforeRewriting(host) || concerned.length === 0) return [];
+  const keys = keysOf(concerned);
   const found: Finding[] = [];
   for (const table of REWRITING.flatMap((parameter) => postfix.list(parameter))) {
-    const listing = await lookups.list(table, MOST_LISTED);
-    const entries = listing?.entries ?? (await lookups.find(table, keysOf(concerned)));
-    for (const [key, value] of entries) {
+    for (const [key, value] of await lookups.entries(table, keys)) {
       const name = parseDomain(key.slice(key.lastIndexOf('@') + 1));
       const domain = name === undefined || !key.includes('@') ? undefined : settings.find(name);
       if (domain === undefined || !isFiltered(domain)) continue;

@@ -11,8 +11,6 @@ import type { Host } from './host.ts';
 import { namesOf, type Sample } from './sample.ts';
 import { anyoneAt, isAnyone, type TableLookups } from './table-lookups.ts';
 
-const MOST_LISTED = 200_000;
-
 /** Tables of copies, and the flow of the domain that their keys name. */
 const TABLES = [
   ['recipient_bcc_maps', 'incoming'],
@@ -34,8 +32,7 @@ export async function examineCopies(host: Host, lookups: TableLookups, sample: S
     const concerned = sample.domains.filter((domain) => isMoved(host, domain, flow));
     const probes = concerned.flatMap(namesOf).flatMap((name) => [anyoneAt(name), `@${name}`]);
     for (const table of concerned.length === 0 ? [] : postfix.list(parameter)) {
-      const entries = (await lookups.list(table, MOST_LISTED))?.entries ?? (await lookups.find(table, probes));
-      for (const [key, copy] of entries) {
+      for (const [key, copy] of await lookups.entries(table, probes)) {
         const name = key.includes('@') ? parseDomain(key.slice(key.lastIndexOf('@') + 1)) : undefined;
         const domain = name === undefined ? undefined : host.settings.find(name);
         if (domain === undefined || !isMoved(host, domain, flow) || !leadsElsewhere(host, domain, copy)) continue;

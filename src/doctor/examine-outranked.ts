@@ -21,9 +21,6 @@ import { otherTransportMaps } from './own-routes.ts';
 import { namesOf, type Sample } from './sample.ts';
 import { anyoneAt, isAnyone, type TableLookups } from './table-lookups.ts';
 
-/** Entries of a table that are listed at most. */
-const MOST_LISTED = 200_000;
-
 const SENDER_MAPS = 'sender_dependent_default_transport_maps';
 
 /** An entry for a whole address, or what a table says of any address of a domain. */
@@ -61,8 +58,7 @@ async function examine(
   if (probes.length === 0) return [];
   const found: Finding[] = [];
   for (const table of tables) {
-    const listing = await lookups.list(table, MOST_LISTED);
-    const entries = listing?.entries ?? (await lookups.find(table, probes));
+    const entries = await lookups.entries(table, probes);
     const outranking = [...entries].flatMap(([key, value]) => {
       const domain = domainOf(host, key);
       if (domain === undefined || !isOutranked(host, domain, flow, key, value)) return [];

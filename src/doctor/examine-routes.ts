@@ -18,8 +18,6 @@ import { namesOf, type Sample } from './sample.ts';
 import type { TableLookups } from './table-lookups.ts';
 
 const DEFAULT_TRANSPORT = 'default_transport';
-/** Entries of a table that are listed at most. */
-const MOST_LISTED = 200_000;
 
 /** Asks tables by postmap(1). The first findings of each kind, and one that says how many more there are. */
 export async function examineRoutes(host: Host, lookups: TableLookups, sample: Sample): Promise<readonly Finding[]> {
@@ -100,9 +98,9 @@ const PASSED_BY =
 async function outgoingPassedBy(host: Host, lookups: TableLookups): Promise<readonly Finding[]> {
   const { postfix, settings, mending } = host;
   const found: Finding[] = [];
-  const names = new Set(await (await DomainList.read(postfix.list('relay_domains'), lookups)).names(MOST_LISTED));
+  const names = new Set(await (await DomainList.read(postfix.list('relay_domains'), lookups)).names());
   for (const table of otherTransportMaps(host)) {
-    for (const key of (await lookups.list(table, MOST_LISTED))?.entries.keys() ?? []) names.add(key.toLowerCase());
+    for (const key of (await lookups.list(table))?.entries.keys() ?? []) names.add(key.toLowerCase());
     const wildcard = (await lookups.find(table, ['*'])).get('*');
     if (wildcard !== undefined) found.push(wildcardFinding(host, table, wildcard));
   }

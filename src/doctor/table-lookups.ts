@@ -4,6 +4,9 @@
  */
 import { findInTable, isListable, listTable, type TableListing } from '../postfix/postmap.ts';
 
+/** Entries of one table that are listed at most. */
+const MOST_LISTED = 200_000;
+
 /** A mailbox that nobody has: what a table says of it, it says of any address of that domain. */
 const ANYONE = 'tlswarden-doctor';
 
@@ -29,12 +32,14 @@ export function hasPatterns(table: string): boolean {
 export class TableLookups {
   readonly #configDirectory: string;
   readonly #timeoutMs: number;
+  readonly #most: number;
   readonly #troubles = new Map<string, string>();
 
-  /** `timeoutMs` is for one table. */
-  constructor(configDirectory: string, timeoutMs: number) {
+  /** `timeoutMs` is for one table; of each so many entries are listed at `most`. */
+  constructor(configDirectory: string, timeoutMs: number, most = MOST_LISTED) {
     this.#configDirectory = configDirectory;
     this.#timeoutMs = timeoutMs;
+    this.#most = most;
   }
 
   /** Why tables could not be read, by table. */
@@ -51,11 +56,19 @@ export class TableLookups {
     return entries;
   }
 
-  /** The first `most` entries; undefined if a table of this type cannot be listed. */
-  async list(table: string, most: number): Promise<TableListing | undefined> {
+  /** All entries; of a table that cannot be listed whole the first ones, if any, and what it has under these keys. */
+  async entries(table: string, keys: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    const listing = await this.list(table);
+    if (listing?.isWhole === true) return listing.entries;
+    const found = await this.find(table, keys);
+    return listing === undefined ? found : new Map([...listing.entries, ...found]);
+  }
+
+  /** The first entries, or all; undefined if a table of this type cannot be listed. */
+  async list(table: string): Promise<TableListing | undefined> {
     const bare = withoutProxy(table);
     if (!isListable(bare) || this.#troubles.has(table)) return undefined;
-    const { trouble, ...listing } = await listTable(this.#configDirectory, bare, most, this.#timeoutMs);
+    const { trouble, ...listing } = await listTable(this.#configDirectory, bare, this.#most, this.#timeoutMs);
     if (trouble === undefined) return listing;
     this.#troubles.set(table, trouble);
     return undefined;
