@@ -127,6 +127,7 @@ export class Lanes {
       touchedAt: now,
     };
     if (!canRemember(instance)) return message;
+    if (parties.otherwise !== undefined) note(message, parties.otherwise);
     this.#evict(now);
     this.#messages.set(instance, message);
     this.#bytes += message.bytes;
@@ -139,6 +140,7 @@ export class Lanes {
     if (!canRemember(instance) || message.recipients === 1) return;
     message.touchedAt = now;
     this.#bytes += note(message, parties);
+    if (parties.otherwise !== undefined) this.#bytes += note(message, parties.otherwise);
     // Last touched, last to go.
     this.#messages.set(instance, message);
     if (this.#bytes >= DOMAINS_BYTES) this.#evict(now);

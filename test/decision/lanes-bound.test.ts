@@ -9,6 +9,11 @@ import { type DecisionContext, decide } from '../../src/decision/decide.ts';
 import { NO_TABLES } from '../../src/decision/delivery.ts';
 import { LANES_CAPACITY, LANES_LIFETIME_MS, Lanes } from '../../src/decision/lanes.ts';
 import type { PolicyRequest } from '../../src/decision/request.ts';
+import { parseMainFile } from '../../src/main-file/main-file.ts';
+import { type HostedDomain, parseHostedDomain } from '../../src/settings/hosted-domain.ts';
+import { BY_MX } from '../../src/settings/next-hop.ts';
+import { SettingsOwner } from '../../src/settings/settings-owner.ts';
+import type { Table } from '../../src/toml/table-reader.ts';
 import { Random, seedOfThisRun } from '../oracle/prng.ts';
 import { compile } from './core.ts';
 
@@ -61,6 +66,31 @@ function heapUsed(): number {
   collectGarbage();
   return process.memoryUsage().heapUsed;
 }
+
+test('a message comes again when settings of either domain have changed that a recipient may be routed to', () => {
+  const main = parseMainFile({}, '/tlswarden.toml');
+  const parse = (name: string, table: Table): HostedDomain => {
+    const context = { defaults: main.defaults, hasRelayhost: false, pool: main.pool };
+    return parseHostedDomain(name, table, 'domains.toml', context, []) as HostedDomain;
+  };
+  for (const recipients of [
+    ['x@a.example', 'x%b.example@a.example'],
+    ['x%b.example@a.example', 'x@a.example'],
+  ]) {
+    const owner = new SettingsOwner(BY_MX);
+    owner.add(parse('a.example', {}));
+    owner.add(parse('b.example', {}));
+    const context = { ...contextOf(new Lanes(startedAt)), settings: owner.settings };
+    const instance = instanceAt(startedAt, 1);
+    for (const recipient of recipients) {
+      assert.equal(decide(context, rcpt(instance, recipient), startedAt).reply, 'DUNNO');
+    }
+    const domain = parse('b.example', required);
+    owner.apply([{ name: domain.name, domain }]);
+    const changed = { ...context, settings: owner.settings, generation: 2 };
+    assert.match(decide(changed, data(instance, recipients), startedAt).reply, /^451 4\.3\.0 /u);
+  }
+});
 
 test('a hundred thousand messages and more take the memory that is stated, and no more', () => {
   const lanes = new Lanes(startedAt);
