@@ -8,6 +8,7 @@ import { shellWords } from '../text/shell-words.ts';
 import { formatKey, formatValue } from '../toml/format-toml.ts';
 import { KeyLocator } from '../toml/locate-key.ts';
 import { parseToml } from '../toml/read-toml.ts';
+import type { Statement } from '../toml/scan-toml.ts';
 import { isTable } from '../toml/table-reader.ts';
 import type { Daemon } from './daemons.ts';
 import type { MasterService } from './postfix-configuration.ts';
@@ -179,10 +180,13 @@ export class Mending {
     // A key is written as its neighbours are: below a header, dotted, or in braces, which have to be written anew.
     const isInline = around?.kind === 'pair' && mainText.startsWith('{', around.valueStart);
     const hasHeader = around?.kind === 'table';
-    const name = present?.path.join('.') ?? (hasHeader ? key : `${section}.${key}`);
-    const line = isInline ? inlineTable(mainText, section, key, value) : `${name} = ${formatValue(value)}`;
     const replaced = present ?? (isInline ? around : undefined);
     const at = replaced ?? (hasHeader ? around : undefined);
+    const written = isInline ? inlineTable(mainText, section, key, value) : formatValue(value);
+    const line =
+      replaced === undefined
+        ? `${hasHeader ? key : `${section}.${key}`} = ${written}`
+        : withValue(mainText, replaced, written);
     // By what stands there, and at the top: the commands of other findings may have moved the lines.
     const place = at === undefined ? '1' : `/^${escaped(mainText.split('\n')[at.line - 1] ?? '', /[.*[\]^$\\/]/gu)}$/`;
     const edit =
@@ -207,11 +211,16 @@ function escaped(text: string, characters: RegExp): string {
   return text.replaceAll(characters, '\\$&');
 }
 
-/** `section = { … }` with this key in it, and what else stands there. */
+/** The line of a pair with another value: what stands before and behind it stays. */
+function withValue(text: string, { start, valueStart, valueEnd, end }: Statement, value: string): string {
+  return `${text.slice(start, valueStart)}${value}${text.slice(valueEnd, end)}`.replace(/\n$/u, '');
+}
+
+/** `{ … }`: a section with this key in it, and what else stands there. */
 function inlineTable(text: string, section: string, key: string, value: string): string {
   const present = parseToml(text, '')[section];
   const pairs = Object.entries({ ...(isTable(present) ? present : {}), [key]: value });
-  return `${section} = { ${pairs.map(([name, one]) => `${formatKey(name)} = ${formatValue(one)}`).join(', ')} }`;
+  return `{ ${pairs.map(([name, one]) => `${formatKey(name)} = ${formatValue(one)}`).join(', ')} }`;
 }
 
 /** The text that a table is compiled from, or read as; undefined: none. */
