@@ -4,12 +4,13 @@
  */
 
 import { type DomainName, NO_DOMAIN, parseDomain } from '../address/domain-name.ts';
+import { isReusedTooLong, REUSE_LIMIT } from '../fragments/connection-reuse.ts';
 import { requiresOutgoing } from '../fragments/make-fragments.ts';
 import { mayPermit, readRestrictions } from '../fragments/restrictions.ts';
 import { isTableAt } from '../fragments/value-list.ts';
 import { tablePath } from '../tables/stamp.ts';
 import { RECEIPT_CLASS, RECEIPT_CLIENTS } from '../tables/table.ts';
-import { isReusedTooLong, REUSE_LIMIT, reuseFinding } from './connection-reuse.ts';
+import { reuseFinding } from './connection-reuse.ts';
 import type { Finding, FindingId, Severity } from './finding.ts';
 import type { Host } from './host.ts';
 

@@ -2,8 +2,10 @@
  * Whether the transports of master.cf are there and compel what their names say, and the smtp(8) clients by which domains of
  * tls_policy go look into it. Pure.
  */
+
+import { isReusedTooLong, MOST_REUSE_S, REUSE_LIMIT } from '../fragments/connection-reuse.ts';
 import { TLS_POLICY } from '../tables/table.ts';
-import { isReusedTooLong, REUSE_LIMIT, reuseFinding } from './connection-reuse.ts';
+import { reuseFinding } from './connection-reuse.ts';
 import { examineReference } from './examine-tables.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
@@ -88,7 +90,7 @@ export function examinePolicyClients(host: Host, transports: Iterable<string>): 
     const reuse = postfix.value(REUSE_LIMIT, service);
     // That of main.cf is told once for all.
     if (service.raw.has(REUSE_LIMIT) && isReusedTooLong(reuse)) {
-      const mend = [...mending.setFor(service, { [REUSE_LIMIT]: '300s' }), ...mending.reload];
+      const mend = [...mending.setFor(service, { [REUSE_LIMIT]: `${MOST_REUSE_S}s` }), ...mending.reload];
       found.push({ ...reuseFinding(reuse), where: `${service.name}: ${REUSE_LIMIT}`, mend });
     }
     return found;

@@ -12,6 +12,7 @@ import {
   TLS_POLICY,
   TRANSPORT,
 } from '../tables/table.ts';
+import { REUSE_LIMIT } from './connection-reuse.ts';
 import type { FragmentContext, OverrideFragment, ParameterFragment, PresentConfiguration } from './fragment.ts';
 import { DEFAULT_ACTION, isOurAccess, isOurCall, isOurTable, type Ours, oursOf } from './ours.ts';
 import { splitRestrictions, withOurs } from './restrictions.ts';
@@ -58,7 +59,7 @@ export const PARAMETERS_SEEN = [
   'smtp_fallback_relay',
   'tls_required_enable',
   'parent_domain_matches_subdomains',
-  'smtp_connection_reuse_time_limit',
+  REUSE_LIMIT,
   'content_filter',
   'smtpd_proxy_filter',
 ] as const;

@@ -2,11 +2,13 @@
  * Everything that this host's main.cf and master.cf need for these settings (contract section 7). Pure: what Postfix has
  * now goes in, so that it is kept, and a second time changes nothing.
  */
+
 import type { Transport } from '../route/transport.ts';
 import type { Settings } from '../settings/settings.ts';
 import { tablePath } from '../tables/stamp.ts';
 import { SENDER_TRANSPORT, TRANSPORT } from '../tables/table.ts';
 import { transportsInUse } from '../tables/transports-in-use.ts';
+import { isReusedTooLong, MOST_REUSE_S, REUSE_LIMIT } from './connection-reuse.ts';
 import type { FragmentContext, Fragments, PresentConfiguration } from './fragment.ts';
 import { classesIn, mainParameters, overrides, policyLevels, RECIPIENT_RESTRICTIONS } from './main-parameters.ts';
 import { masterServices } from './master-services.ts';
@@ -66,9 +68,9 @@ function notes(settings: Settings, { maps, present }: FragmentContext): readonly
       'parent_domain_matches_subdomains names transport_maps: entries of a domain hold for its subdomains too. Take it out.',
     );
   }
-  if (maps !== undefined && !['', '300s'].includes(now('smtp_connection_reuse_time_limit'))) {
+  if (maps !== undefined && isReusedTooLong(now(REUSE_LIMIT))) {
     found.push(
-      'smtp_connection_reuse_time_limit is not 300s: a domain that begins to ask for TLS may get mail by a plaintext session that is open already. If it is longer, take it out.',
+      `${REUSE_LIMIT} is longer than ${MOST_REUSE_S}s: a domain that begins to ask for TLS may get mail by a plaintext session that is open already. Take it out.`,
     );
   }
   const transport = maps === undefined ? '' : tablePath(maps.directory, TRANSPORT);

@@ -295,6 +295,13 @@ test('tables that main.cf names leave it with the maps directory, and one that h
   assert.equal(gone('smtpd_recipient_restrictions'), `${call}, permit`);
 });
 
+test('a bound of connections that are used again is told of only where it is longer than what the service counts on', () => {
+  const notes = (time: string): string =>
+    fragments(plain, { parameters: { smtp_connection_reuse_time_limit: time } }).notes.join(' ');
+  for (const time of ['', '300s', '300', '5m', '60s']) assert.doesNotMatch(notes(time), /reuse_time_limit/u, time);
+  for (const time of ['301', '6m', '1h']) assert.match(notes(time), /reuse_time_limit is longer than 300s/u, time);
+});
+
 test('where a content filter is at work, it is said that FILTER goes past it, until each pass asks for its own', () => {
   const notes = (given: Given): string => fragments(plain, given).notes.join(' ');
   const filtered = { content_filter: 'scan:[127.0.0.1]:10025' };
