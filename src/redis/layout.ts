@@ -45,6 +45,8 @@ export interface ChangeEntry extends Position {
   readonly names: readonly string[];
   /** The new records of these names, null for one that is gone; undefined: too long for an entry, they stand in the hash. */
   readonly records: readonly (string | null)[] | undefined;
+  /** Whether the next entry tells of the same step: of one of them alone no host may decide. */
+  readonly isContinued: boolean;
   /** What changed, a line each, in words; empty where there is too much of it. */
   readonly differences: readonly string[];
 }
@@ -112,6 +114,7 @@ function parseEntry([id, flat]: readonly unknown[]): ChangeEntry | undefined {
       records?.length === names.length
         ? records.map((record) => (record === null ? null : JSON.stringify(record)))
         : undefined,
+    isContinued: text('more') === '1',
     differences: (parseList(text('differences')) ?? []).map(String),
   };
 }

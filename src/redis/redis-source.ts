@@ -40,6 +40,17 @@ export class RedisSource implements SettingsSource {
   readonly #snapshot: SnapshotKeeper | undefined;
   readonly #stopping = new AbortController();
   #replica: SettingsReplica | undefined;
+  /** The newest version of the replica's settings that is of one moment: what may be decided by. */
+  #whole: Settings | undefined;
+  /** What the snapshot lacks of that moment, or of the next one. */
+  #unsaved: (readonly [name: string, record: string | null])[] = [];
+  /** The replica is amid the entries of one step. */
+  #isAmidStep = false;
+  /**
+   * Records that no entry tells were read as they are now, so the replica is ahead of its place in the stream until it has
+   * come to the entry that was the newest after that, which `untilId` names once it is known.
+   */
+  #ahead: { readonly untilId: string | undefined } | undefined;
   #running: Promise<void> | undefined;
   #link: RedisLink | undefined;
   #changed: (() => void) | undefined;
@@ -62,7 +73,7 @@ export class RedisSource implements SettingsSource {
   /** undefined: there are none yet, neither in Redis nor on disk; {@link watch} tells when there are. */
   async load(): Promise<Settings | undefined> {
     if (this.#running === undefined) await this.#start();
-    return this.#replica?.settings;
+    return this.#whole;
   }
 
   watch(changed: () => void): () => void {
@@ -91,6 +102,7 @@ export class RedisSource implements SettingsSource {
       this.#firstIsOver = resolve;
     });
     this.#replica = await this.#snapshot?.load((position) => new SettingsReplica(this.#options, position));
+    this.#whole = this.#replica?.settings;
     this.#running = this.#run();
     const patience = new AbortController();
     const late = this.#replica === undefined ? first : Promise.race([first, pause(START_MS, patience.signal)]);
@@ -186,7 +198,10 @@ export class RedisSource implements SettingsSource {
   /** Loads everything and swaps at the end, when all of it is of one moment. */
   async #load(link: RedisLink, last: ChangeEntry): Promise<void> {
     const began = performance.now();
-    const replica = beginReplica(this.#options, last, this.#replica?.settings);
+    const replica = beginReplica(this.#options, last, this.#whole);
+    this.#unsaved = [];
+    this.#isAmidStep = false;
+    this.#ahead = undefined;
     const spool = await this.#snapshot?.begin();
     try {
       for await (const records of takeAllRecords(link, replica)) {
@@ -203,12 +218,14 @@ export class RedisSource implements SettingsSource {
     await takeWhatCameMeanwhile(link, replica, (entries) => this.#takeAll(link, replica, entries));
     replica.loaded();
     this.#replica = replica;
+    // All entries were taken until there were no more.
+    this.#ahead = undefined;
     this.#isFollowing = true;
     this.#loadAgain = false;
     const ms = Math.round(performance.now() - began);
     this.#tell('info', { domains: replica.settings.size, ms }, 'settings loaded from Redis', replica.position.epoch);
     this.#complain(replica);
-    this.#notify();
+    this.#show(replica);
     this.#firstIsOver();
   }
 
@@ -217,6 +234,10 @@ export class RedisSource implements SettingsSource {
     const { position } = replica;
     if (last.seq <= position.seq && last.id !== position.id) {
       throw new BrokenStream('Redis is behind what was read of it');
+    }
+    if (this.#ahead !== undefined) {
+      this.#ahead = last.id === position.id ? undefined : { untilId: last.id };
+      this.#show(replica);
     }
     if (last.id === position.id) {
       this.#isFollowing = true;
@@ -236,22 +257,31 @@ export class RedisSource implements SettingsSource {
     }
     await this.#takeAll(link, replica, entries);
     this.#isFollowing = true;
-    this.#notify();
+    this.#show(replica);
   }
 
   async #takeAll(link: RedisLink, replica: SettingsReplica, entries: readonly ChangeEntry[]): Promise<void> {
     const slice = new Slice();
     for (const entry of entries) {
       const changes = await takeEntry(link, replica, entry);
-      this.#snapshot?.changed(
-        changes.filter(([name]) => !replica.isKept(name)),
-        replica.position,
-      );
+      if (this.#snapshot !== undefined) this.#unsaved.push(...changes.filter(([name]) => !replica.isKept(name)));
+      this.#isAmidStep = entry.isContinued;
+      if (entry.records === undefined) this.#ahead = { untilId: undefined };
+      else if (entry.id === this.#ahead?.untilId) this.#ahead = undefined;
       if (!slice.isOver) continue;
-      if (replica === this.#replica) this.#notify();
+      if (replica === this.#replica) this.#show(replica);
       await slice.next();
     }
     if (replica === this.#replica) this.#complain(replica);
+  }
+
+  /** Has the replica's settings decided by, unless they are half of a change: an alias may be on its way to another domain. */
+  #show(replica: SettingsReplica): void {
+    if (this.#isAmidStep || this.#ahead !== undefined) return;
+    this.#whole = replica.settings;
+    if (this.#unsaved.length > 0) this.#snapshot?.changed(this.#unsaved, replica.position);
+    this.#unsaved = [];
+    this.#notify();
   }
 
   #complain(replica: SettingsReplica): void {

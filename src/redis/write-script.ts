@@ -109,12 +109,13 @@ for _, chunk in ipairs(chunks) do
 end
 
 local id = last and last[1] or ''
-for _, chunk in ipairs(chunks) do
+for i, chunk in ipairs(chunks) do
   seq = seq + 1
   local entry = chunk.entry
   id = redis.call('XADD', changes, 'MAXLEN', '~', ARGV[2], '*', 'epoch', epoch, 'seq', string.format('%.0f', seq),
     'by', entry.by, 'host', entry.host, 'command', entry.command,
-    'domains', entry.domains, 'records', entry.records, 'differences', entry.differences)
+    'domains', entry.domains, 'records', entry.records, 'differences', entry.differences,
+    'more', i < #chunks and '1' or '')
   for _, change in ipairs(chunk.changes) do
     for _, alias in ipairs(change.oldAliases) do redis.call('HDEL', aliases, alias) end
     for _, member in ipairs(change.oldCertificates) do redis.call('ZREM', certificates, member) end

@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import type { DomainName } from '../../src/address/domain-name.ts';
 import type { Settings } from '../../src/settings/settings.ts';
+import type { Table } from '../../src/toml/table-reader.ts';
 import { RedisServer } from '../harness/redis.ts';
 import { waitFor } from '../harness/wait-for.ts';
 import { Workspace } from '../harness/workspace.ts';
@@ -56,6 +57,58 @@ describe('many hosts', () => {
       await host.until(({ settings }) => writer.isLast(settings), 'the last change');
       assert.equal(host.log.filter((line) => line.includes('loaded from Redis')).length, 1);
     }
+  });
+
+  it('never see an alias between two domains, though the entry of the stream leaves long records to the hash', async (t) => {
+    const workspace = await Workspace.of(t);
+    const redis = await RedisServer.start(workspace);
+    const panel = new Panel(redis.url);
+    const aliases = ['x.example'];
+    await panel.set({ 'a.example': { ...ALWAYS, aliases }, 'b.example': ALWAYS });
+    const versions: boolean[] = [];
+    const seen = (settings: Settings): number => versions.push(settings.find('x.example' as DomainName) !== undefined);
+    await redis.cli('ACL', 'SETUSER', 'reader', 'on', '>secret', '~*', '+@all');
+    const host = await Host.start(workspace, redis.url.replace('//', '//reader:secret@'), { seen });
+    await host.untilLogged('following');
+    await redis.cli('ACL', 'SETUSER', 'reader', 'off');
+    await redis.cli('CLIENT', 'KILL', 'USER', 'reader');
+    await host.untilLogged('cannot be read from Redis');
+    const senders = Array.from({ length: 4000 }, (_, n) => `someone${n}@partner.example`);
+    const long = { incoming: { receipt: { require_tls: 'specific', senders } } };
+    await panel.set({ 'a.example': { ...long, aliases } });
+    // More than a host reads at once.
+    for (let n = 0; n < 510; n++) await panel.set({ 'c.example': n % 2 === 0 ? ALWAYS : NEVER });
+    await panel.set({ 'a.example': long, 'b.example': { ...ALWAYS, aliases } });
+    await redis.cli('ACL', 'SETUSER', 'reader', 'on');
+    await host.until(
+      ({ settings }) => settings?.find('x.example' as DomainName)?.name === 'b.example',
+      'the last change',
+    );
+    assert.deepEqual(new Set(versions), new Set([true]));
+    assert.equal(host.log.filter((line) => line.includes('loaded from Redis')).length, 1);
+  });
+
+  it('never see half of one step that takes several entries of the stream', async (t) => {
+    const workspace = await Workspace.of(t);
+    const redis = await RedisServer.start(workspace);
+    const panel = new Panel(redis.url);
+    const aliases = ['x.example'];
+    const step = (first: Table, last: Table): Map<DomainName, Table> => {
+      const between = Array.from({ length: 5000 }, (_, n) => [`c${n}.example`, ALWAYS] as const);
+      return new Map([['a.example', first], ...between, ['z.example', last]] as [DomainName, Table][]);
+    };
+    await panel.set({ 'a.example': { ...ALWAYS, aliases } });
+    const versions: boolean[] = [];
+    const seen = (settings: Settings): number => versions.push(settings.find('x.example' as DomainName) !== undefined);
+    const host = await Host.start(workspace, redis.url, { seen });
+    await host.untilLogged('following');
+    await panel.store.replace(step(ALWAYS, { ...ALWAYS, aliases }), { allOrNothing: true });
+    await host.until(
+      ({ settings }) => settings?.find('x.example' as DomainName)?.name === 'z.example',
+      'the whole step',
+    );
+    assert.equal(host.settings?.size, 5002);
+    assert.deepEqual(new Set(versions), new Set([true]));
   });
 
   it('load all domains while they are being changed, and agree', async (t) => {
