@@ -75,6 +75,11 @@ export function parseRecordJson(name: string, text: string): Table | string {
   return domain === name ? table : 'its record in Redis has another name under "domain"';
 }
 
+/** Whether the entry tells of a domain that stands in the hash: then the hash is not empty, unless it was lost. */
+export function tellsOfRecord({ names, records }: ChangeEntry): boolean {
+  return names.length > 0 && (records === undefined || records.some((record) => record !== null));
+}
+
 /** The name in a record of {@link formatRecordJson}, without reading the rest. */
 export function nameInRecord(text: string): string | undefined {
   return /^\{"domain":"([^"\\]+)"/u.exec(text)?.[1];

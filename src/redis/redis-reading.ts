@@ -21,11 +21,20 @@ const ENTRIES_AT_ONCE = 500;
 /** A domain's name and its record. */
 export type NamedRecord = readonly [name: string, record: string];
 
-/** The newest entry of the stream; undefined: there is none, so nobody ever wrote settings here. */
+/**
+ * The newest entry of the stream; undefined: there is none, so nobody ever wrote settings here. Throws {@link RedisTrouble}
+ * also if it is none of ours.
+ */
 export async function lastEntry(link: RedisLink): Promise<ChangeEntry | undefined> {
-  const [entry, ...rest] = parseEntries(await link.command('XREVRANGE', CHANGES_KEY, '+', '-', 'COUNT', 1));
-  if (entry === undefined && rest.length === 0) return undefined;
-  return entry;
+  const entries = parseEntries(await link.command('XREVRANGE', CHANGES_KEY, '+', '-', 'COUNT', 1));
+  if (entries.length > 0 && entries[0] === undefined) throw strangeEntry();
+  return entries[0];
+}
+
+/** Whether the stream has the entry at this very place. It may be trimmed away, or lost by a failover. */
+export async function isInStream(link: RedisLink, { epoch, id, seq }: Position): Promise<boolean> {
+  const [entry] = parseEntries(await link.command('XREVRANGE', CHANGES_KEY, id, id));
+  return entry?.epoch === epoch && entry.seq === seq;
 }
 
 /** The entries after this id, oldest first. Waits for one so long; empty, if there is none then. */
@@ -35,9 +44,13 @@ export async function entriesAfter(link: RedisLink, id: string, waitMs: number):
   if (!Array.isArray(reply)) return [];
   const entries = parseEntries((reply[0] as readonly unknown[] | undefined)?.[1]);
   return entries.map((entry) => {
-    if (entry === undefined) throw new RedisTrouble(`${CHANGES_KEY} holds an entry that tlswarden did not write`);
+    if (entry === undefined) throw strangeEntry();
     return entry;
   });
+}
+
+function strangeEntry(): RedisTrouble {
+  return new RedisTrouble(`${CHANGES_KEY} holds an entry that tlswarden did not write`);
 }
 
 /** Every record, some of them twice; what changes meanwhile may be there as it was or as it is. */

@@ -9,11 +9,11 @@ import { Slice } from '../slice/slice.ts';
 import type { Following, SettingsSource } from '../source/settings-in-force.ts';
 import { ComplaintError, complaintFields } from '../toml/complaint.ts';
 import { Backoff } from './backoff.ts';
-import type { ChangeEntry } from './layout.ts';
+import { type ChangeEntry, tellsOfRecord } from './layout.ts';
 import { BrokenStream, beginReplica, takeAllRecords, takeEntry, takeWhatCameMeanwhile } from './load-replica.ts';
 import type { RedisAddress } from './redis-address.ts';
 import { RedisLink, RedisTrouble } from './redis-link.ts';
-import { adoptedEpoch, entriesAfter, lastEntry, recordCount } from './redis-reading.ts';
+import { adoptedEpoch, entriesAfter, isInStream, lastEntry, recordCount } from './redis-reading.ts';
 import { type ReplicaOptions, SettingsReplica } from './settings-replica.ts';
 import { SnapshotKeeper } from './snapshot-keeper.ts';
 
@@ -61,6 +61,8 @@ export class RedisSource implements SettingsSource {
   /** The first session has come to something, be it a failure. */
   #firstIsOver: () => void = () => {};
   #loadAgain = false;
+  /** The entry of the stream at which the records were seen to be lost. */
+  #lostAt: string | undefined;
   #isFollowing = false;
   #heardAt: number | undefined;
 
@@ -145,14 +147,16 @@ export class RedisSource implements SettingsSource {
   async #follow(link: RedisLink, backoff: Backoff): Promise<void> {
     while (!this.#isStopping) {
       const last = await lastEntry(link);
+      const replica = this.#replica;
+      const isOther = replica !== undefined && replica.position.epoch !== last?.epoch;
       if (last === undefined) await this.#waitForBeginning(link);
-      else if (this.#replica === undefined) await this.#load(link, last);
-      else if (this.#replica.position.epoch !== last.epoch && (await adoptedEpoch(link)) !== last.epoch) {
-        await this.#refuseStranger(last.epoch);
-      } else if (this.#replica.position.epoch !== last.epoch || this.#loadAgain) await this.#load(link, last);
-      else {
+      else if (isOther && (await adoptedEpoch(link)) !== last.epoch) await this.#refuseStranger(last.epoch);
+      else if (replica === undefined || isOther || this.#loadAgain || this.#lostAt === last.id) {
+        if (await this.#areRecordsLost(link, last)) await this.#refuseLoss(last);
+        else await this.#load(link, last);
+      } else {
         try {
-          await this.#catchUp(link, this.#replica, last);
+          await this.#catchUp(link, replica, last);
         } catch (error) {
           if (!(error instanceof BrokenStream)) throw error;
           this.#options.log.warn(
@@ -195,6 +199,25 @@ export class RedisSource implements SettingsSource {
     await pause(WAIT_MS, this.#stopping.signal);
   }
 
+  /** Whether the records are gone though the stream, or what was read of them before, says that there are some. */
+  async #areRecordsLost(link: RedisLink, last: ChangeEntry): Promise<boolean> {
+    if ((await recordCount(link, last)) !== 0) return false;
+    return tellsOfRecord(last) || (this.#replica?.position.id === last.id && this.#replica.recordCount > 0);
+  }
+
+  /** As after an eviction: nobody took these domains away. */
+  async #refuseLoss({ id }: ChangeEntry): Promise<void> {
+    this.#lostAt = id;
+    this.#isFollowing = false;
+    this.#tell(
+      'error',
+      { redis: this.#options.address.name },
+      'in Redis the records of all domains are gone, and no change took them away; those in force stay. Bring its data back, or have "tlswarden domains adopt" say that it is meant to be so',
+    );
+    this.#firstIsOver();
+    await pause(WAIT_MS, this.#stopping.signal);
+  }
+
   /** Loads everything and swaps at the end, when all of it is of one moment. */
   async #load(link: RedisLink, last: ChangeEntry): Promise<void> {
     const began = performance.now();
@@ -222,6 +245,7 @@ export class RedisSource implements SettingsSource {
     this.#ahead = undefined;
     this.#isFollowing = true;
     this.#loadAgain = false;
+    this.#lostAt = undefined;
     const ms = Math.round(performance.now() - began);
     this.#tell('info', { domains: replica.settings.size, ms }, 'settings loaded from Redis', replica.position.epoch);
     this.#complain(replica);
@@ -250,11 +274,18 @@ export class RedisSource implements SettingsSource {
     if (entries.length === 0) {
       if (this.#snapshot?.isWanted === true) this.#loadAgain = true;
       const count = await recordCount(link, replica.position);
+      if (count === 0 && known > 0) {
+        this.#lostAt = position.id;
+        return;
+      }
       if (count !== undefined && count !== known) {
         throw new BrokenStream(`Redis holds ${count} records and not ${known}: somebody changed them by hand`);
       }
       return;
     }
+    // An entry that goes on from ours by its number may go on from another one in its place.
+    if (entries[0]?.seq === position.seq + 1 && !(await isInStream(link, position)))
+      throw new BrokenStream('the stream does not hold the last change read of it');
     await this.#takeAll(link, replica, entries);
     this.#isFollowing = true;
     this.#show(replica);

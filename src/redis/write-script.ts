@@ -58,12 +58,21 @@ end
 redis.call('HLEN', aliases)
 redis.call('ZCARD', certificates)
 
-local epoch, seq = ARGV[1], 0
+local epoch, seq, told = ARGV[1], 0, {}
 local last = redis.call('XREVRANGE', changes, '+', '-', 'COUNT', 1)[1]
 if last then
-  for i = 1, #last[2], 2 do
-    if last[2][i] == 'epoch' then epoch = last[2][i + 1] end
-    if last[2][i] == 'seq' then seq = tonumber(last[2][i + 1]) end
+  for i = 1, #last[2], 2 do told[last[2][i]] = last[2][i + 1] end
+  seq = tonumber(told.seq or '')
+  if not told.epoch or not seq then
+    return redis.error_reply('ERR ' .. changes .. ' holds an entry that tlswarden did not write')
+  end
+  -- Hosts do not follow records that were lost: a change of what is left would take their domains away. To adopt the
+  -- loss begins a new epoch.
+  local records = told.records or ''
+  local some = string.find(records, '{', 1, true) or (records == '' and (told.domains or '[]') ~= '[]')
+  if redis.call('HLEN', domains) > 0 or not some then epoch = told.epoch
+  elseif ARGV[3] ~= '1' then
+    return redis.error_reply('ERR the records of all domains are gone, and no change took them away; bring the data back, or run "tlswarden domains adopt"')
   end
 end
 

@@ -96,6 +96,30 @@ describe('while Redis is away', () => {
     assert.equal(host.settings?.size, 4);
   });
 
+  it('a host that was cut off from a failover which lost a change, to a server whose clock is behind, loads all again', async (t) => {
+    const workspace = await Workspace.of(t);
+    const redis = await RedisServer.start(workspace);
+    const panel = new Panel(redis.url);
+    await panel.set({ 'a.example': ALWAYS, 'b.example': NEVER });
+    const readers = await readersOf(redis);
+    const host = await Host.start(workspace, readers.url);
+    await host.untilLogged('following');
+    await readers.cutOff();
+    await host.untilLogged('cannot be read from Redis');
+    // In the place of the change that the host has stands another one, with a smaller id; the next one comes after both.
+    const changes = '{tlswarden}:changes';
+    const epoch = (await redis.cli('XREVRANGE', changes, '+', '-', 'COUNT', '1')).split('\n')[2] ?? '';
+    const record = '{"domain":"b.example","incoming":{"receipt":{"require_tls":"always"}}}';
+    await redis.cli('DEL', changes);
+    await redis.cli('HSET', '{tlswarden}:domains', 'b.example', record);
+    const entry = ['epoch', epoch, 'seq', '1', 'domains', '["b.example"]', 'records', `[${record}]`];
+    await redis.cli('XADD', changes, '1-1', ...entry);
+    await panel.set({ 'c.example': ALWAYS });
+    await readers.letIn();
+    await host.until(() => host.requires('c.example') === 'always', 'the last change');
+    await host.until(() => host.requires('b.example') === 'always', 'the change in between');
+  });
+
   it('a Redis that says nothing at all is given up, and asked again', { timeout: 90_000 }, async (t) => {
     const workspace = await Workspace.of(t);
     const redis = await RedisServer.start(workspace);
@@ -162,6 +186,45 @@ describe('a Redis that comes back without its data', () => {
     await redis.start();
     await host.until(() => host.requires('a.example') === 'never', 'the restored settings');
     await host.untilLogged('Redis is behind');
+  });
+
+  it('of the records alone, as by an eviction, changes nothing, not even on SIGHUP or for who comes anew', async (t) => {
+    const workspace = await Workspace.of(t);
+    const redis = await RedisServer.start(workspace);
+    const panel = new Panel(redis.url);
+    await panel.set({ 'a.example': ALWAYS, 'b.example': NEVER });
+    const host = await Host.start(workspace, redis.url);
+    await host.untilLogged('following');
+    await redis.cli('DEL', '{tlswarden}:domains');
+    await host.untilLogged('records of all domains are gone');
+    assert.equal(host.requires('a.example'), 'always');
+    host.refresh();
+    const other = await Host.start(workspace, redis.url);
+    await other.untilLogged('records of all domains are gone');
+    assert.equal(other.settings, undefined);
+    await assert.rejects(panel.set({ 'c.example': ALWAYS }), /records of all domains are gone/u);
+    assert.equal(host.requires('a.example'), 'always');
+    assert.equal(host.log.filter((line) => line.includes('are gone')).length, 1);
+    // Until somebody says that it is meant to be so.
+    assert.equal(await panel.store.adopt(), 0);
+    for (const one of [host, other]) await one.until(({ settings }) => settings?.size === 0, 'no domains');
+    await panel.set({ 'c.example': ALWAYS });
+    for (const one of [host, other]) await one.until(() => one.requires('c.example') === 'always', 'the new domain');
+  });
+
+  it('is not what an entry of the stream looks like that tlswarden did not write: it is told, and nobody writes after it', async (t) => {
+    const workspace = await Workspace.of(t);
+    const redis = await RedisServer.start(workspace);
+    const panel = new Panel(redis.url);
+    await panel.set({ 'a.example': ALWAYS });
+    const host = await Host.start(workspace, redis.url);
+    await host.untilLogged('following');
+    await redis.cli('XADD', '{tlswarden}:changes', '*', 'hello', 'world');
+    await host.untilLogged('holds an entry that tlswarden did not write');
+    await assert.rejects(panel.set({ 'b.example': ALWAYS }), /holds an entry that tlswarden did not write/u);
+    assert.equal(host.requires('a.example'), 'always');
+    const other = await Host.start(workspace, redis.url);
+    await other.untilLogged('holds an entry that tlswarden did not write');
   });
 
   it('by the last domain taken away is followed: that stands in the stream', async (t) => {
