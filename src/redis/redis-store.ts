@@ -317,15 +317,16 @@ export class RedisStore implements SettingsStore {
   }
 
   #scriptChange({ name, before, after }: Change): ScriptChange {
-    const old = before === null ? undefined : this.#parse(name, before);
+    const table = before === null ? undefined : parseRecordJson(name, before);
+    const old = typeof table === 'object' ? this.#hosted(name, table, []) : undefined;
     const now = after === undefined ? undefined : this.#hosted(name, after, []);
     return {
       name,
       before: before === null ? '' : createHash('sha1').update(before).digest('hex'),
       after: after === undefined ? '' : formatRecordJson(name, after),
-      oldAliases: old?.aliases ?? [],
+      oldAliases: old?.aliases ?? (typeof table === 'object' ? aliasesIn(table) : []),
       newAliases: now?.aliases ?? [],
-      oldCertificates: old === undefined ? [] : this.#certificates(old),
+      oldCertificates: before === null ? [] : old === undefined ? null : this.#certificates(old),
       newCertificates: now === undefined ? [] : this.#certificates(now),
     };
   }
@@ -337,11 +338,6 @@ export class RedisStore implements SettingsStore {
         certificateMember(key, words[what], terms[what].join(' '), domain.name),
       ),
     );
-  }
-
-  #parse(name: DomainName, record: string): HostedDomain | undefined {
-    const table = parseRecordJson(name, record);
-    return typeof table === 'string' ? undefined : this.#hosted(name, table, []);
   }
 
   #hosted(name: DomainName, table: Table, complaints: Complaint[], origin?: string): HostedDomain | undefined {
@@ -406,6 +402,15 @@ export class RedisStore implements SettingsStore {
 function partlyChanged({ complaints }: RejectedChange, written: number): PartlyChanged {
   const message = `${written} ${written === 1 ? 'domain was' : 'domains were'} written before that; mend it, and import all again`;
   return new PartlyChanged([...complaints, { message }]);
+}
+
+/** The aliases of a table that may hold what cannot be used. */
+function aliasesIn(table: Table): readonly DomainName[] {
+  const { aliases } = normalRecord(table);
+  const texts: readonly unknown[] = Array.isArray(aliases) ? aliases : [];
+  return texts
+    .map((text) => (typeof text === 'string' ? parseDomain(text) : undefined))
+    .filter((name) => name !== undefined);
 }
 
 function isSame(stored: StoredDomain | undefined, after: Table | undefined): boolean {

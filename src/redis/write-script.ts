@@ -13,8 +13,8 @@ export interface ScriptChange {
   readonly after: string;
   readonly oldAliases: readonly string[];
   readonly newAliases: readonly string[];
-  /** Members of the sorted set of certificates. */
-  readonly oldCertificates: readonly string[];
+  /** Members of the sorted set of certificates; null: whichever are of this domain, for its record cannot be read. */
+  readonly oldCertificates: readonly string[] | null;
   readonly newCertificates: readonly string[];
 }
 
@@ -83,6 +83,14 @@ for i = 4, #ARGV do
   for _, change in ipairs(chunk.changes) do batch[change.name] = true end
 end
 
+local function membersOf(name)
+  local members = {}
+  for _, member in ipairs(redis.call('ZRANGEBYLEX', certificates, '-', '+')) do
+    if string.match(member, '([^\\t]*)$') == name then members[#members + 1] = member end
+  end
+  return members
+end
+
 local function other(name, wanted)
   local holder = redis.call('HGET', aliases, wanted)
   if holder and not batch[holder] then return holder end
@@ -126,8 +134,13 @@ for i, chunk in ipairs(chunks) do
     'domains', entry.domains, 'records', entry.records, 'differences', entry.differences,
     'more', i < #chunks and '1' or '')
   for _, change in ipairs(chunk.changes) do
-    for _, alias in ipairs(change.oldAliases) do redis.call('HDEL', aliases, alias) end
-    for _, member in ipairs(change.oldCertificates) do redis.call('ZREM', certificates, member) end
+    -- What a record says that cannot be used here need not have been its own.
+    for _, alias in ipairs(change.oldAliases) do
+      if redis.call('HGET', aliases, alias) == change.name then redis.call('HDEL', aliases, alias) end
+    end
+    local members = change.oldCertificates
+    if members == cjson.null then members = membersOf(change.name) end
+    for _, member in ipairs(members) do redis.call('ZREM', certificates, member) end
     if change.after == '' then redis.call('HDEL', domains, change.name)
     else redis.call('HSET', domains, change.name, change.after) end
   end

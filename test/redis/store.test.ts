@@ -36,6 +36,22 @@ describe('a change in Redis', () => {
     await panel.set({ 'a.example': { aliases: ['x.example'] } });
   });
 
+  it('of a record that cannot be read here leaves nothing of it behind: its aliases and certificates are free', async (t) => {
+    const workspace = await Workspace.of(t);
+    const redis = await RedisServer.start(workspace);
+    const panel = new Panel(redis.url);
+    const domains = '{tlswarden}:domains';
+    for (const after of [undefined, NEVER]) {
+      await panel.set({ 'a.example': { ...secure('a.example'), aliases: ['x.example'] } });
+      // As a newer version writes it, or a host with another main file.
+      const record = await redis.cli('HGET', domains, 'a.example');
+      await redis.cli('HSET', domains, 'a.example', record.trim().replace(/\}$/u, ',"newer":1}'));
+      await panel.set({ 'a.example': after });
+      await panel.set({ 'b.example': { ...secure('b.example'), aliases: ['x.example'] } });
+      await panel.set({ 'a.example': undefined, 'b.example': undefined });
+    }
+  });
+
   it('that asks for another certificate at a shared next hop is refused, and names the domain', async (t) => {
     const workspace = await Workspace.of(t);
     const panel = new Panel((await RedisServer.start(workspace)).url);
