@@ -1,6 +1,6 @@
 /**
  * Keeps the snapshot on disk as new as is reasonable: written whole with a full load, renewed some seconds after changes.
- * A snapshot that cannot be written is told and tried again; nobody waits for it.
+ * A snapshot that cannot be written is told once and tried again; nobody waits for it.
  */
 import type { EventLog } from '../log/event-log.ts';
 import type { SnapshotState } from '../source/settings-in-force.ts';
@@ -42,6 +42,8 @@ export class SnapshotKeeper {
   #writtenAt: number | undefined;
   #failedAt: number | undefined;
   #isStopped = false;
+  /** Why it cannot be written, as it was told last: a disk may be full for days. */
+  #trouble: string | undefined;
 
   constructor(path: string, log: EventLog, isKept: boolean) {
     this.#path = path;
@@ -125,7 +127,7 @@ export class SnapshotKeeper {
           await writer.finish(position);
           if (before !== undefined) await renewSnapshot(this.#path, before, position);
           this.#isOnDisk = true;
-          this.#writtenAt = Date.now();
+          this.#succeed();
         }),
       abandon: () => writer.abandon(),
     };
@@ -164,7 +166,7 @@ export class SnapshotKeeper {
     const began = performance.now();
     try {
       await renewSnapshot(this.#path, changes, this.#position);
-      this.#writtenAt = Date.now();
+      this.#succeed();
     } catch (error) {
       // They are still to be written, beneath what has changed since.
       this.#changes = new Map([...changes, ...this.#changes]);
@@ -182,8 +184,16 @@ export class SnapshotKeeper {
     this.#fail(error);
   }
 
-  #fail(error: Error): void {
-    this.#log.error({ snapshot: this.#path, reason: error.message }, 'the snapshot cannot be written');
+  #fail({ message }: Error): void {
+    if (this.#trouble === message) return;
+    this.#trouble = message;
+    this.#log.error({ snapshot: this.#path, reason: message }, 'the snapshot cannot be written');
+  }
+
+  #succeed(): void {
+    this.#writtenAt = Date.now();
+    if (this.#trouble !== undefined) this.#log.info({ snapshot: this.#path }, 'the snapshot is written again');
+    this.#trouble = undefined;
   }
 }
 

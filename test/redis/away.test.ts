@@ -2,8 +2,9 @@
  * Redis comes and goes, with its data and without; what is in force stays in force until something newer is here whole.
  */
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { RedisServer } from '../harness/redis.ts';
 import { waitFor } from '../harness/wait-for.ts';
 import { Workspace } from '../harness/workspace.ts';
@@ -294,6 +295,27 @@ describe('a start without Redis', () => {
     await writeFile(snapshot, whole);
     const good = await Host.start(workspace, redis.url, { snapshot });
     assert.equal(good.settings?.size, 2);
+  });
+
+  it('needs a snapshot: that none can be written is said once, and that it can again', {
+    timeout: 60_000,
+  }, async (t) => {
+    const workspace = await Workspace.of(t);
+    const redis = await RedisServer.start(workspace);
+    const panel = new Panel(redis.url);
+    await panel.set({ 'a.example': NEVER });
+    const directory = workspace.path('state');
+    await mkdir(directory);
+    const host = await Host.start(workspace, redis.url, { snapshot: `${directory}/snapshot` });
+    await rename(directory, `${directory}.away`);
+    await panel.set({ 'a.example': ALWAYS });
+    await host.untilLogged('the snapshot cannot be written');
+    // It is tried again every few seconds.
+    await setTimeout(7_000);
+    await rename(`${directory}.away`, directory);
+    await host.untilLogged('the snapshot is written again');
+    assert.equal(host.log.filter((line) => line.includes('cannot be written')).length, 1);
+    assert.match(await readFile(`${directory}/snapshot`, 'utf8'), /"always"/u);
   });
 
   it('and without a snapshot closes connections without a reply, until Redis is there', async (t) => {
