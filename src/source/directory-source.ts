@@ -6,6 +6,7 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { DomainName } from '../address/domain-name.ts';
 import { type FileState, sameState, stateOfFile } from '../files/file-state.ts';
 import { type DomainContext, type HostedDomain, parseHostedDomain, reuseDomain } from '../settings/hosted-domain.ts';
@@ -21,6 +22,9 @@ import type { WrittenDomain } from './file-thread.ts';
 /** How long it must be quiet before changes are told, and how long that is waited for: a file may be written in parts. */
 const QUIET_MS = 50;
 const MOST_MS = 400;
+/** A file that had domains and is empty is being written, unless that was so long ago; how often it is looked at. */
+const EMPTY_MS = 500;
+const LOOK_MS = 20;
 /** Against watches that miss something: how often the directory itself is looked at. */
 const POLL_MS = 1000;
 /** Times that the directory may change while it is read; somebody who goes on for longer is not waited for. */
@@ -222,6 +226,7 @@ export class DirectorySource {
   ): Promise<LoadedFile | undefined> {
     try {
       if (known !== undefined && sameState(known.state, await stateOf(place))) return known;
+      if (known !== undefined && known.domains.length > 0) await untilWritten(place);
       const before = new Map(known?.domains.map((domain) => [domain.name, domain]));
       const domains: HostedDomain[] = [];
       const state = await new ChangeJournal(this.path).read(name, place, (at) =>
@@ -328,6 +333,16 @@ export async function whileUndisturbed<T>(path: string, body: () => Promise<T>):
     if (tries < MAX_TRIES && before !== (await directoryState(path))) continue;
     if ('error' in result) throw result.error;
     return result.value;
+  }
+}
+
+/** Many programs empty a file and then write it: what is read between is not what they mean. */
+async function untilWritten(path: string): Promise<void> {
+  for (;;) {
+    const { size, modified } = await stateOf(path);
+    const ageMs = Date.now() - Number(modified / 1_000_000n);
+    if (size > 0n || ageMs < 0 || ageMs > EMPTY_MS) return;
+    await pause(LOOK_MS);
   }
 }
 

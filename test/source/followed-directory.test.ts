@@ -55,6 +55,21 @@ describe('a settings directory that is followed', () => {
     await waitFor(() => inForce.settings === second, 'the second load');
   });
 
+  it('does not take a file that is just being written for one without domains; one that stays empty has none', async (t) => {
+    const directory = new SettingsDirectory(t, { 'a.toml': domain('a.example', '[one.example]:25') });
+    const inForce = follow(t, directory.source);
+    await inForce.start();
+    directory.write('a.toml', '');
+    for (let n = 0; n < 50; n++) {
+      await pause(5);
+      assert.ok(inForce.settings?.find(A) !== undefined);
+    }
+    directory.write('a.toml', domain('a.example', '[two.example]:25'));
+    await untilNextHop(inForce, '[two.example]:25');
+    directory.write('a.toml', '');
+    await waitFor(() => inForce.settings?.find(A) === undefined, 'no domain');
+  });
+
   it('follows files to which links in it lead', async (t) => {
     const elsewhere = new SettingsDirectory(t, { real: domain('a.example', '[one.example]:25') });
     const directory = new SettingsDirectory(t);
