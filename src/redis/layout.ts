@@ -76,8 +76,8 @@ export function parseRecordJson(name: string, text: string): Table | string {
 }
 
 /** Whether the entry tells of a domain that stands in the hash: then the hash is not empty, unless it was lost. */
-export function tellsOfRecord({ names, records }: ChangeEntry): boolean {
-  return names.length > 0 && (records === undefined || records.some((record) => record !== null));
+export function tellsOfRecord({ records }: ChangeEntry): boolean {
+  return records === undefined || records.some((record) => record !== null);
 }
 
 /** The name in a record of {@link formatRecordJson}, without reading the rest. */

@@ -66,14 +66,10 @@ if last then
   if not told.epoch or not seq then
     return redis.error_reply('ERR ' .. changes .. ' holds an entry that tlswarden did not write')
   end
-  -- Hosts do not follow records that were lost: a change of what is left would take their domains away. To adopt the
-  -- loss begins a new epoch.
+  -- Records that were lost are no settings to go on from: hosts keep theirs, until all is brought back and adopted.
   local records = told.records or ''
   local some = string.find(records, '{', 1, true) or (records == '' and (told.domains or '[]') ~= '[]')
-  if redis.call('HLEN', domains) > 0 or not some then epoch = told.epoch
-  elseif ARGV[3] ~= '1' then
-    return redis.error_reply('ERR the records of all domains are gone, and no change took them away; bring the data back, or run "tlswarden domains adopt"')
-  end
+  if redis.call('HLEN', domains) > 0 or not (some or ARGV[3] == '1') then epoch = told.epoch end
 end
 
 local chunks, batch = {}, {}
@@ -93,14 +89,14 @@ end
 
 local function other(name, wanted)
   local holder = redis.call('HGET', aliases, wanted)
-  if holder and not batch[holder] then return holder end
+  if holder and not batch[holder] and redis.call('HEXISTS', domains, holder) == 1 then return holder end
   if name ~= wanted and not batch[wanted] and redis.call('HEXISTS', domains, wanted) == 1 then return wanted end
 end
 
 local function beyond(from, to)
   for _, member in ipairs(redis.call('ZRANGEBYLEX', certificates, from, to)) do
     local holder = string.match(member, '([^\\t]*)$')
-    if not batch[holder] then return holder end
+    if not batch[holder] and redis.call('HEXISTS', domains, holder) == 1 then return holder end
   end
 end
 
@@ -129,6 +125,8 @@ local id = last and last[1] or ''
 for i, chunk in ipairs(chunks) do
   seq = seq + 1
   local entry = chunk.entry
+  -- An entry that adopts names no domain, and still tells that there are some.
+  if ARGV[3] == '1' and redis.call('HLEN', domains) > 0 then entry.records = '[{}]' end
   id = redis.call('XADD', changes, 'MAXLEN', '~', ARGV[2], '*', 'epoch', epoch, 'seq', string.format('%.0f', seq),
     'by', entry.by, 'host', entry.host, 'command', entry.command,
     'domains', entry.domains, 'records', entry.records, 'differences', entry.differences,

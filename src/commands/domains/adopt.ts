@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { action, openRedisStore, WELL } from '../command-context.ts';
 
 const HELP = `
-A Redis that comes back empty, or with settings that are not a continuation of those that the hosts go by, looks like a
+A Redis that is empty, lost its records, or holds settings that are not a continuation of those that hosts go by looks like a
 loss of data: the services go on with the settings that they have, and log an error. If it is no loss, this command says
 so. To bring settings back first, import an export of before, or what a host has on disk:
   $ grep '^{"domain"' /var/lib/tlswarden/snapshot | tlswarden domains import -
