@@ -70,7 +70,7 @@ export class DirectorySource {
 
   /**
    * The settings as they stand on disk now: the same object as before if no file has changed. Throws
-   * {@link ComplaintError} with all that is wrong in any file.
+   * {@link ComplaintError} with all that is wrong in any file, and where all files that had domains are gone.
    */
   async load(): Promise<Settings> {
     const known = new Map(this.#files);
@@ -81,12 +81,20 @@ export class DirectorySource {
   async #load(known: Map<string, LoadedFile>): Promise<Settings> {
     const complaints: Complaint[] = [];
     const files = await this.#loadFiles(known, complaints);
+    if (files.size === 0 && complaints.length === 0) this.#refuseLoss();
     if (this.#owner !== undefined && complaints.length === 0 && this.#isUnchanged(files)) return this.#owner.settings;
     const owner =
       (complaints.length === 0 ? this.#changeFew(files) : undefined) ?? (await this.#compile(files, complaints));
     this.#files = files;
     this.#owner = owner;
     return owner.settings;
+  }
+
+  /** A volume that is gone, or files that are about to be put back: nobody stops hosting everything that way. */
+  #refuseLoss(): void {
+    if ([...this.#files.values()].every(({ domains }) => domains.length === 0)) return;
+    const message = 'has no settings file any more; to host nothing from now on, leave an empty one there';
+    throw new ComplaintError([{ file: this.path, message }]);
   }
 
   /** Changes in the settings in force what differs now, if that is little and nothing is wrong with it. */

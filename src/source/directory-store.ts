@@ -88,13 +88,13 @@ export class DirectoryStore implements SettingsStore {
       await journal.finish();
       await removeTemporaries(path);
       const { edited, count } = await this.#edit(plan, options.origin);
-      await writeFilesAtomically(
-        [...edited].map(
-          ([name, { text }]): FileChange => ({ path: join(path, name), text: text.trim() === '' ? undefined : text }),
-        ),
-        options.progress,
-        journal,
-      );
+      const others = (await listFiles(path)).filter((name) => !edited.has(name));
+      // A service takes a directory without files for one that was lost.
+      const isAll = others.length === 0 && [...edited.values()].every(({ text }) => isBlank(text));
+      const changes = [...edited].map(([name, { text }]): FileChange => {
+        return { path: join(path, name), text: isBlank(text) && !isAll ? undefined : text };
+      });
+      await writeFilesAtomically(changes, options.progress, journal);
       return count;
     });
   }
@@ -226,6 +226,10 @@ function editFile(
 }
 
 /** undefined: it is no TOML. */
+function isBlank(text: string): boolean {
+  return text.trim() === '';
+}
+
 function tablesIn(text: string, name: string): Table | undefined {
   try {
     return domainTables(parseToml(text, name), name, []);

@@ -234,11 +234,15 @@ describe('a new domain', () => {
     assert.equal((await directory.source.load()).size, 1);
   });
 
-  it('takes its file with it when it goes', async (t) => {
+  it('takes its file with it when it goes, but for the last one, which stays, empty', async (t) => {
     const directory = new SettingsDirectory(t);
     await directory.store.change(change('a.example', always));
+    await directory.store.change(change('b.example', always));
     await directory.store.change(change('a.example', undefined));
-    assert.deepEqual(directory.names(), []);
+    assert.deepEqual(directory.names(), ['b.example.toml']);
+    await directory.store.change(change('b.example', undefined));
+    assert.deepEqual(directory.names(), ['b.example.toml']);
+    assert.equal(directory.read('b.example.toml'), '');
   });
 });
 

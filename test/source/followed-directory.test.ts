@@ -35,6 +35,23 @@ describe('a settings directory that is followed', () => {
     assert.ok(notes > 0);
   });
 
+  it('keeps its domains when all files are gone, until one says that there are none', async (t) => {
+    const directory = new SettingsDirectory(t, { 'a.toml': domain('a.example', '[one.example]:25') });
+    const told: string[] = [];
+    const inForce = new SettingsInForce(directory.source, {
+      changed() {},
+      failed: ({ complaints }) => told.push(...complaints.map(({ message }) => message)),
+    });
+    t.after(() => inForce.stop());
+    await inForce.start();
+    rmSync(join(directory.path, 'a.toml'));
+    await waitFor(() => told.length > 0, 'a complaint');
+    assert.match(told.join(), /^has no settings file any more; to host nothing from now on, leave an empty one there/u);
+    assert.equal(inForce.settings?.size, 1);
+    directory.write('b.toml', '');
+    await waitFor(() => inForce.settings?.size === 0, 'no domains');
+  });
+
   it('loads once more what changes while it is loaded for the first time', async (t) => {
     const [first, second] = [{ size: 1 }, { size: 2 }] as [Settings, Settings];
     let changed: (() => void) | undefined;
