@@ -154,8 +154,9 @@ describe('a second load', () => {
     const random = new Random(seed);
     const names = Array.from({ length: 8 }, (_, i) => `d${i}.example`);
     const files = ['a.toml', 'b.toml', 'c.toml'];
-    const directory = new SettingsDirectory(t);
-    const first = new SettingsDirectory(t);
+    // That all files are gone is taken for no change.
+    const directory = new SettingsDirectory(t, { 'z.toml': '' });
+    const first = new SettingsDirectory(t, { 'z.toml': '' });
     let before: { readonly settings: Settings; readonly said: string } | undefined;
     let usable = 0;
     for (let step = 0; step < 150; step++) {
