@@ -2,7 +2,6 @@
  * Aliases and canonical maps that lead a recipient elsewhere after tlswarden has decided about it: what the recipient's
  * domain asks of delivery then holds for a server that is none of the address that the mail goes to.
  */
-import { parseDomain } from '../address/domain-name.ts';
 import { withOptions } from '../apply/master-entry.ts';
 import { DATA_RESTRICTIONS, RECIPIENT_RESTRICTIONS } from '../fragments/main-parameters.ts';
 import { splitValue } from '../fragments/value-list.ts';
@@ -11,6 +10,7 @@ import { type Entrance, hopsAsked } from './entrance.ts';
 import { innerEntrance } from './examine-filters.ts';
 import { type Finding, limited } from './finding.ts';
 import type { Host } from './host.ts';
+import { hostedAt } from './hosted-at.ts';
 import { dataList, mendLists, recipientList } from './restriction-lists.ts';
 import { namesOf, type Sample } from './sample.ts';
 import type { TableLookups } from './table-lookups.ts';
@@ -33,8 +33,7 @@ export async function examineAliases(host: Host, lookups: TableLookups, sample: 
   const found: Finding[] = [];
   for (const table of REWRITING.flatMap((parameter) => postfix.list(parameter))) {
     for (const [key, value] of await lookups.entries(table, keys)) {
-      const name = parseDomain(key.slice(key.lastIndexOf('@') + 1));
-      const domain = name === undefined || !key.includes('@') ? undefined : settings.find(name);
+      const domain = hostedAt(settings, key);
       if (domain === undefined || !isFiltered(domain)) continue;
       const elsewhere = splitValue(value).find((target) => leadsElsewhere(host, domain, target));
       if (elsewhere !== undefined) found.push(finding(host, table, key, elsewhere, domain));
@@ -69,9 +68,7 @@ function keysOf(domains: readonly HostedDomain[]): readonly string[] {
 
 /** Whether an address is none of the domain's. */
 export function leadsElsewhere({ settings }: Host, domain: HostedDomain, target: string): boolean {
-  const at = target.lastIndexOf('@');
-  const name = at < 0 ? undefined : parseDomain(target.slice(at + 1));
-  return name === undefined || settings.find(name) !== domain;
+  return hostedAt(settings, target) !== domain;
 }
 
 function finding(host: Host, table: string, key: string, target: string, domain: HostedDomain): Finding {

@@ -2,12 +2,12 @@
  * Copies that cleanup(8) adds to a message (always_bcc and its like): FILTER moves the message whole, so they go to the next
  * hop of the recipient that it is about.
  */
-import { parseDomain } from '../address/domain-name.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import type { Flow } from '../settings/setting.ts';
 import { decidesBeforeRewriting, leadsElsewhere, twoPasses } from './examine-aliases.ts';
 import { type Finding, limited } from './finding.ts';
 import type { Host } from './host.ts';
+import { hostedAt } from './hosted-at.ts';
 import { namesOf, type Sample } from './sample.ts';
 import { anyoneAt, isAnyone, type TableLookups } from './table-lookups.ts';
 
@@ -33,10 +33,11 @@ export async function examineCopies(host: Host, lookups: TableLookups, sample: S
     const probes = concerned.flatMap(namesOf).flatMap((name) => [anyoneAt(name), `@${name}`]);
     for (const table of concerned.length === 0 ? [] : postfix.list(parameter)) {
       for (const [key, copy] of await lookups.entries(table, probes)) {
-        const name = key.includes('@') ? parseDomain(key.slice(key.lastIndexOf('@') + 1)) : undefined;
-        const domain = name === undefined ? undefined : host.settings.find(name);
+        const domain = hostedAt(host.settings, key);
         if (domain === undefined || !isMoved(host, domain, flow) || !leadsElsewhere(host, domain, copy)) continue;
-        found.push(finding(host, `${table}: ${isAnyone(key) ? name : key}`, copy, domain));
+        found.push(
+          finding(host, `${table}: ${isAnyone(key) ? key.slice(key.lastIndexOf('@') + 1) : key}`, copy, domain),
+        );
       }
     }
   }

@@ -3,7 +3,6 @@
  * tables, and only then for its domain (transport(5); sender_dependent_default_transport_maps in postconf(5)). So an entry
  * for a single address comes before ours for its domain, and so does a pattern.
  */
-import { parseDomain } from '../address/domain-name.ts';
 import { transportOfService } from '../fragments/ours.ts';
 import { isTableAt } from '../fragments/value-list.ts';
 import { staticRoute } from '../route/route.ts';
@@ -17,6 +16,7 @@ import { tablePath } from '../tables/stamp.ts';
 import { SENDER_TRANSPORT } from '../tables/table.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
+import { hostedAt } from './hosted-at.ts';
 import { otherTransportMaps } from './own-routes.ts';
 import { namesOf, type Sample } from './sample.ts';
 import { anyoneAt, isAnyone, type TableLookups } from './table-lookups.ts';
@@ -60,20 +60,14 @@ async function examine(
   for (const table of tables) {
     const entries = await lookups.entries(table, probes);
     const outranking = [...entries].flatMap(([key, value]) => {
-      const domain = domainOf(host, key);
+      // `@domain` is no whole address.
+      const domain = key.lastIndexOf('@') > 0 ? hostedAt(host.settings, key) : undefined;
       if (domain === undefined || !isOutranked(host, domain, flow, key, value)) return [];
       return [{ domain, entry: { table, key, value } }];
     });
     found.push(...outranking.map(({ domain, entry }) => finding(host, domain, flow, entry)));
   }
   return found;
-}
-
-/** Whose whole address a key is; undefined: it is none, or nobody's that is hosted here. */
-function domainOf({ settings }: Host, key: string): HostedDomain | undefined {
-  const at = key.lastIndexOf('@');
-  const name = at > 0 ? parseDomain(key.slice(at + 1)) : undefined;
-  return name === undefined ? undefined : settings.find(name);
 }
 
 function keysOf({ settings }: HostedDomain, flow: Flow): TableKeys | undefined {

@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import { withOptions } from '../apply/master-entry.ts';
 import { DEFAULT_PATH } from '../main-file/main-file.ts';
 import { shellWords } from '../text/shell-words.ts';
-import { formatKey, formatValue } from '../toml/format-toml.ts';
+import { formatInline, formatValue } from '../toml/format-toml.ts';
 import { KeyLocator } from '../toml/locate-key.ts';
 import { parseToml } from '../toml/read-toml.ts';
 import type { Statement } from '../toml/scan-toml.ts';
@@ -219,8 +219,7 @@ function withValue(text: string, { start, valueStart, valueEnd, end }: Statement
 /** `{ … }`: a section with this key in it, and what else stands there. */
 function inlineTable(text: string, section: string, key: string, value: string): string {
   const present = parseToml(text, '')[section];
-  const pairs = Object.entries({ ...(isTable(present) ? present : {}), [key]: value });
-  return `{ ${pairs.map(([name, one]) => `${formatKey(name)} = ${formatValue(one)}`).join(', ')} }`;
+  return formatInline({ ...(isTable(present) ? present : {}), [key]: value });
 }
 
 /** The text that a table is compiled from, or read as; undefined: none. */

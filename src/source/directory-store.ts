@@ -87,23 +87,22 @@ export class DirectoryStore implements SettingsStore {
       const journal = new ChangeJournal(path);
       await journal.finish();
       await removeTemporaries(path);
-      const { edited, count } = await this.#edit(plan, options.origin);
-      const others = (await listFiles(path)).filter((name) => !edited.has(name));
+      const { edited, isAll, count } = await this.#edit(plan, options.origin);
       // A service takes a directory without files for one that was lost.
-      const isAll = others.length === 0 && [...edited.values()].every(({ text }) => isBlank(text));
+      const isLast = isAll && [...edited.values()].every(({ text }) => isBlank(text));
       const changes = [...edited].map(([name, { text }]): FileChange => {
-        return { path: join(path, name), text: isBlank(text) && !isAll ? undefined : text };
+        return { path: join(path, name), text: isBlank(text) && !isLast ? undefined : text };
       });
       await writeFilesAtomically(changes, options.progress, journal);
       return count;
     });
   }
 
-  /** The files that the changes touch, as they are to be; made again where somebody has edited one of them meanwhile. */
+  /** The files that the changes touch, as they are to be, and whether there are no others; made again where somebody has edited one of them meanwhile. */
   async #edit(
     plan: (present: StoredDomains) => DomainChanges,
     origin: string | undefined,
-  ): Promise<{ readonly edited: ReadonlyMap<string, SettingsFile>; readonly count: number }> {
+  ): Promise<{ readonly edited: ReadonlyMap<string, SettingsFile>; readonly isAll: boolean; readonly count: number }> {
     for (let tries = 1; ; tries += 1) {
       const complaints: Complaint[] = [];
       const files = await this.#readFiles(complaints);
@@ -114,9 +113,11 @@ export class DirectoryStore implements SettingsStore {
       );
       this.#validateAlone(present, changes, origin);
       const edited = editFiles(files, present, changes);
-      this.#validate(new Map([...files, ...edited]), changes, origin);
+      const after = new Map([...files, ...edited]);
+      this.#validate(after, changes, origin);
       const asRead = [...edited.keys()].map(async (name) => (await this.#text(name)) === files.get(name)?.text);
-      if ((await Promise.all(asRead)).every(Boolean)) return { edited, count: changes.size };
+      if ((await Promise.all(asRead)).every(Boolean))
+        return { edited, isAll: after.size === edited.size, count: changes.size };
       if (tries === MAX_TRIES) {
         throw new ComplaintError([
           { file: this.#options.path, message: 'somebody else keeps changing the same files' },

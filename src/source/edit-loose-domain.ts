@@ -4,7 +4,7 @@
  * compares.
  */
 import { formatTable, recordTables, sameValue } from '../settings/domain-record.ts';
-import { formatKey, formatValue } from '../toml/format-toml.ts';
+import { formatInline, formatKey } from '../toml/format-toml.ts';
 import type { Statement } from '../toml/scan-toml.ts';
 import { isTable, type Table } from '../toml/table-reader.ts';
 import type { DomainEdit } from './edit-settings-text.ts';
@@ -42,7 +42,7 @@ export function editLooseDomain(
     }
     staying.push(one);
     if (statement.kind !== 'pair' || sameValue(valueAt(before, path.slice(2)), wanted)) continue;
-    splices.push({ from: statement.valueStart, to: statement.valueEnd, text: formatAny(wanted) });
+    splices.push({ from: statement.valueStart, to: statement.valueEnd, text: formatInline(wanted) });
   }
   if (after === undefined) return splices;
   const lines = new Map<number, string>();
@@ -58,7 +58,7 @@ export function editLooseDomain(
       continue;
     }
     const { section, statement } = place;
-    const line = `${path.slice(section.length).map(formatKey).join('.')} = ${formatAny(value)}\n`;
+    const line = `${path.slice(section.length).map(formatKey).join('.')} = ${formatInline(value)}\n`;
     lines.set(statement.end, (lines.get(statement.end) ?? '') + line);
   }
   // A domain of which nothing is left to say is hosted all the same.
@@ -116,10 +116,4 @@ function isWithin(path: readonly string[], outer: readonly string[]): boolean {
 
 function valueAt(record: unknown, path: readonly string[]): unknown {
   return path.reduce((value, key) => (isTable(value) && Object.hasOwn(value, key) ? value[key] : undefined), record);
-}
-
-function formatAny(value: unknown): string {
-  if (!isTable(value)) return formatValue(value);
-  const pairs = Object.entries(value).map(([key, inner]) => `${formatKey(key)} = ${formatAny(inner)}`);
-  return pairs.length === 0 ? '{}' : `{ ${pairs.join(', ')} }`;
 }

@@ -1,7 +1,9 @@
 /**
- * Writes values as TOML. Only what settings hold: strings, numbers, booleans and arrays of strings; tables are their
- * caller's. The same value gives the same text.
+ * Writes values as TOML. Only what settings hold: strings, numbers, booleans, arrays of strings and, in braces, tables of
+ * these; tables with headers are their caller's. The same value gives the same text.
  */
+
+import { isTable } from './table-reader.ts';
 
 const WIDTH = 110;
 
@@ -26,6 +28,13 @@ export function formatValue(value: unknown, indent = 0): string {
   const line = `[${items.join(', ')}]`;
   if (indent + line.length <= WIDTH || items.length < 2) return line;
   return `[\n${items.map((item) => `  ${item},\n`).join('')}]`;
+}
+
+/** A value, or a table in braces. */
+export function formatInline(value: unknown): string {
+  if (!isTable(value)) return formatValue(value);
+  const pairs = Object.entries(value).map(([key, inner]) => `${formatKey(key)} = ${formatInline(inner)}`);
+  return pairs.length === 0 ? '{}' : `{ ${pairs.join(', ')} }`;
 }
 
 /** JSON's escapes are TOML's, but for DEL, which TOML does not let stand. */
