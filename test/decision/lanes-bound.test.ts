@@ -16,6 +16,7 @@ import { SettingsOwner } from '../../src/settings/settings-owner.ts';
 import type { Table } from '../../src/toml/table-reader.ts';
 import { Random, seedOfThisRun } from '../oracle/prng.ts';
 import { compile } from './core.ts';
+import { rcpt } from './request.ts';
 
 /** What src/decision/lanes.ts states. */
 const STATED_BYTES_EACH = 650;
@@ -35,21 +36,6 @@ function contextOf(lanes: Lanes): DecisionContext {
 /** As Postfix makes them: pid, seconds, microseconds and a sequence, in hexadecimal. */
 function instanceAt(time: number, sequence: number): string {
   return `${(1_000 + (sequence % 100)).toString(16)}.${Math.floor(time / 1000).toString(16)}.${((time % 1000) * 1000).toString(16)}.${sequence.toString(16)}`;
-}
-
-function rcpt(instance: string, recipient: string, sender = 'someone@partner.example'): PolicyRequest {
-  return {
-    protocolState: 'RCPT',
-    sender,
-    recipient,
-    recipientCount: 0,
-    clientAddress: '192.0.2.1',
-    encryptionProtocol: '',
-    encryptionKeysize: 0,
-    authenticated: false,
-    instance,
-    policyContext: 'both',
-  };
 }
 
 function data(instance: string, recipients: readonly string[]): PolicyRequest {

@@ -7,11 +7,11 @@ import type { DomainName } from '../../src/address/domain-name.ts';
 import { type DecisionContext, isWithheld } from '../../src/decision/decide.ts';
 import { NO_TABLES } from '../../src/decision/delivery.ts';
 import { Lanes } from '../../src/decision/lanes.ts';
-import type { PolicyRequest } from '../../src/decision/request.ts';
 import { NO_DEFAULTS, parseHostedDomain } from '../../src/settings/hosted-domain.ts';
 import { BY_MX } from '../../src/settings/next-hop.ts';
 import { SettingPool } from '../../src/settings/parse-setting.ts';
 import { SettingsOwner } from '../../src/settings/settings-owner.ts';
+import { rcpt } from './request.ts';
 
 /** Hosts hosted.example and, with settings that cannot be used, broken.example. */
 function context(withheld: readonly string[] = ['broken.example']): DecisionContext {
@@ -29,21 +29,6 @@ function context(withheld: readonly string[] = ['broken.example']): DecisionCont
     tables: NO_TABLES,
     lanes: new Lanes(0),
     isExempt: () => false,
-  };
-}
-
-function request(sender: string, recipient: string): PolicyRequest {
-  return {
-    protocolState: 'RCPT',
-    sender,
-    recipient,
-    recipientCount: 0,
-    clientAddress: '192.0.2.1',
-    encryptionProtocol: '',
-    encryptionKeysize: 0,
-    authenticated: false,
-    instance: '',
-    policyContext: 'both',
   };
 }
 
@@ -67,8 +52,8 @@ const SPELLINGS = [
 
 test('mail to and from a domain whose settings cannot be used has none, whichever way it is routed', () => {
   for (const spelling of SPELLINGS) {
-    assert.equal(isWithheld(context(), request('a@partner.example', spelling)), true, spelling);
-    assert.equal(isWithheld(context(), request(spelling, 'a@partner.example')), true, spelling);
+    assert.equal(isWithheld(context(), rcpt('', spelling, 'a@partner.example')), true, spelling);
+    assert.equal(isWithheld(context(), rcpt('', 'a@partner.example', spelling)), true, spelling);
   }
 });
 
@@ -80,16 +65,16 @@ test('other mail has one, also while there are such domains', () => {
     '',
     'postmaster',
   ]) {
-    assert.equal(isWithheld(context(), request('b@partner.example', other)), false, other);
-    assert.equal(isWithheld(context(), request(other, 'b@partner.example')), false, other);
+    assert.equal(isWithheld(context(), rcpt('', other, 'b@partner.example')), false, other);
+    assert.equal(isWithheld(context(), rcpt('', 'b@partner.example', other)), false, other);
   }
 });
 
 test('a recipient is followed however often it is routed, and has one unless it leads to such a domain', () => {
   const nested = (last: string): string => `payroll%${last}${'%gateway.test'.repeat(900)}@gateway.test`;
-  assert.equal(isWithheld(context(), request('', nested('elsewhere.example'))), false);
-  assert.equal(isWithheld(context(), request('', nested('hosted.example'))), false);
-  assert.equal(isWithheld(context(), request('', nested('broken.example'))), true);
+  assert.equal(isWithheld(context(), rcpt('', nested('elsewhere.example'), '')), false);
+  assert.equal(isWithheld(context(), rcpt('', nested('hosted.example'), '')), false);
+  assert.equal(isWithheld(context(), rcpt('', nested('broken.example'), '')), true);
   // Where the domain's mailboxes are Postfix's own it routes this too.
-  assert.equal(isWithheld(context(), request('', 'payroll%broken.example@hosted.example')), true);
+  assert.equal(isWithheld(context(), rcpt('', 'payroll%broken.example@hosted.example', '')), true);
 });

@@ -9,24 +9,7 @@ import { RedisServer } from '../harness/redis.ts';
 import { waitFor } from '../harness/wait-for.ts';
 import { Workspace } from '../harness/workspace.ts';
 import { ALWAYS, Host, NEVER, Panel, Service, tlswarden } from './host.ts';
-
-/** Hosts that log in as a user of their own, who can be kept out while others come and go. */
-async function readersOf(redis: RedisServer): Promise<{
-  readonly url: string;
-  cutOff(): Promise<void>;
-  letIn(): Promise<void>;
-}> {
-  await redis.cli('ACL', 'SETUSER', 'reader', 'on', '>secret', '~*', '+@all');
-  return {
-    url: redis.url.replace('//', '//reader:secret@'),
-    cutOff: async () => {
-      // Turning a user off leaves its connections.
-      await redis.cli('ACL', 'SETUSER', 'reader', 'off');
-      await redis.cli('CLIENT', 'KILL', 'USER', 'reader');
-    },
-    letIn: async () => void (await redis.cli('ACL', 'SETUSER', 'reader', 'on')),
-  };
-}
+import { Readers } from './readers.ts';
 
 describe('while Redis is away', () => {
   it('decisions go on, domains set says so and exits 1, and changes come in again with it', async (t) => {
@@ -62,11 +45,10 @@ describe('while Redis is away', () => {
     const redis = await RedisServer.start(workspace);
     const panel = new Panel(redis.url);
     await panel.set({ 'a.example': NEVER, 'gone.example': ALWAYS });
-    const readers = await readersOf(redis);
+    const readers = await Readers.of(redis);
     const host = await Host.start(workspace, readers.url);
     await host.untilLogged('following');
-    await readers.cutOff();
-    await host.untilLogged('cannot be read from Redis');
+    await readers.cutOff(host);
     for (let n = 0; n < 5; n++)
       await panel.set({ 'a.example': n % 2 === 0 ? ALWAYS : NEVER, [`new${n}.example`]: ALWAYS });
     await panel.set({ 'gone.example': undefined });
@@ -82,10 +64,9 @@ describe('while Redis is away', () => {
     const redis = await RedisServer.start(workspace);
     const panel = new Panel(redis.url);
     await panel.set({ 'a.example': NEVER });
-    const readers = await readersOf(redis);
+    const readers = await Readers.of(redis);
     const host = await Host.start(workspace, readers.url);
-    await readers.cutOff();
-    await host.untilLogged('cannot be read from Redis');
+    await readers.cutOff(host);
     await panel.set({ 'a.example': ALWAYS, 'b.example': ALWAYS });
     await panel.set({ 'c.example': ALWAYS });
     await panel.set({ 'd.example': ALWAYS });
@@ -102,11 +83,10 @@ describe('while Redis is away', () => {
     const redis = await RedisServer.start(workspace);
     const panel = new Panel(redis.url);
     await panel.set({ 'a.example': ALWAYS, 'b.example': NEVER });
-    const readers = await readersOf(redis);
+    const readers = await Readers.of(redis);
     const host = await Host.start(workspace, readers.url);
     await host.untilLogged('following');
-    await readers.cutOff();
-    await host.untilLogged('cannot be read from Redis');
+    await readers.cutOff(host);
     // In the place of the change that the host has stands another one, with a smaller id; the next one comes after both.
     const changes = '{tlswarden}:changes';
     const epoch = (await redis.cli('XREVRANGE', changes, '+', '-', 'COUNT', '1')).split('\n')[2] ?? '';

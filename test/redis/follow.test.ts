@@ -11,6 +11,7 @@ import { RedisServer } from '../harness/redis.ts';
 import { waitFor } from '../harness/wait-for.ts';
 import { Workspace } from '../harness/workspace.ts';
 import { ALWAYS, Host, NEVER, Panel, Service, tlswarden } from './host.ts';
+import { Readers } from './readers.ts';
 import { Writer } from './writer.ts';
 
 describe('many hosts', () => {
@@ -67,19 +68,17 @@ describe('many hosts', () => {
     await panel.set({ 'a.example': { ...ALWAYS, aliases }, 'b.example': ALWAYS });
     const versions: boolean[] = [];
     const seen = (settings: Settings): number => versions.push(settings.find('x.example' as DomainName) !== undefined);
-    await redis.cli('ACL', 'SETUSER', 'reader', 'on', '>secret', '~*', '+@all');
-    const host = await Host.start(workspace, redis.url.replace('//', '//reader:secret@'), { seen });
+    const readers = await Readers.of(redis);
+    const host = await Host.start(workspace, readers.url, { seen });
     await host.untilLogged('following');
-    await redis.cli('ACL', 'SETUSER', 'reader', 'off');
-    await redis.cli('CLIENT', 'KILL', 'USER', 'reader');
-    await host.untilLogged('cannot be read from Redis');
+    await readers.cutOff(host);
     const senders = Array.from({ length: 4000 }, (_, n) => `someone${n}@partner.example`);
     const long = { incoming: { receipt: { require_tls: 'specific', senders } } };
     await panel.set({ 'a.example': { ...long, aliases } });
     // More than a host reads at once.
     for (let n = 0; n < 510; n++) await panel.set({ 'c.example': n % 2 === 0 ? ALWAYS : NEVER });
     await panel.set({ 'a.example': long, 'b.example': { ...ALWAYS, aliases } });
-    await redis.cli('ACL', 'SETUSER', 'reader', 'on');
+    await readers.letIn();
     await host.until(
       ({ settings }) => settings?.find('x.example' as DomainName)?.name === 'b.example',
       'the last change',
