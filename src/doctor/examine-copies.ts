@@ -4,12 +4,12 @@
  */
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import type { Flow } from '../settings/setting.ts';
-import { decidesBeforeRewriting, leadsElsewhere, twoPasses } from './examine-aliases.ts';
 import { type Finding, limited } from './finding.ts';
 import type { Host } from './host.ts';
-import { hostedAt } from './hosted-at.ts';
+import { hostedAt, leadsElsewhere } from './hosted-at.ts';
 import { namesOf, type Sample } from './sample.ts';
 import { anyoneAt, isAnyone, type TableLookups } from './table-lookups.ts';
+import { decidesBeforeRewriting, twoPasses } from './two-passes.ts';
 
 /** Tables of copies, and the flow of the domain that their keys name. */
 const TABLES = [
@@ -25,7 +25,8 @@ export async function examineCopies(host: Host, lookups: TableLookups, sample: S
   const always = postfix.value('always_bcc');
   const moved = sample.domains.find(
     (domain) =>
-      (isMoved(host, domain, 'incoming') || isMoved(host, domain, 'outgoing')) && leadsElsewhere(host, domain, always),
+      (isMoved(host, domain, 'incoming') || isMoved(host, domain, 'outgoing')) &&
+      leadsElsewhere(host.settings, domain, always),
   );
   if (always !== '' && moved !== undefined) found.push(finding(host, 'main.cf: always_bcc', always, moved));
   for (const [parameter, flow] of TABLES) {
@@ -34,7 +35,8 @@ export async function examineCopies(host: Host, lookups: TableLookups, sample: S
     for (const table of concerned.length === 0 ? [] : postfix.list(parameter)) {
       for (const [key, copy] of await lookups.entries(table, probes)) {
         const domain = hostedAt(host.settings, key);
-        if (domain === undefined || !isMoved(host, domain, flow) || !leadsElsewhere(host, domain, copy)) continue;
+        if (domain === undefined || !isMoved(host, domain, flow) || !leadsElsewhere(host.settings, domain, copy))
+          continue;
         found.push(
           finding(host, `${table}: ${isAnyone(key) ? key.slice(key.lastIndexOf('@') + 1) : key}`, copy, domain),
         );
@@ -52,19 +54,12 @@ function isMoved({ fragmentContext }: Host, { settings }: HostedDomain, flow: Fl
 }
 
 function finding(host: Host, where: string, copy: string, domain: HostedDomain): Finding {
-  const mend = twoPasses(host);
   return {
     id: 'copy-elsewhere',
     severity: 'breach',
     where,
     what: `It has a copy sent to ${copy}, and what ${domain.name} requires of delivery can depend on the other side.`,
     why: 'A message that is moved for that by FILTER is moved with its copy, which then goes to a server that is none of its.',
-    mend,
-    note:
-      mend.length > 0
-        ? host.entrances.some(({ filter }) => filter !== undefined)
-          ? 'Copies are added before the filter, and delivery is asked about behind it: there they need not be added once more.'
-          : 'This has mail pass twice, so that delivery is asked about when the copy has been added (README, "Virtual aliases").'
-        : 'Mail passes a filter already: let copies be added before that, and delivery be asked about where it brings mail back.',
+    ...twoPasses(host, 'copies', 'added'),
   };
 }

@@ -11,3 +11,8 @@ export function hostedAt(settings: Settings, address: string): HostedDomain | un
   const name = at < 0 ? undefined : parseDomain(address.slice(at + 1));
   return name === undefined ? undefined : settings.find(name);
 }
+
+/** Whether an address is none of the domain's. */
+export function leadsElsewhere(settings: Settings, domain: HostedDomain, target: string): boolean {
+  return hostedAt(settings, target) !== domain;
+}
