@@ -81,16 +81,24 @@ export function withOurs(
 }
 
 function placeOf(restrictions: readonly Restriction[], classes: ReadonlySet<string>): number {
-  const permit = restrictions.findIndex((one) => mayPermit(one, classes));
-  const relay = restrictions.findIndex(({ name }) => isRelayCheck(name));
+  const { permit, relay } = landmarks(restrictions, classes);
   if (relay >= 0 && (permit < 0 || relay < permit)) return relay + 1;
   return permit < 0 ? restrictions.length : permit;
 }
 
 /** Whether anything may let mail past tlswarden before recipients of strangers are refused: then it is asked for those too. */
 export function permitsBeforeRelayCheck(value: string, classes: ReadonlySet<string>): boolean {
-  const restrictions = readRestrictions(value);
-  const permit = restrictions.findIndex((one) => mayPermit(one, classes));
-  const relay = restrictions.findIndex(({ name }) => isRelayCheck(name));
+  const { permit, relay } = landmarks(readRestrictions(value), classes);
   return permit >= 0 && relay > permit;
+}
+
+/** Where the first restriction that may permit stands, and the first relay check; -1: nowhere. */
+function landmarks(
+  restrictions: readonly Restriction[],
+  classes: ReadonlySet<string>,
+): { readonly permit: number; readonly relay: number } {
+  return {
+    permit: restrictions.findIndex((one) => mayPermit(one, classes)),
+    relay: restrictions.findIndex(({ name }) => isRelayCheck(name)),
+  };
 }
