@@ -4,7 +4,7 @@
  * when nobody has that open any more. The file stays: one that comes and goes locks nothing.
  */
 import { open } from 'node:fs/promises';
-import { type Ended, ProgramError, runProgram } from '../process/run-program.ts';
+import { type Ended, type RunOptions, runProgram } from '../process/run-program.ts';
 
 /** flock(1)'s exit status for "somebody else has it". */
 const BUSY = 1;
@@ -47,13 +47,9 @@ async function take(path: string, fd: number, options: readonly string[]): Promi
   throw new LockError(`${path} cannot be locked: flock ended with ${failure}`);
 }
 
-async function flock(path: string, args: readonly string[], inherited?: number): Promise<Ended> {
-  try {
-    // An interrupt at a terminal is to leave nobody in doubt whether the lock was had.
-    return await runProgram('flock', args, inherited === undefined ? {} : { inherited, isDetached: true });
-  } catch (error) {
-    if (!(error instanceof ProgramError)) throw error;
-    const message = `${path} cannot be locked: flock(1) of util-linux is needed: ${error.message}`;
-    throw new LockError(message, { cause: error });
-  }
+function flock(path: string, args: readonly string[], inherited?: number): Promise<Ended> {
+  const toError: RunOptions['toError'] = (reason, options) =>
+    new LockError(`${path} cannot be locked: flock(1) of util-linux is needed: ${reason}`, options);
+  // An interrupt at a terminal is to leave nobody in doubt whether the lock was had.
+  return runProgram('flock', args, inherited === undefined ? { toError } : { toError, inherited, isDetached: true });
 }

@@ -1,7 +1,7 @@
 /**
  * postconf(1): what a Postfix has in force, and the editing of its files. What is to be set is somebody else's.
  */
-import { type Ended, ProgramError, runProgram } from '../process/run-program.ts';
+import { type Ended, runProgram } from '../process/run-program.ts';
 
 /** postconf is missing or failed. */
 export class PostconfError extends Error {
@@ -9,8 +9,8 @@ export class PostconfError extends Error {
   /** Without the place. */
   readonly reason: string;
 
-  constructor(configDirectory: string, reason: string, cause?: unknown) {
-    super(`${configDirectory}: ${reason}`, cause === undefined ? undefined : { cause });
+  constructor(configDirectory: string, reason: string, options?: ErrorOptions) {
+    super(`${configDirectory}: ${reason}`, options);
     this.name = 'PostconfError';
     this.configDirectory = configDirectory;
     this.reason = reason;
@@ -99,13 +99,9 @@ async function run(args: readonly string[], place: string): Promise<string> {
 }
 
 async function runWhole(args: readonly string[], place: string): Promise<Ended> {
-  let ended: Ended;
-  try {
-    ended = await runProgram('postconf', args);
-  } catch (error) {
-    if (!(error instanceof ProgramError)) throw error;
-    throw new PostconfError(place, error.message, error);
-  }
+  const ended = await runProgram('postconf', args, {
+    toError: (reason, options) => new PostconfError(place, reason, options),
+  });
   if (ended.failure === undefined) return ended;
   throw new PostconfError(place, `postconf failed: ${ended.stderr.trim() || ended.failure}`);
 }

@@ -1,7 +1,7 @@
 /**
  * postmap(1): compiles a text into a table, and looks into tables. What a table holds is its reader's business.
  */
-import { type Ended, ProgramError, type RunOptions, runProgram } from '../process/run-program.ts';
+import { type Ended, type RunOptions, runProgram } from '../process/run-program.ts';
 
 /** The types of table that are compiled to files, or, texthash, read whole; and how the compiled file's name ends. */
 export const COMPILED_SUFFIXES: ReadonlyMap<string, string | undefined> = new Map([
@@ -104,13 +104,9 @@ async function read(
   return { entries, isWhole: isWhole && trouble === undefined, trouble };
 }
 
-async function postmap(configDirectory: string, args: readonly string[], options: RunOptions): Promise<Ended> {
-  try {
-    return await runProgram('postmap', ['-c', configDirectory, ...args], options);
-  } catch (error) {
-    if (!(error instanceof ProgramError)) throw error;
-    throw new PostmapError(error.message, { cause: error });
-  }
+function postmap(configDirectory: string, args: readonly string[], options: RunOptions): Promise<Ended> {
+  const toError: RunOptions['toError'] = (reason, cause) => new PostmapError(reason, cause);
+  return runProgram('postmap', ['-c', configDirectory, ...args], { ...options, toError });
 }
 
 /** What postmap said before it gave up: the reason is in its last lines. */

@@ -25,6 +25,8 @@ export interface RunOptions {
   readonly maxOutput?: number;
   /** Gets standard output line by line, instead of {@link Ended.stdout}; `false` has the program killed: that is enough. */
   readonly eachLine?: (line: string) => boolean | undefined;
+  /** Makes the error of what would be a {@link ProgramError}: `reason` is its message. */
+  readonly toError?: (reason: string, options?: ErrorOptions) => Error;
 }
 
 /** How a program ended. */
@@ -41,9 +43,15 @@ export interface Ended {
 /** The program could not be run, or printed more than was expected. The message says which program and why. */
 export class ProgramError extends Error {}
 
-/** Runs a program, found in PATH unless its name has a slash. Rejects with {@link ProgramError}, or with what `eachLine` throws. */
+const programError = (reason: string, options?: ErrorOptions): Error => new ProgramError(reason, options);
+
+/**
+ * Runs a program, found in PATH unless its name has a slash. Rejects with {@link ProgramError}, or what `toError` has made of
+ * it, or with what `eachLine` throws.
+ */
 export async function runProgram(program: string, args: readonly string[], options: RunOptions = {}): Promise<Ended> {
   const { input, env, signal, inherited, isDetached = false, maxOutput = MAX_OUTPUT, eachLine } = options;
+  const { toError = programError } = options;
   let stdout = '';
   let stderr = '';
   let trouble: { readonly error: unknown } | undefined;
@@ -66,7 +74,7 @@ export async function runProgram(program: string, args: readonly string[], optio
       stdout += text;
       try {
         if (eachLine !== undefined) stdout = takeLines(stdout, eachLine, kill);
-        if (stdout.length > maxOutput) throw new ProgramError(`${program} prints more than ${maxOutput} characters`);
+        if (stdout.length > maxOutput) throw toError(`${program} prints more than ${maxOutput} characters`);
       } catch (error) {
         trouble ??= { error };
         kill();
@@ -86,7 +94,7 @@ export async function runProgram(program: string, args: readonly string[], optio
       child.once('close', (code, by) => resolve([code, by]));
     });
   } catch (error) {
-    throw new ProgramError(wordStart(program, error as NodeJS.ErrnoException), { cause: error });
+    throw toError(wordStart(program, error as NodeJS.ErrnoException), { cause: error });
   }
   if (trouble !== undefined) throw trouble.error;
   // What a signal has cut off is no line.
