@@ -1,33 +1,38 @@
 /**
  * Entries of other tables that Postfix comes to before ours, though ours stand first: it looks for the whole address in all
  * tables, and only then for its domain (transport(5); sender_dependent_default_transport_maps in postconf(5)). So an entry
- * for a single address comes before ours for its domain, and so does a pattern.
+ * for a single address comes before ours for its domain, and so does a pattern. Those by a client that compels as much TLS by
+ * itself do no harm.
  */
-import { transportOfService } from '../fragments/ours.ts';
 import { isTableAt } from '../fragments/value-list.ts';
 import { staticRoute } from '../route/route.ts';
-import { transportName } from '../route/transport.ts';
+import { type Transport, transportName } from '../route/transport.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
-import { LEVELS } from '../settings/level.ts';
+import { DEFAULT_TERMS } from '../settings/next-hop-terms.ts';
 import type { TableKeys } from '../settings/people.ts';
-import type { Flow } from '../settings/setting.ts';
+import type { DeliverySetting, Flow } from '../settings/setting.ts';
+import { ownTerms, policyEntry, requiredEntry } from '../tables/policy-entry.ts';
 import { policySetting } from '../tables/render.ts';
 import { tablePath } from '../tables/stamp.ts';
 import { SENDER_TRANSPORT } from '../tables/table.ts';
+import { clientLack, lacksOnWays, type Way } from './client-tls.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
 import { hostedAt } from './hosted-at.ts';
-import { otherTransportMaps } from './own-routes.ts';
+import { classRoutes, otherTransportMaps } from './own-routes.ts';
 import { namesOf, type Sample } from './sample.ts';
 import { anyoneAt, isAnyone, type TableLookups } from './table-lookups.ts';
 
 const SENDER_MAPS = 'sender_dependent_default_transport_maps';
 
-/** An entry for a whole address, or what a table says of any address of a domain. */
+/** An entry for a whole address, or what a table says of any address of a domain, that comes before ours. */
 interface Entry {
   readonly table: string;
   readonly key: string;
   readonly value: string;
+  /** Whose address it is, and what that requires of it. */
+  readonly domain: HostedDomain;
+  readonly setting: DeliverySetting;
 }
 
 /** Tables that cannot be listed are asked for any address of the sample's domains. Nothing without tables of ours. */
@@ -56,18 +61,26 @@ async function examine(
     .flatMap(namesOf)
     .map(anyoneAt);
   if (probes.length === 0) return [];
-  const found: Finding[] = [];
+  const entries: Entry[] = [];
   for (const table of tables) {
-    const entries = await lookups.entries(table, probes);
-    const outranking = [...entries].flatMap(([key, value]) => {
+    for (const [key, value] of await lookups.entries(table, probes)) {
       // `@domain` is no whole address.
       const domain = key.lastIndexOf('@') > 0 ? hostedAt(host.settings, key) : undefined;
-      if (domain === undefined || !isOutranked(host, domain, flow, key, value)) return [];
-      return [{ domain, entry: { table, key, value } }];
-    });
-    found.push(...outranking.map(({ domain, entry }) => finding(host, domain, flow, entry)));
+      const setting = domain?.settings[flow].delivery;
+      if (domain === undefined || setting === undefined || !comesFirst(setting, key, value)) continue;
+      entries.push({ table, key, value, domain, setting });
+    }
   }
-  return found;
+  const ways = await waysOf(host, lookups, flow, entries);
+  const lacks = await lacksOnWays(
+    host,
+    lookups,
+    ways.map(([{ setting }, way]) => [way, setting]),
+  );
+  return ways.flatMap(([entry, way]) => {
+    const lack = lacks.get(way);
+    return lack === undefined ? [] : [finding(host, flow, entry, way, lack)];
+  });
 }
 
 function keysOf({ settings }: HostedDomain, flow: Flow): TableKeys | undefined {
@@ -78,22 +91,45 @@ function isHeld(keys: TableKeys | undefined): boolean {
   return keys !== undefined && (keys.everyone || keys.domains.length + keys.localParts.length > 0);
 }
 
-/** Whether mail that our entry would send with its TLS is sent without by this one. */
-function isOutranked(host: Host, domain: HostedDomain, flow: Flow, key: string, value: string): boolean {
-  const keys = keysOf(domain, flow);
-  if (keys === undefined || /^dunno$/iu.test(value)) return false;
-  const name = key.slice(key.lastIndexOf('@') + 1).toLowerCase();
+/** Whether Postfix comes to this entry before it comes to ours for the same mail. */
+function comesFirst({ tableKeys: keys }: DeliverySetting, key: string, value: string): boolean {
+  if (/^dunno$/iu.test(value)) return false;
+  const name = nameOf(key);
   const isWhole = keys.everyone || keys.domains.some((one) => one === name);
   // Where ours are for single addresses they are found first, but not for address extensions, which a pattern may match.
-  if (!isWhole && !(isAnyone(key) && keys.localParts.length > 0)) return false;
-  const [transport, nexthop] = parts(value);
-  const wanted = staticRoute(host.settings, domain, flow)?.transport;
-  const given = transportOfService(`${transport}/unix`);
-  if (wanted !== undefined && given !== undefined) return LEVELS.indexOf(given.level) < LEVELS.indexOf(wanted.level);
-  if (transport !== '' && host.postfix.agent(transport)?.program !== 'smtp') return false;
-  // Such a domain goes by tls_policy, whatever the transport, as long as it goes by MX.
-  const goesByPolicy = flow === 'incoming' && policySetting(host.settings, domain) !== undefined;
-  return !(goesByPolicy && (nexthop === '' || nexthop === name));
+  return isWhole || (isAnyone(key) && keys.localParts.length > 0);
+}
+
+/** By which smtp(8) client, and where to, mail goes by each entry; those of other programs are left out. */
+async function waysOf(
+  host: Host,
+  lookups: TableLookups,
+  flow: Flow,
+  entries: readonly Entry[],
+): Promise<readonly (readonly [entry: Entry, way: Way])[]> {
+  const { postfix } = host;
+  // An entry without a transport keeps the one that there is without any entry (transport(5), "RESULT FORMAT").
+  const keeping = entries.filter(({ value }) => parts(value)[0] === '').map(({ key }) => nameOf(key));
+  const kept = flow === 'incoming' ? await classRoutes(host, lookups, [...new Set(keeping)]) : undefined;
+  const outgoing = parts(postfix.value('default_transport'));
+  return entries.flatMap((entry): readonly (readonly [Entry, Way])[] => {
+    const { key, value, domain } = entry;
+    const name = nameOf(key);
+    const [given, to] = parts(value);
+    const own = kept?.get(name);
+    const [present, presentTo] = own === undefined ? outgoing : [own.transport, own.nexthop];
+    const service = postfix.agent(given || present);
+    if (service?.program !== 'smtp') return [];
+    const rest = flow === 'incoming' ? name : postfix.value('relayhost').toLowerCase();
+    const nexthop = to || (given === '' ? presentTo : '') || rest || undefined;
+    // Such a domain goes by tls_policy, whatever the client; that main.cf names the table is looked at elsewhere.
+    const goesByPolicy = flow === 'incoming' && nexthop === name && policySetting(host.settings, domain) !== undefined;
+    return goesByPolicy && !service.raw.has('smtp_tls_policy_maps') ? [] : [[entry, { service, nexthop }]];
+  });
+}
+
+function nameOf(key: string): string {
+  return key.slice(key.lastIndexOf('@') + 1).toLowerCase();
 }
 
 /** Transport and next hop of an entry (transport(5), "RESULT FORMAT"). */
@@ -102,22 +138,28 @@ function parts(value: string): readonly [transport: string, nexthop: string] {
   return colon < 0 ? [value, ''] : [value.slice(0, colon), value.slice(colon + 1).toLowerCase()];
 }
 
-function finding(host: Host, domain: HostedDomain, flow: Flow, { table, key, value }: Entry): Finding {
-  const { mending, settings } = host;
+function finding(
+  host: Host,
+  flow: Flow,
+  { table, key, value, domain, setting }: Entry,
+  way: Way,
+  lack: string,
+): Finding {
+  const { mending } = host;
   const isPattern = isAnyone(key);
-  const name = key.slice(key.lastIndexOf('@') + 1);
-  const route = staticRoute(settings, domain, flow);
+  const name = nameOf(key);
   const whose = flow === 'incoming' ? 'to' : 'from';
   const removal = mending.withoutEntry(table, key);
-  const compelled = `${route === undefined ? '' : transportName(route.transport)}:${parts(value)[1]}`;
-  const commands = [...removal, ...mending.withEntries(table, [key], compelled)];
+  const transport = ownTransport(host, flow, domain, setting, way);
+  const commands =
+    transport === undefined ? [] : mending.withEntries(table, [key], `${transportName(transport)}:${parts(value)[1]}`);
   // Compiled once, at the end.
-  const mend = isPattern || removal.length === 0 ? [] : [...new Set(commands.reverse())].reverse();
+  const mend = isPattern || commands.length === 0 ? [] : [...new Set([...removal, ...commands].reverse())].reverse();
   return {
     id: 'table-outranked',
     severity: 'breach',
     where: `${table}: ${isPattern ? name : key}`,
-    what: `It sends ${isPattern ? `whatever is ${whose} an address at ${name}` : `mail ${whose} ${key}`} by ${value}, and ${domain.name} requires TLS of it.`,
+    what: `It sends ${isPattern ? `whatever is ${whose} an address at ${name}` : `mail ${whose} ${key}`} by ${value}, and ${domain.name} requires TLS of it: ${transportOf(way)} may go with less (${lack}).`,
     why: 'Postfix looks for the whole address in all tables before it looks for the domain: it comes to this before the table of tlswarden.',
     mend,
     note: isPattern
@@ -126,4 +168,21 @@ function finding(host: Host, domain: HostedDomain, flow: Flow, { table, key, val
         ? 'This keeps the way that it goes, and compels TLS. What FILTER moves goes to the next hop of the domain all the same.'
         : 'Take that entry out where the table is kept.',
   };
+}
+
+const transportOf = ({ service }: Way): string => service.name.slice(0, service.name.lastIndexOf('/'));
+
+/** The transport of our own entry, if it compels where this entry leads to what it does where ours would. */
+function ownTransport(
+  { settings, postfix }: Host,
+  flow: Flow,
+  domain: HostedDomain,
+  setting: DeliverySetting,
+  { nexthop }: Way,
+): Transport | undefined {
+  const transport = staticRoute(settings, domain, flow)?.transport;
+  if (transport === undefined) return undefined;
+  const terms = nexthop === undefined ? DEFAULT_TERMS : settings.termsAt(nexthop);
+  const policy = requiredEntry(transport, terms) ?? policyEntry(transport.level, ownTerms(transport));
+  return clientLack(postfix, undefined, policy, setting) === undefined ? transport : undefined;
 }

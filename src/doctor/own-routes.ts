@@ -79,7 +79,8 @@ export function otherTransportMaps({ postfix, fragmentContext }: Host): readonly
     .filter((element) => maps === undefined || !isTableAt(element, path));
 }
 
-async function classRoutes(
+/** The same without any table: what the address class of each of `domains` has. */
+export async function classRoutes(
   { postfix }: Host,
   lookups: TableLookups,
   domains: readonly string[],

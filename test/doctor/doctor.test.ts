@@ -561,6 +561,66 @@ somebody@example.com smtp:[mx.example.com]:25
     await cures(patient, 'breach table-outranked');
   });
 
+  test('takes no entry for a breach whose client compels as much TLS by itself, and says what another one lacks', async () => {
+    const patient = await ill(async (patient) => {
+      const modern = '-o smtp_tls_mandatory_protocols=>=TLSv1.2';
+      const excepting = 'smtp_tls_policy_maps=inline:{partner.example=may,[strict.example]:25=secure}';
+      await patient.edit('config/master.cf', (text) =>
+        [
+          text,
+          `of-names unix - - n - - smtp -o smtp_tls_security_level=secure ${modern}`,
+          `of-hosts unix - - n - - smtp -o smtp_tls_security_level=secure -o smtp_tls_secure_cert_match=hostname ${modern}`,
+          `tls unix - - n - - smtp -o smtp_tls_security_level=encrypt ${modern}`,
+          'older unix - - n - - smtp -o smtp_tls_security_level=encrypt -o smtp_tls_mandatory_protocols=!SSLv3,!TLSv1',
+          `enforcing unix - - n - - smtp -o smtp_tls_security_level= -o smtp_enforce_tls=yes ${modern}`,
+          `excepting unix - - n - - smtp -o smtp_tls_security_level=encrypt -o ${excepting} ${modern}`,
+          `falling unix - - n - - smtp -o smtp_tls_security_level=encrypt -o ${excepting} ${modern} -o smtp_fallback_relay=partner.example`,
+          '',
+        ].join('\n'),
+      );
+      const tables = {
+        transport_maps: `example.com smtp:[mx.example.com]:25
+firm.example relay:[mx.firm.example]:25
+ceo@by-mx.example of-names:[other.example]
+cto@by-mx.example excepting:[strict.example]:25
+a@by-mx.example of-hosts:[other.example]
+b@by-mx.example tls:[other.example]
+c@by-mx.example tlswarden-encrypt:[other.example]
+d@by-mx.example excepting:[other.example]
+`,
+        sender_dependent_default_transport_maps: `ceo@firm.example tls:[news.example]
+cto@firm.example enforcing:
+cfo@firm.example tlswarden-encrypt:
+coo@firm.example excepting:[news.example]
+e@firm.example older:[news.example]
+f@firm.example excepting:
+g@firm.example falling:[news.example]
+h@firm.example smtp:[news.example]
+`,
+      };
+      for (const [parameter, text] of Object.entries(tables)) {
+        const [ours = ''] = (await patient.get(parameter)).split(',');
+        await patient.set({ [parameter]: `${ours}, ${await patient.table(parameter, text)}` });
+      }
+    });
+    const findings = await patient.findings();
+    assert.deepEqual(
+      findings
+        .map(({ where, what }) => `${where.slice(where.lastIndexOf(' ') + 1)} ${what.match(/: ([^:]*)\.$/u)?.[1]}`)
+        .sort(),
+      [
+        'a@by-mx.example of-hosts may go with less (match=hostname)',
+        'b@by-mx.example tls may go with less (level encrypt)',
+        'c@by-mx.example tlswarden-encrypt may go with less (level encrypt)',
+        'd@by-mx.example excepting may go with less (level encrypt)',
+        'e@firm.example older may go with less (protocols !SSLv3,!TLSv1)',
+        'f@firm.example excepting may go with less (level may)',
+        'g@firm.example falling may go with less (level may)',
+        'h@firm.example smtp may go with less (level may)',
+      ],
+    );
+  });
+
   test('reads a table of patterns as Postfix does, by whole addresses only', async () => {
     const withPatterns = (text: string): Promise<Patient> =>
       ill(async (patient) => {
