@@ -5,11 +5,9 @@ import { resolve } from 'node:path';
 import { withOptions } from '../apply/master-entry.ts';
 import { DEFAULT_PATH } from '../main-file/main-file.ts';
 import { shellWords } from '../text/shell-words.ts';
-import { formatInline, formatValue } from '../toml/format-toml.ts';
+import { formatValue } from '../toml/format-toml.ts';
 import { KeyLocator } from '../toml/locate-key.ts';
-import { parseToml } from '../toml/read-toml.ts';
 import type { Statement } from '../toml/scan-toml.ts';
-import { isTable } from '../toml/table-reader.ts';
 import type { Daemon } from './daemons.ts';
 import type { MasterService } from './postfix-configuration.ts';
 
@@ -177,20 +175,19 @@ export class Mending {
     const locator = new KeyLocator(mainText);
     const present = locator.find(undefined, `${section}.${key}`);
     const around = locator.find(undefined, section);
-    // A key is written as its neighbours are: below a header, dotted, or in braces, which have to be written anew.
+    // A key is written as its neighbours are: below a header, dotted, or in braces.
     const isInline = around?.kind === 'pair' && mainText.startsWith('{', around.valueStart);
     const hasHeader = around?.kind === 'table';
-    const replaced = present ?? (isInline ? around : undefined);
-    const at = replaced ?? (hasHeader ? around : undefined);
-    const written = isInline ? inlineTable(mainText, section, key, value) : formatValue(value);
+    if (isInline) return [this.#setInline(around, key, value), ...this.restart];
+    const at = present ?? (hasHeader ? around : undefined);
     const line =
-      replaced === undefined
-        ? `${hasHeader ? key : `${section}.${key}`} = ${written}`
-        : withValue(mainText, replaced, written);
+      present === undefined
+        ? `${hasHeader ? key : `${section}.${key}`} = ${formatValue(value)}`
+        : withValue(mainText, present, formatValue(value));
     // By what stands there, and at the top: the commands of other findings may have moved the lines.
     const place = at === undefined ? '1' : `/^${escaped(mainText.split('\n')[at.line - 1] ?? '', /[.*[\]^$\\/]/gu)}$/`;
     const edit =
-      replaced === undefined
+      present === undefined
         ? `${hasHeader ? 'a' : 'i'} ${escaped(line, /\\/gu)}`
         : `s/.*/${escaped(line, /[\\/&]/gu)}/`;
     const isEmpty = mainText === '';
@@ -198,6 +195,21 @@ export class Mending {
       ? `printf '%s\\n' ${shellWords(line)} >> ${shellWords(mainPath)}`
       : shellWords('sed', '-i', `${place}${edit}`, mainPath);
     return [command, ...this.restart];
+  }
+
+  /** `section = { … }`: found by what stands before the braces, and changed within, so that one change after another finds it. */
+  #setInline({ start, valueStart }: Statement, key: string, value: string): string {
+    const { mainPath, mainText } = this.#context;
+    const opened = `^(${escaped(mainText.slice(start, valueStart + 1), /[.*+?()|{}[\]^$\\/]/gu)}`;
+    const text = String.raw`("([^"\\]|\\.)*"|'[^']*')`;
+    const before = `(([^"'}]|${text})*,)?[[:space:]]*["']?${key}["']?[[:space:]]*=[[:space:]]*`;
+    const written = escaped(formatValue(value), /[\\/&]/gu);
+    const edits = [
+      `s/${opened}${before})${text}/\\1${written}/;t`,
+      `s/${opened})[[:space:]]*\\}/\\1 ${key} = ${written} }/;t`,
+      `s/${opened})[[:space:]]*/\\1 ${key} = ${written}, /`,
+    ];
+    return shellWords('sed', '-i', '-E', edits.join(';'), mainPath);
   }
 
   get #directory(): readonly string[] {
@@ -214,12 +226,6 @@ function escaped(text: string, characters: RegExp): string {
 /** The line of a pair with another value: what stands before and behind it stays. */
 function withValue(text: string, { start, valueStart, valueEnd, end }: Statement, value: string): string {
   return `${text.slice(start, valueStart)}${value}${text.slice(valueEnd, end)}`.replace(/\n$/u, '');
-}
-
-/** `{ … }`: a section with this key in it, and what else stands there. */
-function inlineTable(text: string, section: string, key: string, value: string): string {
-  const present = parseToml(text, '')[section];
-  return formatInline({ ...(isTable(present) ? present : {}), [key]: value });
 }
 
 /** The text that a table is compiled from, or read as; undefined: none. */
