@@ -18,7 +18,8 @@ import { action, openStore, UsageError, WELL } from './command-context.ts';
 const HELP = `
 For the question "why was this refused?", and for "what would happen if?" before a change. The addresses are as in the log
 of Postfix; <> is the null sender. Without --tls the replies to a plaintext session and to one with TLSv1.3 are shown.
-Settings in Redis have no lines: its URL is named, without credentials. For six minutes after tables were written both
+Settings in Redis have no lines: its URL is named, without credentials. What is written user%other@hosted may also be for
+user@other, as only Postfix knows: both are told, and what is asked of either holds. For six minutes after tables were written both
 replies are named that the service may give until all of Postfix uses them.
 
 Examples:
@@ -43,9 +44,10 @@ encrypted; send it with STARTTLS
   $ tlswarden explain ceo@example.com someone@partner.example --tls TLSv1.2:128 --client 192.0.2.7
 
   $ tlswarden --json explain ceo@bank.example info@example.com
-  {"sender": {address, domain, isAlias}, "recipient": {address, domain, isAlias}, "exempt": false,
+  {"sender": {address, domain, is_alias}, "recipient": {address, domain, is_alias},
+   "otherwise": null, "exempt": false,
    "receipt": [{flow, domain, file, line, require_tls, entries, asks, …}], "delivery": [{…}],
-   "route": {transport, nexthop, by, inTables}, "tables": "current", "settling": null,
+   "route": {transport, nexthop, by, in_tables}, "tables": "current", "settling": null,
    "replies": [{session, kind, reply, …}]}
 
 Exit status: 0; 1 if Redis is away or holds no settings yet; 2 if an argument is not what it has to be, or the settings cannot be read.`;

@@ -106,7 +106,7 @@ function findRouted(
   return address && { address, domain: settings.find(address.domain) };
 }
 
-/** The setting of this flow and hop if it asks for TLS between the two: a requirement. */
+/** The setting of this flow and hop if it asks for TLS between the two: a requirement. Of {@link Parties.otherwise} it says nothing. */
 export function requirement<H extends Hop>(parties: Parties, flow: Flow, hop: H): SettingOf<H> | undefined {
   const incoming = flow === 'incoming';
   const settings = (incoming ? parties.recipientDomain : parties.senderDomain)?.settings;

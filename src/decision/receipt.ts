@@ -36,11 +36,16 @@ function lackOf(setting: ReceiptSetting, session: Session): Lack | undefined {
   return session.encryptionKeysize < setting.minCipherBits ? 'cipher' : undefined;
 }
 
-/** What receipt says of one recipient. */
-export interface ReceiptVerdict {
-  /** The unsatisfied requirement of each flow. */
+/** The unsatisfied requirement of each flow. */
+export interface Refusals {
   readonly incoming: Refusal | undefined;
   readonly outgoing: Refusal | undefined;
+}
+
+/** What receipt says of one recipient. */
+export interface ReceiptVerdict extends Refusals {
+  /** Those of {@link Parties.otherwise}. */
+  readonly otherwise: Refusals | undefined;
   /** The one of them that decides. */
   readonly refusal: Refusal | undefined;
   /** The client is exempt: something is unsatisfied, and nothing is asked of it. */
@@ -51,6 +56,7 @@ export interface ReceiptVerdict {
 export const SATISFIED: ReceiptVerdict = {
   incoming: undefined,
   outgoing: undefined,
+  otherwise: undefined,
   refusal: undefined,
   isExempt: false,
 };
@@ -62,19 +68,23 @@ export function decideReceipt(
   session: Session & Pick<PolicyRequest, 'clientAddress'>,
   isExempt: (clientAddress: string) => boolean,
 ): ReceiptVerdict {
-  const { otherwise } = parties;
-  let incoming = findRefusal(parties, 'incoming', session);
-  let outgoing = findRefusal(parties, 'outgoing', session);
-  if (otherwise !== undefined) {
-    incoming = decisive(incoming, findRefusal(otherwise, 'incoming', session));
-    outgoing = decisive(outgoing, findRefusal(otherwise, 'outgoing', session));
-  }
-  if (incoming === undefined && outgoing === undefined) return SATISFIED;
-  if (isExempt(session.clientAddress)) return EXEMPT;
-  return { incoming, outgoing, refusal: decisive(incoming, outgoing), isExempt: false };
+  const incoming = findRefusal(parties, 'incoming', session);
+  const outgoing = findRefusal(parties, 'outgoing', session);
+  const otherwise = parties.otherwise === undefined ? undefined : findRefusals(parties.otherwise, session);
+  const refusal = decisive(decisive(incoming, otherwise?.incoming), decisive(outgoing, otherwise?.outgoing));
+  if (refusal === undefined) return SATISFIED;
+  return isExempt(session.clientAddress) ? EXEMPT : { incoming, outgoing, otherwise, refusal, isExempt: false };
 }
 
-function decisive(first: Refusal | undefined, second: Refusal | undefined): Refusal | undefined {
+function findRefusals(parties: Parties, session: Session): Refusals {
+  return {
+    incoming: findRefusal(parties, 'incoming', session),
+    outgoing: findRefusal(parties, 'outgoing', session),
+  };
+}
+
+/** Of two the one that is the answer: the first of the stricter action. */
+export function decisive(first: Refusal | undefined, second: Refusal | undefined): Refusal | undefined {
   if (first === undefined || second === undefined) return first ?? second;
   return ACTION_ORDER[second.action] < ACTION_ORDER[first.action] ? second : first;
 }

@@ -5,7 +5,7 @@
 import type { Address } from '../address/address.ts';
 import { splitList } from '../address/pattern.ts';
 import { type DecisionContext, decide } from '../decision/decide.ts';
-import { filterReason, NO_TABLES, ownLane, wantedRoute } from '../decision/delivery.ts';
+import { filterReason, NO_TABLES, ownLane, type TablesInForce, wantedRoute } from '../decision/delivery.ts';
 import { Lanes } from '../decision/lanes.ts';
 import { findParties, type Parties, requirement } from '../decision/parties.ts';
 import type { MainFile } from '../main-file/main-file.ts';
@@ -58,7 +58,7 @@ export interface RequirementExplained extends Line {
   /** The hosted domain whose setting it is. */
   readonly domain: string;
   /** Whether it stands in [defaults]. */
-  readonly isDefault: boolean;
+  readonly is_default: boolean;
   readonly require_tls: 'always' | 'specific';
   /** null with `always`. */
   readonly when: 'either' | 'both' | null;
@@ -70,7 +70,7 @@ export interface RequirementExplained extends Line {
   /** What TLS has to be. */
   readonly asks: Readonly<Record<string, unknown>>;
   /** Whether tables, once written, hold this by themselves. */
-  readonly inTables: boolean;
+  readonly in_tables: boolean;
 }
 
 /** What one session gets at RCPT, as the first recipient of a message; `session` is null for plaintext. */
@@ -83,23 +83,34 @@ export interface Reply {
   /** The action that it answers, whole. */
   readonly reply: string;
   /** What it is instead while the tables are settling, if they hold something new of the domain; null: the same. */
-  readonly whileSettling: { readonly kind: string; readonly reply: string } | null;
+  readonly while_settling: { readonly kind: string; readonly reply: string } | null;
 }
 
 /** All that there is to say of one sender and recipient; `tlswarden --json explain` prints it as it is. */
 export interface Explanation {
   readonly sender: PartyExplained;
   readonly recipient: PartyExplained;
+  /**
+   * Whom the same mail is for should Postfix have the mailboxes of the recipient's domain itself ({@link Parties.otherwise}):
+   * what is asked of either holds, and all below is of both; null: nobody else.
+   */
+  readonly otherwise: ReadingExplained | null;
   /** Whether the client is not asked for TLS on receipt. */
   readonly exempt: boolean;
   readonly receipt: readonly RequirementExplained[];
   readonly delivery: readonly RequirementExplained[];
-  /** All that delivery asks for together: transport and next hop; null: nothing. */
+  /**
+   * All that delivery asks for together: transport and next hop; null: nothing. Where the tables in force see to either recipient
+   * by itself, that of the one as it was asked for.
+   */
   readonly route: RouteExplained | null;
-  /** By what they hold of the domain that they go by: the recipient's, or, if that is not hosted here, the sender's. */
+  /**
+   * By what they hold of the domain that they go by: the recipient's, or, if that is not hosted here, the sender's; of two
+   * recipients' the one that they hold less of.
+   */
   readonly tables: TablesState;
   /** Since when tables are in force that some part of Postfix may not use yet, and until when; null: all of it uses them. */
-  readonly settling: { readonly writtenAt: string; readonly until: string } | null;
+  readonly settling: { readonly written_at: string; readonly until: string } | null;
   /** Without TLS, then with: as asked, or as well as can be. */
   readonly replies: readonly Reply[];
 }
@@ -112,7 +123,7 @@ export interface RouteExplained {
   /** By the tables in force, or by the service. */
   readonly by: 'tables' | 'filter';
   /** Whether tables, once written, give all of it. */
-  readonly inTables: boolean;
+  readonly in_tables: boolean;
 }
 
 /** One side of the mail. `address` as it was asked for, '' being the null sender. */
@@ -120,7 +131,12 @@ export interface PartyExplained {
   readonly address: string;
   /** The hosted domain, or null. */
   readonly domain: string | null;
-  readonly isAlias: boolean;
+  readonly is_alias: boolean;
+}
+
+/** The recipient read otherwise; `route` is its own where the tables in force see to either by itself, else null. */
+export interface ReadingExplained extends PartyExplained {
+  readonly route: RouteExplained | null;
 }
 
 /** What reject_plaintext_session says. */
@@ -135,45 +151,37 @@ export async function explain(question: Question): Promise<Explanation> {
   const { main, settings, sender, recipient } = question;
   const { inForce: tables, settling } = question.tables;
   const parties = findParties(settings, sender, recipient, main.addresses);
-  const domain = parties.recipientDomain ?? parties.senderDomain;
-  const state = stateFor(question.tables, domain);
+  const { otherwise } = parties;
+  const readings = otherwise === undefined ? [parties] : [{ ...parties, otherwise: undefined }, otherwise];
+  const states = readings.map((one) => stateFor(question.tables, one.recipientDomain ?? one.senderDomain));
   const text = new SettingText(main, question.store);
   const isExempt = compileExemptClients(main.receipt.exemptClients);
   const exempt = isExempt(question.clientAddress);
-  const wanted = wantedRoute(settings, parties, tables);
-  const lane = ownLane(settings, parties, tables);
-  const traced = async (hop: Hop): Promise<readonly RequirementExplained[]> => {
-    const found: RequirementExplained[] = [];
-    for (const flow of FLOWS) {
-      const setting = requirement(parties, flow, hop);
-      const domain = flow === 'incoming' ? parties.recipientDomain : parties.senderDomain;
-      if (setting !== undefined && domain !== undefined) found.push(await trace(text, parties, domain, flow, setting));
-    }
-    return found;
-  };
-  const receipt = await traced('receipt');
-  const isRefusedByTable = state === 'current' && !exempt && receipt.some(({ inTables }) => inTables);
+  const receipt = await requirementsOf(text, readings, 'receipt');
+  // Which of them Postfix looks up is not known here.
+  const isRefusedByTable = !exempt && receipt.every((own, i) => states[i] === 'current' && own.some(isHeldByTable));
+  const isEither = ownLane(settings, parties, tables) === undefined;
+  const routeOf = (one: Parties): RouteExplained | null => explainRoute(settings, one, tables);
   const context = { settings, generation: 1, addresses: main.addresses, lanes: new Lanes(0), isExempt };
   return {
     sender: party(sender, parties.sender, parties.senderDomain),
     recipient: party(recipient, parties.recipient, parties.recipientDomain),
-    exempt,
-    receipt,
-    delivery: await traced('delivery'),
-    route:
-      wanted === undefined
+    otherwise:
+      otherwise === undefined
         ? null
         : {
-            transport: wanted.text.slice(0, wanted.text.indexOf(':')),
-            nexthop: wanted.nexthop,
-            by: lane === undefined ? 'tables' : 'filter',
-            inTables: lane === undefined || filterReason(settings, parties, NO_TABLES) !== 'dynamic',
+            ...party(otherwise.recipient.whole, otherwise.recipient, otherwise.recipientDomain),
+            route: isEither ? routeOf(otherwise) : null,
           },
-    tables: state,
+    exempt,
+    receipt: together(receipt),
+    delivery: together(await requirementsOf(text, readings, 'delivery')),
+    route: routeOf(isEither ? (readings[0] ?? parties) : parties),
+    tables: states.find((state) => state !== 'current') ?? 'current',
     settling:
       settling === undefined
         ? null
-        : { writtenAt: new Date(settling.writtenAt).toISOString(), until: new Date(settling.until).toISOString() },
+        : { written_at: new Date(settling.writtenAt).toISOString(), until: new Date(settling.until).toISOString() },
     replies: [null, question.session ?? BEST].map((session) => {
       const now = reply(question, session, { ...context, tables });
       const other = settling === undefined ? now : reply(question, session, { ...context, tables: NO_TABLES });
@@ -181,9 +189,59 @@ export async function explain(question: Question): Promise<Explanation> {
         session,
         before: session === null && isRefusedByTable ? PLAINTEXT_REJECT : null,
         ...now,
-        whileSettling: other.reply === now.reply ? null : other,
+        while_settling: other.reply === now.reply ? null : other,
       };
     }),
+  };
+}
+
+const isHeldByTable = ({ in_tables: inTables }: RequirementExplained): boolean => inTables;
+
+/** What is asked of each reading by itself. */
+async function requirementsOf(
+  text: SettingText,
+  readings: readonly Parties[],
+  hop: Hop,
+): Promise<readonly (readonly RequirementExplained[])[]> {
+  const all: RequirementExplained[][] = [];
+  for (const parties of readings) {
+    const found: RequirementExplained[] = [];
+    for (const flow of FLOWS) {
+      const setting = requirement(parties, flow, hop);
+      const domain = flow === 'incoming' ? parties.recipientDomain : parties.senderDomain;
+      if (setting !== undefined && domain !== undefined) found.push(await trace(text, parties, domain, flow, setting));
+    }
+    all.push(found);
+  }
+  return all;
+}
+
+/** Each setting once, with all its entries that mean one of the readings; tables hold what they hold of each of these. */
+function together(readings: readonly (readonly RequirementExplained[])[]): readonly RequirementExplained[] {
+  const found = new Map<string, RequirementExplained>();
+  for (const one of FLOWS.flatMap((flow) => readings.flat().filter((asked) => asked.flow === flow))) {
+    const key = `${one.flow} ${one.domain}`;
+    const before = found.get(key);
+    if (before === undefined) found.set(key, one);
+    else {
+      const isNew = ({ list, entry }: RequirementExplained['entries'][number]): boolean =>
+        before.entries.every((other) => other.list !== list || other.entry !== entry);
+      const entries = [...before.entries, ...one.entries.filter(isNew)];
+      found.set(key, { ...before, entries, in_tables: before.in_tables && one.in_tables });
+    }
+  }
+  return [...found.values()];
+}
+
+function explainRoute(settings: Settings, parties: Parties, tables: TablesInForce): RouteExplained | null {
+  const wanted = wantedRoute(settings, parties, tables);
+  if (wanted === undefined) return null;
+  const isGiven = ownLane(settings, parties, tables) === undefined;
+  return {
+    transport: wanted.text.slice(0, wanted.text.indexOf(':')),
+    nexthop: wanted.nexthop,
+    by: isGiven ? 'tables' : 'filter',
+    in_tables: isGiven || filterReason(settings, parties, NO_TABLES) !== 'dynamic',
   };
 }
 
@@ -195,7 +253,7 @@ function stateFor({ state, inForce }: TablesReading, domain: HostedDomain | unde
 
 function party(given: string, address: Address, domain: HostedDomain | undefined): PartyExplained {
   const name = domain?.name ?? null;
-  return { address: given, domain: name, isAlias: name !== null && name !== address.domain };
+  return { address: given, domain: name, is_alias: name !== null && name !== address.domain };
 }
 
 /** What a first recipient would be told: the service without a memory of other recipients. */
@@ -253,7 +311,7 @@ async function trace(
     flow,
     hop: setting.hop,
     domain: domain.name,
-    isDefault: written.isDefault,
+    is_default: written.isDefault,
     ...written.lineOf('require_tls', null),
     require_tls: condition.kind === 'always' ? 'always' : 'specific',
     when: condition.kind === 'always' ? null : condition.kind,
@@ -261,7 +319,7 @@ async function trace(
     enforcement: setting.enforcement,
     on_failure: setting.onFailure,
     asks: asksOf(setting),
-    inTables: isInTables(setting, flow, parties, own),
+    in_tables: isInTables(setting, flow, parties, own),
   };
 }
 

@@ -1,13 +1,13 @@
 /**
  * Words an explanation for a person who has been woken by it. It says nothing that is not in the data.
  */
-import type { Explanation, Line, PartyExplained, Reply, RequirementExplained } from './explain.ts';
+import type { Explanation, Line, PartyExplained, Reply, RequirementExplained, RouteExplained } from './explain.ts';
 
 /** Many lines, without a newline at the end; times by the clock of this host. */
 export function wordExplanation(explanation: Explanation): string {
-  const { sender, recipient, exempt, receipt, delivery, tables } = explanation;
-  const lines = [wordParty('From', sender), wordParty('To', recipient), ''];
-  if (sender.domain === null && recipient.domain === null) {
+  const { sender, recipient, otherwise, exempt, receipt, delivery } = explanation;
+  const lines = [wordParty('From', sender), wordParty('To', recipient), ...wordOtherwise(explanation), ''];
+  if (sender.domain === null && recipient.domain === null && otherwise === null) {
     lines.push('Neither side is hosted here: no setting counts for this mail, and the service says DUNNO.');
     return lines.join('\n');
   }
@@ -15,7 +15,7 @@ export function wordExplanation(explanation: Explanation): string {
   if (receipt.length === 0) lines.push('  nothing asks for TLS');
   else if (exempt) lines.push('  the client is one of receipt.exempt_clients: it is not asked for what follows');
   for (const requirement of receipt)
-    lines.push(...wordRequirement(requirement), `    ${receiptEnforcer(requirement, tables)}`);
+    lines.push(...wordRequirement(requirement), `    ${receiptEnforcer(requirement, explanation)}`);
   lines.push('', 'DELIVERY, from this Postfix to the next server');
   if (delivery.length === 0) lines.push('  nothing asks for TLS');
   for (const requirement of delivery)
@@ -29,9 +29,22 @@ export function wordExplanation(explanation: Explanation): string {
   return lines.join('\n');
 }
 
-function wordParty(word: string, { address, domain, isAlias }: PartyExplained): string {
-  const hosted = domain === null ? 'not hosted here' : isAlias ? `hosted here as an alias of ${domain}` : 'hosted here';
-  return `${word.padEnd(5)}${address === '' ? '<> (the null sender)' : address}, ${hosted}.`;
+function wordParty(word: string, party: PartyExplained): string {
+  return `${word.padEnd(5)}${party.address === '' ? '<> (the null sender)' : party.address}, ${wordHosted(party)}.`;
+}
+
+function wordHosted({ domain, is_alias: isAlias }: PartyExplained): string {
+  if (domain === null) return 'not hosted here';
+  return isAlias ? `hosted here as an alias of ${domain}` : 'hosted here';
+}
+
+function wordOtherwise({ recipient, otherwise }: Explanation): readonly string[] {
+  if (otherwise === null) return [];
+  const name = recipient.address.slice(recipient.address.lastIndexOf('@') + 1);
+  return [
+    `     or, if this Postfix has the mailboxes of ${name} itself, ${otherwise.address}, ${wordHosted(otherwise)}:`,
+    '     only Postfix knows, so what is asked of either holds.',
+  ];
 }
 
 function wordRequirement(requirement: RequirementExplained): readonly string[] {
@@ -40,7 +53,7 @@ function wordRequirement(requirement: RequirementExplained): readonly string[] {
   const cited: (readonly [Line, string])[] = [
     [
       requirement,
-      `require_tls = "${requireTls}"${when === 'both' ? ', when = "both"' : ''}${requirement.isDefault ? ' (a default)' : ''}`,
+      `require_tls = "${requireTls}"${when === 'both' ? ', when = "both"' : ''}${requirement.is_default ? ' (a default)' : ''}`,
     ],
     ...entries.map((one): readonly [Line, string] => [
       one,
@@ -62,11 +75,13 @@ function wordAsks(asks: Readonly<Record<string, unknown>>): string {
 }
 
 function receiptEnforcer(
-  { enforcement, on_failure: onFailure, inTables }: RequirementExplained,
-  tables: Explanation['tables'],
+  { enforcement, on_failure: onFailure, in_tables: inTables }: RequirementExplained,
+  { tables, otherwise, replies }: Explanation,
 ): string {
   if (enforcement === 'monitor') return 'under monitor: it is logged and counted, and the mail passes';
-  return `enforced by reply: ${onFailure}${inTables ? RECEIPT_TABLE_WORDS[tables] : ''}`;
+  const table = inTables ? RECEIPT_TABLE_WORDS[tables] : '';
+  const isSure = table === '' || otherwise === null || replies.some(({ before }) => before !== null);
+  return `enforced by reply: ${onFailure}${table}${isSure ? '' : ', where Postfix reads the recipient so'}`;
 }
 
 const RECEIPT_TABLE_WORDS: Readonly<Record<Explanation['tables'], string>> = {
@@ -76,7 +91,12 @@ const RECEIPT_TABLE_WORDS: Readonly<Record<Explanation['tables'], string>> = {
   current: '; and first, without TLS, by table receipt_access',
 };
 
-function deliveryEnforcer({ enforcement, on_failure: onFailure, inTables, flow }: RequirementExplained): string {
+function deliveryEnforcer({
+  enforcement,
+  on_failure: onFailure,
+  in_tables: inTables,
+  flow,
+}: RequirementExplained): string {
   if (enforcement === 'monitor') return 'under monitor: it is logged and counted, and the mail passes';
   const what = `without TLS the mail ${onFailure === 'bounce' ? 'bounces' : 'waits in the queue'}`;
   if (!inTables) return `dynamic (no table can say it): enforced by FILTER; ${what}`;
@@ -93,26 +113,38 @@ const TABLES_WORDS: Readonly<Record<Explanation['tables'], string>> = {
 };
 
 function wordRoute(explanation: Explanation): readonly string[] {
-  const { route, tables } = explanation;
-  if (route === null) return [];
+  const { route, recipient, otherwise, tables } = explanation;
+  const isEither = otherwise !== null && route?.by !== 'filter';
+  const routes: readonly (readonly [whose: string, route: RouteExplained | null])[] = isEither
+    ? [
+        [`As ${recipient.address}`, route],
+        [`As ${otherwise.address}`, otherwise.route],
+      ]
+    : [['Together', route]];
+  const lines = routes.flatMap(([whose, one]) => (one === null ? [] : wordOneRoute(whose, one, tables)));
+  return lines.length === 0 ? [] : [...lines, ...wordSettling(explanation)];
+}
+
+function wordOneRoute(whose: string, route: RouteExplained, tables: Explanation['tables']): readonly string[] {
   const nexthop = route.nexthop === '' ? 'the MX of the recipient domain' : route.nexthop;
-  const filter = route.inTables ? TABLES_WORDS[tables] : DYNAMIC_WORDS;
+  const filter = route.in_tables ? TABLES_WORDS[tables] : DYNAMIC_WORDS;
   const by = route.by === 'tables' ? 'the tables in force give just that' : filter;
-  return [`  Together: transport ${route.transport} to ${nexthop};`, `  ${by}.`, ...wordSettling(explanation)];
+  return [`  ${whose}: transport ${route.transport} to ${nexthop};`, `  ${by}.`];
 }
 
 /** Only the service remembers whether the tables hold something new of the domain, so both are said. */
-function wordSettling({ settling, replies, recipient, sender }: Explanation): readonly string[] {
-  if (settling === null || replies.every(({ whileSettling }) => whileSettling === null)) return [];
-  const [writtenAt, until] = [wordTime(settling.writtenAt), wordTime(settling.until)];
-  const name = recipient.domain ?? sender.domain;
+function wordSettling({ settling, replies, recipient, otherwise, sender }: Explanation): readonly string[] {
+  if (settling === null || replies.every(({ while_settling: reply }) => reply === null)) return [];
+  const [writtenAt, until] = [wordTime(settling.written_at), wordTime(settling.until)];
+  const names = new Set([recipient.domain ?? sender.domain, otherwise === null ? null : otherwise.domain]);
+  const name = [...names].filter((one) => one !== null).join(' or ');
   return [
     `  They were written at ${writtenAt}. Until ${until} some of Postfix may go by those before: if what they hold`,
     `  of ${name} is new, or the service was started since, it answers FILTER until then.`,
   ];
 }
 
-function wordReply({ before, reply, whileSettling }: Reply, { settling }: Explanation): string {
+function wordReply({ before, reply, while_settling: whileSettling }: Reply, { settling }: Explanation): string {
   if (before !== null) return `${before}, by table receipt_access; the service is not asked`;
   if (whileSettling === null || settling === null) return reply;
   return `${reply}, or until ${wordTime(settling.until)} ${whileSettling.reply}`;

@@ -6,10 +6,10 @@
 import type { Address } from '../address/address.ts';
 import type { DecidedRecipient, RecipientCounter } from '../decision/decide.ts';
 import { type Parties, requirement } from '../decision/parties.ts';
-import type { Refusal } from '../decision/receipt.ts';
+import { decisive, type Refusal } from '../decision/receipt.ts';
 import type { PolicyRequest } from '../decision/request.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
-import type { Flow } from '../settings/setting.ts';
+import type { DeliverySetting, Flow } from '../settings/setting.ts';
 import { isTrialDomain } from '../settings/trial-domain.ts';
 import { deliveryPlace, EXEMPT, LAST_LACKING, PLAINTEXT, refusalPlace, sessionPlace } from './counters.ts';
 import type { Tally } from './tally.ts';
@@ -38,48 +38,42 @@ function countRecipient(
       session = EXEMPT;
   }
   const asksDelivery = request.policyContext !== 'receipt' && !isRefused;
+  const { otherwise } = parties;
+  const otherDomain = otherwise?.recipientDomain;
   if (recipientDomain !== undefined) {
-    countFlow(
-      tally,
-      parties,
-      'incoming',
-      recipientDomain,
-      parties.sender,
-      session,
-      verdict.incoming,
-      asksDelivery,
-      now,
-    );
+    // A recipient that may be at either of two domains counts for both; at two addresses of one domain it counts once.
+    const isBoth = otherDomain === recipientDomain;
+    const refusal = isBoth ? decisive(verdict.incoming, verdict.otherwise?.incoming) : verdict.incoming;
+    const delivery = asksDelivery ? deliveryOf(parties, isBoth ? otherwise : undefined, 'incoming') : undefined;
+    countFlow(tally, 'incoming', recipientDomain, parties.sender, session, refusal, delivery, now);
+  }
+  if (otherwise !== undefined && otherDomain !== undefined && otherDomain !== recipientDomain) {
+    const delivery = asksDelivery ? deliveryOf(otherwise, undefined, 'incoming') : undefined;
+    countFlow(tally, 'incoming', otherDomain, parties.sender, session, verdict.otherwise?.incoming, delivery, now);
   }
   if (senderDomain !== undefined) {
-    countFlow(
-      tally,
-      parties,
-      'outgoing',
-      senderDomain,
-      parties.recipient,
-      session,
-      verdict.outgoing,
-      asksDelivery,
-      now,
-    );
+    const refusal = decisive(verdict.outgoing, verdict.otherwise?.outgoing);
+    const delivery = asksDelivery ? deliveryOf(parties, otherwise, 'outgoing') : undefined;
+    countFlow(tally, 'outgoing', senderDomain, parties.recipient, session, refusal, delivery, now);
   }
+}
+
+/** What is asked of delivery by the one domain that both readings have, if there are two. */
+function deliveryOf(parties: Parties, other: Parties | undefined, flow: Flow): DeliverySetting | undefined {
+  return requirement(parties, flow, 'delivery') ?? (other && requirement(other, flow, 'delivery'));
 }
 
 /** `session`: the place of its counter; -1: receipt is not asked about. */
 function countFlow(
   tally: Tally,
-  parties: Parties,
   flow: Flow,
   domain: HostedDomain,
   far: Address,
   session: number,
   refusal: Refusal | undefined,
-  asksDelivery: boolean,
+  delivery: DeliverySetting | undefined,
   now: number,
 ): void {
-  const delivery =
-    asksDelivery && domain.settings[flow].delivery !== undefined ? requirement(parties, flow, 'delivery') : undefined;
   if (session < 0 && delivery === undefined) return;
   const place = tally.at(flow, domain.name, far, now);
   if (session >= 0) tally.count(place, session);

@@ -90,10 +90,14 @@ function refusalFields(request: PolicyRequest, { action, domain, flow, lack, set
 
 function laneFields(context: DecisionContext, request: PolicyRequest, { kind, reply, parties }: Lane): object {
   const { instance, client } = messageFields(request);
+  const { otherwise } = parties;
   const incoming = required(parties, 'incoming');
-  const outgoing = required(parties, 'outgoing');
-  const { domain, flow, requirement } = incoming ?? outgoing ?? nobodysRequirement(parties);
-  const also = incoming === undefined ? undefined : outgoing;
+  const isOther = incoming === undefined || otherwise?.recipientDomain !== parties.recipientDomain;
+  const other = otherwise !== undefined && isOther ? required(otherwise, 'incoming') : undefined;
+  const outgoing = required(parties, 'outgoing') ?? (otherwise && required(otherwise, 'outgoing'));
+  const first = incoming ?? other ?? outgoing;
+  const { domain, flow, requirement } = first ?? nobodysRequirement(parties);
+  const also = outgoing === first ? undefined : (outgoing ?? (other === first ? undefined : other));
   const reason = kind === 'separate' ? 'other-lane' : filterReason(context.settings, parties, context.tables);
   const action = kind === 'filter' ? reply : undefined;
   // What is undefined is not written.

@@ -262,7 +262,7 @@ describe('explain', () => {
     assert.equal(explanation.delivery.length, 1);
     const [delivery] = explanation.delivery;
     assert.deepEqual(
-      [delivery.file, delivery.line, delivery.require_tls, delivery.when, delivery.inTables],
+      [delivery.file, delivery.line, delivery.require_tls, delivery.when, delivery.in_tables],
       ['a.toml', 18, 'specific', 'both', false],
     );
     assert.deepEqual(
@@ -272,13 +272,13 @@ describe('explain', () => {
         ['recipients', '*@*.gov.example', 20],
       ],
     );
-    assert.deepEqual(explanation.route, { transport: 'tlswarden-secure', nexthop: '', by: 'filter', inTables: false });
+    assert.deepEqual(explanation.route, { transport: 'tlswarden-secure', nexthop: '', by: 'filter', in_tables: false });
     assert.deepEqual(explanation.replies[1], {
       session: { protocol: 'TLSv1.2', bits: 128 },
       before: null,
       kind: 'filter',
       reply: 'FILTER tlswarden-secure:',
-      whileSettling: null,
+      while_settling: null,
     });
   });
 
@@ -409,16 +409,63 @@ describe('explain', () => {
     );
     const json = JSON.parse((await program.run(['explain', 'x@y.example', 'a@a.example', '--json'])).stdout);
     assert.deepEqual(json.settling, {
-      writtenAt: new Date(writtenAt).toISOString(),
+      written_at: new Date(writtenAt).toISOString(),
       until: new Date(until).toISOString(),
     });
-    assert.equal(json.replies[0].whileSettling, null);
-    assert.deepEqual(json.replies[1].whileSettling, { kind: 'filter', reply: 'FILTER tlswarden-encrypt:' });
+    assert.equal(json.replies[0].while_settling, null);
+    assert.deepEqual(json.replies[1].while_settling, { kind: 'filter', reply: 'FILTER tlswarden-encrypt:' });
 
     // What no table can say is answered by the same FILTER all the time.
     const dynamic = await program.run(['explain', 'ceo@bank.example', 'a@b.example']);
     assert.match(dynamic.stdout, /^ {2}TLSv1\.3, 256 bits +FILTER tlswarden-encrypt:$/mu);
     assert.ok(!dynamic.stdout.includes('written at'), dynamic.stdout);
+  });
+
+  it('tells what is asked of either address of a recipient that Postfix may route on, since both count', async (t) => {
+    const program = withTables(t);
+    await writeTables(program, SETTLE_MS);
+    const sample = async (sender: string, recipient = 'ann%a.example@b.example') => ({
+      text: (await program.run(['explain', sender, recipient])).stdout,
+      json: JSON.parse((await program.run(['--json', 'explain', sender, recipient])).stdout),
+    });
+    // b.example asks nothing of this sender.
+    const one = await sample('x@y.example');
+    assert.ok(
+      one.text.includes(
+        `To   ann%a.example@b.example, hosted here.
+     or, if this Postfix has the mailboxes of b.example itself, ann@a.example, hosted here:
+     only Postfix knows, so what is asked of either holds.
+`,
+      ),
+      one.text,
+    );
+    assert.match(one.text, /incoming\.receipt of a\.example asks for TLS/u);
+    assert.match(one.text, /by table receipt_access, where Postfix reads the recipient so$/mu);
+    assert.match(one.text, /^ {2}As ann@a\.example: transport tlswarden-encrypt to the MX/mu);
+    assert.match(one.text, /^ {2}without TLS +550 5\.7\.10 TLS required: mail for a\.example/mu);
+    const route = { transport: 'tlswarden-encrypt', nexthop: '', by: 'tables', in_tables: true };
+    assert.deepEqual(one.json.otherwise, { address: 'ann@a.example', domain: 'a.example', is_alias: false, route });
+    assert.deepEqual(
+      [one.json.recipient.domain, one.json.route, one.json.replies[0].before],
+      ['b.example', null, null],
+    );
+
+    const both = await sample('ceo@bank.example');
+    for (const hop of ['receipt', 'delivery']) {
+      assert.deepEqual(
+        both.json[hop].map(({ domain }: Record<string, unknown>) => domain),
+        ['b.example', 'a.example'],
+      );
+    }
+    assert.deepEqual([both.json.otherwise.route, both.json.route.by], [null, 'filter']);
+    assert.match(both.text, /^ {2}Together: transport tlswarden-encrypt to the MX/mu);
+
+    // Either way it is somebody at a.example, who is asked once, and whom the table has.
+    const same = await sample('x@y.example', 'ann%a.example@a.example');
+    assert.equal(same.json.receipt.length, 1);
+    assert.match(same.text, /and first, without TLS, by table receipt_access$/mu);
+    assert.match(same.text, /^ {2}without TLS +550 5\.7\.1 Session encryption is required, by table receipt_access/mu);
+    assert.equal((await sample('x@y.example', 'ann%a.example@y.example')).json.otherwise, null);
   });
 
   it('says nothing of when tables were written that all of Postfix uses', async (t) => {
@@ -431,7 +478,7 @@ describe('explain', () => {
     );
     assert.match(stdout, /^ {2}TLSv1\.3, 256 bits +DUNNO$/mu);
     const json = JSON.parse((await program.run(['explain', 'x@y.example', 'a@a.example', '--json'])).stdout);
-    assert.deepEqual([json.settling, json.replies[1].whileSettling], [null, null]);
+    assert.deepEqual([json.settling, json.replies[1].while_settling], [null, null]);
   });
 
   it('takes addresses, also as the log of Postfix has them, and nothing else', async (t) => {

@@ -100,8 +100,14 @@ outgoing.delivery = { require_tls = "specific", recipients = "*@both.example", w
   await service.ask({ recipient: 'u@static.example', instance: '1a2b.1.0.1' });
   const plain = { encryption_protocol: '', instance: '1a2b.1.0.2' };
   await service.ask({ ...plain, sender: 'u@from.example', recipient: 'u@both.example' });
-  const [first, monitored, second] = await decisionsOf(service);
+  await service.ask({ recipient: 'u%static.example@both.example', instance: '1a2b.1.0.3' });
+  const [first, monitored, second, routed] = await decisionsOf(service);
   assert.equal(first?.['reason'], 'tables-behind');
+  assert.deepEqual(
+    [routed?.['domain'], (routed?.['also'] as Fields | undefined)?.['domain']],
+    ['both.example', 'static.example'],
+    'of a recipient that Postfix may route on, both',
+  );
   assert.deepEqual(
     [monitored?.['decision'], monitored?.['hop'], monitored?.['domain']],
     ['warn', 'receipt', 'both.example'],

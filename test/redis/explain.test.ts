@@ -42,7 +42,7 @@ describe('explain with settings in Redis', () => {
     };
     const told = (requirement: RequirementExplained | undefined): readonly unknown[] => {
       assert.ok(requirement !== undefined);
-      assert.deepEqual([requirement.file, requirement.line, requirement.isDefault], [place, null, false]);
+      assert.deepEqual([requirement.file, requirement.line, requirement.is_default], [place, null, false]);
       assert.ok(requirement.entries.every(({ file, line }) => file === place && line === null));
       return requirement.entries.map(({ list, entry }) => [list, entry]);
     };
@@ -62,6 +62,6 @@ describe('explain with settings in Redis', () => {
 
     assert.deepEqual(told((await explained('a@b.example', 'x@y.example')).delivery[0]), []);
     const [byDefault] = (await explained('a@c.example', 'x@y.example')).delivery;
-    assert.deepEqual([byDefault?.isDefault, byDefault?.file, byDefault?.line], [true, config, 4]);
+    assert.deepEqual([byDefault?.is_default, byDefault?.file, byDefault?.line], [true, config, 4]);
   });
 });

@@ -83,6 +83,27 @@ test('mail between two hosted domains counts for both, each by its own requireme
   ]);
 });
 
+test('a recipient that Postfix may route on counts for both domains, each by its own requirement, and once where both are one', () => {
+  assert.deepEqual(counted({ ...from, recipient: 'u%strict.example@trial.example' }), [
+    'strict.example incoming partner.example plaintext=1 refused-tls=1',
+    'trial.example incoming partner.example plaintext=1 would-refuse-tls=1',
+  ]);
+  assert.deepEqual(counted({ ...from, recipient: 'u%strict.example@open.example', protocol: 'TLSv1.3' }), [
+    'open.example incoming partner.example TLSv1.3=1',
+    'strict.example incoming partner.example TLSv1.3=1 enforced-encrypt=1',
+  ]);
+  assert.deepEqual(counted({ ...from, recipient: 'u%alias.example@strict.example' }), [
+    'strict.example incoming partner.example plaintext=1 refused-tls=1',
+  ]);
+  assert.deepEqual(
+    counted({ sender: 'a@sender.example', recipient: 'u%open.example@open.example', protocol: 'TLSv1.3' }),
+    [
+      'open.example incoming sender.example TLSv1.3=1',
+      'sender.example outgoing open.example TLSv1.3=1 enforced-verify=1',
+    ],
+  );
+});
+
 test('mail that concerns no hosted domain is not counted, nor is DATA', () => {
   assert.deepEqual(counted({ ...from, recipient: 'u@elsewhere.example' }), []);
   assert.deepEqual(counted({ ...from, recipient: 'u@open.example', state: 'DATA', count: 1 }), []);
