@@ -48,7 +48,7 @@ Examples:
   $ tlswarden probe example.com --nexthop '[mail.customer.example]:25'
 
   $ tlswarden --json probe example.com
-  {"authorities": "…", "domains": [{domain, nexthop, couldRequire, hosts: [{host, addresses, levels, …}], suggestion, …}]}
+  {"authorities": "…", "domains": [{domain, nexthop, could_require, hosts: [{host, addresses, levels, …}], suggestion, …}]}
 
 Exit status: 0 if TLS could be required of every domain (level encrypt); 1 if not, or if a host was not reached; 2 wrong
 usage or settings.`;

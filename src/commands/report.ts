@@ -48,7 +48,7 @@ Examples:
   $ tlswarden report --maillog /var/log/mail.log
   $ zcat -f /var/log/mail.log.1 /var/log/mail.log | tlswarden report --maillog - example.com
   $ tlswarden --json report      {"place": "…", "since": "…", "now": "…", "hosts": [], "by": "domain", "totals": {incoming, outgoing},
-                                  "wouldRefuse": {…}, "rows": [{flow, domain, remote, recipients, sessions, refused, …}]}
+                                  "would_refuse": {…}, "rows": [{flow, domain, remote, recipients, sessions, refused, …}]}
 
 Exit status: 0; 1 if nothing is counted, it cannot be read, a domain is neither hosted nor counted, or what --maillog names is
 no log of Postfix's; 2 wrong usage or configuration.`;

@@ -27,18 +27,18 @@ function domainDocument(probe: DomainProbe, now: number): unknown {
   return {
     domain: target.domain,
     nexthop: target.nexthop === '' ? null : target.nexthop,
-    nexthopFrom: target.from,
-    couldRequire: couldRequire(probe),
+    nexthop_from: target.from,
+    could_require: couldRequire(probe),
     problem: way.problem ?? null,
-    mxAuthenticated: way.mxSecure ?? null,
+    mx_authenticated: way.mxSecure ?? null,
     hosts: hosts.map((host) => hostDocument(host, way, now)),
-    hostsSkipped: way.skipped,
-    allHosts: {
+    hosts_skipped: way.skipped,
+    all_hosts: {
       complete: verdict.complete,
       unreached: verdict.unreached,
       levels: levelsDocument(verdict.levels),
-      strongestLevel: verdict.strongest ?? null,
-      minimumProtocol: verdict.minimumVersion ?? null,
+      strongest_level: verdict.strongest ?? null,
+      minimum_protocol: verdict.minimumVersion ?? null,
     },
     setting:
       target.setting === undefined
@@ -62,7 +62,7 @@ function hostDocument(host: HostSeen, way: Way, now: number): unknown {
     problem: host.problem ?? null,
     tlsa: tlsaDocument(host.tlsa),
     addresses: host.addresses.map((seen) => addressDocument(seen, host, way, now)),
-    addressesSkipped: host.skipped,
+    addresses_skipped: host.skipped,
     levels: levelsDocument(judgeHost(host, way, NOTHING_ELSE)),
   };
 }
@@ -107,16 +107,16 @@ function certificateDocument(certificate: CertificateSeen, now: number): unknown
   return {
     names: certificate.names,
     addresses: certificate.addresses,
-    commonNames: certificate.commonNames,
+    common_names: certificate.commonNames,
     issuer: certificate.issuer,
     trusted: certificate.distrust === undefined,
     distrust: certificate.distrust ?? null,
-    weakKey: certificate.weakKey ?? null,
-    notBefore: isoMoment(certificate.notBefore),
-    notAfter: isoMoment(certificate.notAfter),
-    daysLeft: Number.isNaN(certificate.notAfter) ? null : daysUntil(certificate.notAfter, now),
+    weak_key: certificate.weakKey ?? null,
+    not_before: isoMoment(certificate.notBefore),
+    not_after: isoMoment(certificate.notAfter),
+    days_left: Number.isNaN(certificate.notAfter) ? null : daysUntil(certificate.notAfter, now),
     fingerprint: certificate.fingerprint,
-    publicKeyFingerprint: certificate.publicKeyFingerprint,
+    public_key_fingerprint: certificate.publicKeyFingerprint,
   };
 }
 

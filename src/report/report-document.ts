@@ -35,7 +35,7 @@ export function reportDocument(summary: Summary, place: string, now: number): un
         numbersDocument(totals[flow]),
       ]),
     ),
-    wouldRefuse,
+    would_refuse: wouldRefuse,
     rows: groups.map(({ flow, domain, remote, numbers }) => ({
       flow,
       domain: domain ?? null,
@@ -54,7 +54,7 @@ function numbersDocument(numbers: Numbers): Readonly<Record<string, unknown>> {
     sessions: Object.fromEntries(SESSIONS.map((session, i) => [session, at(i)])),
     exempt: at(EXEMPT),
     refused: lacks(false),
-    wouldRefuse: lacks(true),
+    would_refuse: lacks(true),
     delivery: Object.fromEntries(
       ENFORCEMENTS.map((enforcement) => [
         enforcement,
@@ -63,7 +63,7 @@ function numbersDocument(numbers: Numbers): Readonly<Record<string, unknown>> {
     ),
     first: moment(at(FIRST)),
     last: moment(at(LAST)),
-    lastLacking: moment(at(LAST_LACKING)),
+    last_lacking: moment(at(LAST_LACKING)),
   };
 }
 

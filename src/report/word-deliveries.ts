@@ -126,7 +126,7 @@ export function deliveriesDocument({ name, period, hasTls, chosen }: ReadLog): u
     maillog: name,
     first: period[0] || null,
     last: period[1] || null,
-    hasTls,
+    has_tls: hasTls,
     rows: chosen.map(({ flow, domain, remote, recipients, sessions, untrusted, required, wouldFail, unknown }) => ({
       flow,
       domain: domain ?? null,
@@ -135,7 +135,7 @@ export function deliveriesDocument({ name, period, hasTls, chosen }: ReadLog): u
       sessions: Object.fromEntries(SESSIONS.map((session, i) => [session, sessions[i] ?? 0])),
       untrusted,
       required,
-      wouldFail,
+      would_fail: wouldFail,
       unknown,
     })),
   };

@@ -10,6 +10,7 @@ import { waitFor } from '../harness/wait-for.ts';
 import { Workspace } from '../harness/workspace.ts';
 import { Service, tlswarden } from '../redis/host.ts';
 import { ask, reported, untilReported } from '../report/counting-service.ts';
+import { assertNamedAsSettings } from './json-keys.ts';
 import { MAIN } from './program.ts';
 
 const SETTINGS = `
@@ -165,10 +166,11 @@ describe('tlswarden report', () => {
 
   test('says the same as JSON and as CSV', async () => {
     const json = JSON.parse((await tlswarden(config, ['--json', 'report', 'trial.example'])).stdout);
-    assert.deepEqual(Object.keys(json), ['place', 'since', 'now', 'hosts', 'by', 'totals', 'wouldRefuse', 'rows']);
-    assert.deepEqual(json.wouldRefuse, { domains: ['trial.example'], remotes: ['shop.example', 'partner.example'] });
+    assertNamedAsSettings(json);
+    assert.deepEqual(Object.keys(json), ['place', 'since', 'now', 'hosts', 'by', 'totals', 'would_refuse', 'rows']);
+    assert.deepEqual(json.would_refuse, { domains: ['trial.example'], remotes: ['shop.example', 'partner.example'] });
     assert.ok(Date.parse(json.since) <= Date.parse(json.rows[0].first));
-    const { first, last, lastLacking, ...row } = json.rows[0];
+    const { first, last, last_lacking: lastLacking, ...row } = json.rows[0];
     assert.ok(first <= lastLacking && lastLacking <= last);
     const none = { encrypt: 0, fingerprint: 0, 'dane-only': 0, verify: 0 };
     assert.deepEqual(row, {
@@ -179,7 +181,7 @@ describe('tlswarden report', () => {
       sessions: { plaintext: 1, TLSv1: 0, 'TLSv1.1': 1, 'TLSv1.2': 0, 'TLSv1.3': 0, other: 0 },
       exempt: 0,
       refused: { tls: 0, protocol: 0, cipher: 0 },
-      wouldRefuse: { tls: 1, protocol: 1, cipher: 0 },
+      would_refuse: { tls: 1, protocol: 1, cipher: 0 },
       delivery: { enforce: { ...none, secure: 0 }, monitor: { ...none, secure: 2 } },
     });
     const { stdout } = await tlswarden(config, ['report', '--by', 'domain', '--csv']);

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { assertNamedAsSettings } from '../commands/json-keys.ts';
 import { type Outgoing, Site, trusted } from '../harness/site.ts';
 import { Workspace } from '../harness/workspace.ts';
 
@@ -33,7 +34,7 @@ interface Row {
   readonly domain: string;
   readonly remote: string;
   readonly refused: Readonly<Record<string, number>>;
-  readonly wouldRefuse: Readonly<Record<string, number>>;
+  readonly would_refuse: Readonly<Record<string, number>>;
   readonly delivery: Readonly<Record<'enforce' | 'monitor', Readonly<Record<string, number>>>>;
 }
 
@@ -132,7 +133,7 @@ describe('settings under monitor, and then enforced', () => {
     await gateway.kill('SIGTERM');
     await gateway.serve();
     const foretold = await report();
-    const wouldRefuse = pairs(foretold, (row) => sum(row.wouldRefuse));
+    const wouldRefuse = pairs(foretold, (row) => sum(row.would_refuse));
     assert.deepEqual(wouldRefuse, [
       'incoming all.example <>: 1',
       'incoming all.example partner.example: 1',
@@ -156,10 +157,12 @@ describe('settings under monitor, and then enforced', () => {
     );
 
     // What became of the deliveries the service does not see, but Postfix logs it.
-    const { rows: delivered } = JSON.parse(await gateway.run('--json', 'report', '--maillog', gateway.postfix.logFile));
+    const deliveries = JSON.parse(await gateway.run('--json', 'report', '--maillog', gateway.postfix.logFile));
+    assertNamedAsSettings(deliveries);
+    const { rows: delivered } = deliveries;
     assert.deepEqual(
       delivered.map(
-        ({ domain, recipients, required, wouldFail }: Record<string, unknown>) =>
+        ({ domain, recipients, required, would_fail: wouldFail }: Record<string, unknown>) =>
           `${domain} ${recipients} ${required} ${JSON.stringify(wouldFail)}`,
       ),
       [

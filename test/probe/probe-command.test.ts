@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { assertNamedAsSettings } from '../commands/json-keys.ts';
 import { Authority, type Certificate, selfSignedCertificate } from '../harness/certificates.ts';
 import { attempt, type CommandResult, run } from '../harness/command.ts';
 import { Destination } from '../harness/destination.ts';
@@ -83,13 +84,23 @@ describe('tlswarden probe', () => {
     const { status, stdout } = await probe('--json', 'example.com');
     assert.equal(status, 0);
     const document = JSON.parse(stdout);
+    assertNamedAsSettings(document);
     const [domain] = document.domains;
     assert.deepEqual(Object.keys(domain), [
-      ...['domain', 'nexthop', 'nexthopFrom', 'couldRequire', 'problem', 'mxAuthenticated', 'hosts', 'hostsSkipped'],
-      ...['allHosts', 'setting', 'suggestion'],
+      ...[
+        'domain',
+        'nexthop',
+        'nexthop_from',
+        'could_require',
+        'problem',
+        'mx_authenticated',
+        'hosts',
+        'hosts_skipped',
+      ],
+      ...['all_hosts', 'setting', 'suggestion'],
     ]);
-    assert.equal(domain.couldRequire, true);
-    assert.equal(domain.allHosts.strongestLevel, 'secure');
+    assert.equal(domain.could_require, true);
+    assert.equal(domain.all_hosts.strongest_level, 'secure');
     assert.equal(domain.suggestion.level, 'secure');
     const [address] = domain.hosts[0].addresses;
     assert.deepEqual(

@@ -47,10 +47,10 @@ export async function reported(config: string, ...args: readonly string[]): Prom
         recipients: number;
         sessions: Record<string, number>;
         refused: Record<string, number>;
-        wouldRefuse: Record<string, number>;
+        would_refuse: Record<string, number>;
       }) =>
         `${row.domain} ${row.remote}: ${row.recipients} recipients, ${row.sessions['plaintext']} plaintext, ` +
-        `${sum(row.refused)} refused, ${sum(row.wouldRefuse)} would be refused`,
+        `${sum(row.refused)} refused, ${sum(row.would_refuse)} would be refused`,
     )
     .sort();
 }
