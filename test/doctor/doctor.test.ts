@@ -621,6 +621,35 @@ h@firm.example smtp:[news.example]
     );
   });
 
+  test('puts a transport of tlswarden into an entry only where that compels there what the settings ask for', async () => {
+    const patient = await ill(async (patient) => {
+      await patient.domains(
+        '[domains."new.example"]\nnexthop = "[mx.new.example]:25"\nincoming.delivery = { require_tls = "always", protocols = ">=TLSv1.3" }\n',
+      );
+      const entries = 'ceo@new.example smtp:[other.example]\ncfo@new.example smtp:[mx.new.example]:25\n';
+      await patient.set({
+        relay_domains: `${await patient.get('relay_domains')}, new.example`,
+        transport_maps: `${await patient.get('transport_maps')}, ${await patient.table('routes', `new.example smtp:[mx.new.example]:25\n${entries}`)}`,
+      });
+    });
+    // The transports for it are due.
+    await patient.mend([patient.apply]);
+    const findings = await patient.findings();
+    assert.deepEqual(
+      findings.map(({ id, where, mend }) => [id, where.slice(where.lastIndexOf(' ') + 1), mend.length > 0]),
+      [
+        ['table-outranked', 'ceo@new.example', false],
+        ['table-outranked', 'cfo@new.example', true],
+      ],
+    );
+    await patient.mend(findings.flatMap(({ mend }) => mend));
+    const left = await patient.findings();
+    assert.deepEqual(
+      left.map(({ where }) => where),
+      findings.slice(0, 1).map(({ where }) => where),
+    );
+  });
+
   test('reads a table of patterns as Postfix does, by whole addresses only', async () => {
     const withPatterns = (text: string): Promise<Patient> =>
       ill(async (patient) => {
