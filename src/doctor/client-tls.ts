@@ -104,18 +104,28 @@ function clientTls(
   service: MasterService | undefined,
   policy: string | undefined,
 ): ClientTls {
-  const [first, ...attributes] = policy === undefined ? [] : splitValue(policy);
+  const [first, ...rest] = policy === undefined ? [] : splitValue(policy);
+  const attributes = rest.map(nameAndValue);
   const level = (first ?? globalLevel(postfix, service)).toLowerCase();
-  const given = (name: string): string | undefined =>
-    attributes.find((one) => one.toLowerCase().startsWith(`${name}=`))?.slice(name.length + 1);
+  const given = (wanted: string): string | undefined => attributes.find(([name]) => name === wanted)?.[1];
+  const separator = level === 'fingerprint' ? /[\s,|]+/u : /[\s,:]+/u;
+  // It may stand there more than once, and all of them count.
+  const matches = attributes.flatMap(([name, value]) => (name === 'match' ? value.split(separator) : []));
   const parameter = MATCH_PARAMETERS[level];
-  const match = given('match') ?? (parameter === undefined ? '' : postfix.value(parameter, service));
+  const usual = parameter === undefined ? '' : postfix.value(parameter, service);
   return {
     level,
     protocols: given('protocols') ?? postfix.value('smtp_tls_mandatory_protocols', service),
     ciphers: given('ciphers') ?? postfix.value('smtp_tls_mandatory_ciphers', service),
-    match: match.split(level === 'fingerprint' ? /[\s,|]+/u : /[\s,:]+/u).filter((one) => one !== ''),
+    match: (matches.length > 0 ? matches : usual.split(separator)).filter((one) => one !== ''),
   };
+}
+
+/** `ciphers=high`, `{ ciphers = high }`. */
+function nameAndValue(attribute: string): readonly [name: string, value: string] {
+  const bare = attribute.startsWith('{') ? attribute.slice(1, -1) : attribute;
+  const equals = bare.indexOf('=');
+  return [bare.slice(0, Math.max(equals, 0)).trim().toLowerCase(), bare.slice(equals + 1).trim()];
 }
 
 function globalLevel(postfix: PostfixConfiguration, service: MasterService | undefined): string {

@@ -564,7 +564,13 @@ somebody@example.com smtp:[mx.example.com]:25
   test('takes no entry for a breach whose client compels as much TLS by itself, and says what another one lacks', async () => {
     const patient = await ill(async (patient) => {
       const modern = '-o smtp_tls_mandatory_protocols=>=TLSv1.2';
-      const excepting = 'smtp_tls_policy_maps=inline:{partner.example=may,[strict.example]:25=secure}';
+      const policies = [
+        'partner.example may',
+        '[strict.example]:25 secure',
+        '[named.example]:25 secure match=nexthop match=other.example',
+        '[old.example]:25 secure { protocols = >=TLSv1.1 }',
+      ];
+      const excepting = `smtp_tls_policy_maps=${await patient.table('policies', `${policies.join('\n')}\n`)}`;
       await patient.edit('config/master.cf', (text) =>
         [
           text,
@@ -587,6 +593,8 @@ a@by-mx.example of-hosts:[other.example]
 b@by-mx.example tls:[other.example]
 c@by-mx.example tlswarden-encrypt:[other.example]
 d@by-mx.example excepting:[other.example]
+i@by-mx.example excepting:[named.example]:25
+j@by-mx.example excepting:[old.example]:25
 `,
         sender_dependent_default_transport_maps: `ceo@firm.example tls:[news.example]
 cto@firm.example enforcing:
@@ -614,9 +622,11 @@ h@firm.example smtp:[news.example]
         'c@by-mx.example tlswarden-encrypt may go with less (level encrypt)',
         'd@by-mx.example excepting may go with less (level encrypt)',
         'e@firm.example older may go with less (protocols !SSLv3,!TLSv1)',
-        'f@firm.example excepting may go with less (level may)',
+        'f@firm.example excepting may go with less (protocols >=TLSv1.1)',
         'g@firm.example falling may go with less (level may)',
         'h@firm.example smtp may go with less (level may)',
+        'i@by-mx.example excepting may go with less (match=other.example)',
+        'j@by-mx.example excepting may go with less (protocols >=TLSv1.1)',
       ],
     );
   });
