@@ -5,7 +5,7 @@
  */
 import { type FSWatcher, watch } from 'node:fs';
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { DomainName } from '../address/domain-name.ts';
 import { type FileState, sameState, stateOfFile } from '../files/file-state.ts';
@@ -152,8 +152,10 @@ export class DirectorySource {
     let isHeard = false;
     const open = (): void => {
       watcher?.close();
-      const heard = (): void => {
+      const heard = (name: string | null): void => {
         isHeard = true;
+        // Of the directory itself: it may be gone, and one that is made at once may have its inode.
+        if (name === basename(this.path)) open();
         soon();
       };
       const opened = isStopped ? undefined : watchDirectory(this.path, heard);
@@ -166,14 +168,14 @@ export class DirectorySource {
     open();
     let last = this.#state();
     const poll = setInterval(async () => {
-      if (watcher === undefined) soon();
+      const isUnwatched = watcher === undefined;
       const [before, now] = [await last, await this.#state()];
       last = Promise.resolve(now);
       // The directory may be another one under the same name: watch that.
-      if (now.inode !== before.inode) open();
+      if (isUnwatched || now.inode !== before.inode) open();
       const isMissed = now.content !== before.content && !isHeard;
       // What links lead to is watched by nobody: that something else was heard says nothing of it.
-      if (now.inode !== before.inode || isMissed || now.links !== before.links) soon();
+      if (isUnwatched || now.inode !== before.inode || isMissed || now.links !== before.links) soon();
       isHeard = false;
     }, POLL_MS);
     poll.unref();
@@ -369,9 +371,10 @@ function wordState({ inode, size, modified, changed }: FileState): string {
   return `${inode} ${size} ${modified} ${changed}`;
 }
 
-function watchDirectory(path: string, changed: () => void): FSWatcher | undefined {
+/** `changed` is told the name of what has changed; of the directory itself, its own. */
+function watchDirectory(path: string, changed: (name: string | null) => void): FSWatcher | undefined {
   try {
-    return watch(path, { persistent: false }, changed);
+    return watch(path, { persistent: false }, (_, name) => changed(name));
   } catch {
     // Out of inotify watches, or no such directory just now: the poll goes on looking.
     return undefined;

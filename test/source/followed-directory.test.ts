@@ -1,7 +1,7 @@
 // A settings directory that is followed while others write in it: what they have written comes into force, and a mistake is told.
 
 import assert from 'node:assert/strict';
-import { renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -125,5 +125,17 @@ describe('a settings directory that is followed', () => {
     await untilNextHop(inForce, '[two.example]:25');
     writeFileSync(join(directory.path, 'a.toml'), domain('a.example', '[three.example]:25'));
     await untilNextHop(inForce, '[three.example]:25');
+  });
+
+  it('follows a directory that was taken away and made anew at once, which may have the same inode', async (t) => {
+    const directory = new SettingsDirectory(t, { 'a.toml': domain('a.example', '[one.example]:25') });
+    const inForce = follow(t, directory.source);
+    await inForce.start();
+    rmSync(directory.path, { recursive: true });
+    mkdirSync(directory.path);
+    for (const host of ['two', 'three', 'four']) {
+      directory.write('a.toml', domain('a.example', `[${host}.example]:25`));
+      await untilNextHop(inForce, `[${host}.example]:25`);
+    }
   });
 });
