@@ -29,7 +29,7 @@ export interface TablesReading {
 
 /** A clock and a waiting time for tests. */
 export interface DeployedTablesOptions {
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since some fixed moment; absent: a clock that nobody sets. */
   readonly now?: () => number;
   /** Absent: {@link SETTLE_MS}. */
   readonly settleMs?: number;
@@ -43,6 +43,8 @@ export class DeployedTables implements TablesInForce {
   readonly #directory: MapsDirectory;
   readonly #now: () => number;
   readonly #held: HeldDomains;
+  /** The stamp's modification time, milliseconds since the epoch, and what that was by {@link #now} when it was first seen. */
+  #stamped = { mtimeMs: Number.NaN, at: Number.NaN };
   #settings: Settings;
   #watcher: FSWatcher | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -55,7 +57,7 @@ export class DeployedTables implements TablesInForce {
   constructor(directory: string, settings: Settings, options: DeployedTablesOptions = {}) {
     this.#settings = settings;
     this.#directory = new MapsDirectory(directory);
-    this.#now = options.now ?? Date.now;
+    this.#now = options.now ?? (() => performance.now());
     this.#held = new HeldDomains(settings, options.settleMs ?? SETTLE_MS);
   }
 
@@ -93,7 +95,8 @@ export class DeployedTables implements TablesInForce {
       this.#counting = undefined;
     });
     const domainsNotHeld = await this.#counting;
-    return { writtenAt: this.#held.writtenAt, isCurrent: this.#held.isCurrent, domainsNotHeld };
+    const { isStamped, isCurrent } = this.#held;
+    return { writtenAt: isStamped ? this.#stamped.mtimeMs : undefined, isCurrent, domainsNotHeld };
   }
 
   async #countNotHeld(): Promise<number> {
@@ -138,7 +141,9 @@ export class DeployedTables implements TablesInForce {
       const file = await open(stampFile(this.#directory.path));
       try {
         const { mtimeMs } = await file.stat();
-        return { generation, stamp: parseStamp(await file.readFile('utf8')), stampedAt: mtimeMs };
+        const stamp = parseStamp(await file.readFile('utf8'));
+        if (mtimeMs !== this.#stamped.mtimeMs) this.#stamped = { mtimeMs, at: this.#now() - (Date.now() - mtimeMs) };
+        return { generation, stamp, stampedAt: this.#stamped.at };
       } finally {
         await file.close();
       }

@@ -24,7 +24,7 @@ export interface Observation {
   /** The content of the generation that `current` leads to; undefined: there is none. */
   readonly generation: string | undefined;
   readonly stamp: Stamp | undefined;
-  /** stamp.json's modification time, milliseconds since the epoch. */
+  /** When the stamp was written, in milliseconds of the clock that {@link HeldDomains} is told; Infinity: there is none. */
   readonly stampedAt: number;
 }
 
@@ -84,7 +84,7 @@ export class HeldDomains {
     this.#noteStillUsed();
   }
 
-  /** What was seen in the directory. `now`: milliseconds since the epoch. */
+  /** What was seen in the directory. `now`: milliseconds since some fixed moment. */
   observe({ generation, stamp, stampedAt }: Observation, now: number): void {
     this.#forget(now);
     let newest = this.#sets.at(-1);
@@ -134,10 +134,9 @@ export class HeldDomains {
     return this.#sets.at(-1)?.stamp?.settings === this.#settings.tableDigest;
   }
 
-  /** When the newest tables were written, if they have a stamp: milliseconds since the epoch. */
-  get writtenAt(): number | undefined {
-    const newest = this.#sets.at(-1);
-    return newest?.stamp === undefined ? undefined : newest.since;
+  /** Whether the newest tables are whole: their stamp stands beside them. */
+  get isStamped(): boolean {
+    return this.#sets.at(-1)?.stamp !== undefined;
   }
 
   /** Whether {@link holds} is true of every domain that asks something of the tables. */

@@ -57,6 +57,23 @@ test('tables count once Postfix must have seen them, and the service need not be
   assert.deepEqual(holding(tables, settings), ['a.example', 'b.example']);
 });
 
+test('a clock that is set on by an hour makes no tables older than they are', async (t) => {
+  const site = await MapsSite.of(t);
+  const { settings } = compile(one);
+  const clock = Date.now;
+  let ahead = 0;
+  t.mock.method(Date, 'now', () => clock() + ahead);
+  const tables = new DeployedTables(site.options.directory, settings);
+  t.after(() => tables.stop());
+  await tables.start();
+  await site.write(one);
+  await tables.look();
+  ahead = 3_600_000;
+  await tables.look();
+  assert.equal((await tables.read()).isCurrent, true);
+  assert.deepEqual(holding(tables, settings), []);
+});
+
 test('who asks for a look just as another one ends gets one that sees what has come since', async (t) => {
   const site = await MapsSite.of(t);
   await site.write(one);
