@@ -10,9 +10,10 @@ import { RedisSource } from '../redis/redis-source.ts';
 import { type ReplicaOptions, SettingsReplica } from '../redis/settings-replica.ts';
 import { SnapshotDamaged } from '../redis/snapshot.ts';
 import { BY_MX } from '../settings/next-hop.ts';
-import type { Settings } from '../settings/settings.ts';
+import { type Settings, sizeInDigest } from '../settings/settings.ts';
 import { DirectorySource, type DirectorySourceOptions } from '../source/directory-source.ts';
 import type { SettingsSource } from '../source/settings-in-force.ts';
+import { MapsDirectory } from '../tables/maps-directory.ts';
 import { ComplaintError } from '../toml/complaint.ts';
 import type { MainFile } from './main-file.ts';
 
@@ -103,11 +104,19 @@ async function fromSnapshot(
 }
 
 function directoryOptions(main: MainFile, path: string): DirectorySourceOptions {
-  const { relayhost } = main.postfix;
-  return { path, relayhost, context: { defaults: main.defaults, hasRelayhost: relayhost !== BY_MX, pool: main.pool } };
+  return { path, ...parsing(main), hostedBefore: () => hostedByTables(main) };
+}
+
+/** What a process that begins without any settings knows of those before it: of how many domains the tables were written. */
+async function hostedByTables({ maps }: MainFile): Promise<number> {
+  const stamp = maps === undefined ? undefined : await new MapsDirectory(maps.directory).stamp();
+  return stamp === undefined ? 0 : sizeInDigest(stamp.settings);
 }
 
 function replicaOptions(main: MainFile, place: string): ReplicaOptions {
-  const { relayhost, context } = directoryOptions(main, place);
-  return { relayhost, context, place };
+  return { place, ...parsing(main) };
+}
+
+function parsing({ postfix: { relayhost }, defaults, pool }: MainFile): Pick<ReplicaOptions, 'relayhost' | 'context'> {
+  return { relayhost, context: { defaults, hasRelayhost: relayhost !== BY_MX, pool } };
 }

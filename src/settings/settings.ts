@@ -39,8 +39,13 @@ export interface SettingsTotals {
   readonly withheld: ReadonlySet<DomainName>;
   /** Where outgoing mail goes; '' is by MX. */
   readonly relayhost: NextHop;
-  /** Twelve hexadecimal digits and a count: equal for equal table contents. */
+  /** Twelve hexadecimal digits, the size and relayhost: equal for equal table contents. */
   readonly tableDigest: string;
+}
+
+/** How many domains there were in the settings of a {@link SettingsTotals.tableDigest}; 0 if it is none. */
+export function sizeInDigest(tableDigest: string): number {
+  return Number(/^[0-9a-f]{12}-(\d+)-/u.exec(tableDigest)?.[1] ?? 0);
 }
 
 let versions = 0;

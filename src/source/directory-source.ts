@@ -44,6 +44,8 @@ export interface DirectorySourceOptions {
   /** The next hop of outgoing mail. */
   readonly relayhost: NextHop;
   readonly context: DomainContext;
+  /** How many domains were hosted when somebody last knew: asked where a first load finds no settings file. */
+  readonly hostedBefore?: () => Promise<number>;
 }
 
 interface LoadedFile {
@@ -70,7 +72,7 @@ export class DirectorySource {
 
   /**
    * The settings as they stand on disk now: the same object as before if no file has changed. Throws
-   * {@link ComplaintError} with all that is wrong in any file, and where all files that had domains are gone.
+   * {@link ComplaintError} with all that is wrong in any file, and where all files are gone though there were domains.
    */
   async load(): Promise<Settings> {
     const known = new Map(this.#files);
@@ -81,7 +83,7 @@ export class DirectorySource {
   async #load(known: Map<string, LoadedFile>): Promise<Settings> {
     const complaints: Complaint[] = [];
     const files = await this.#loadFiles(known, complaints);
-    if (files.size === 0 && complaints.length === 0) this.#refuseLoss();
+    if (files.size === 0 && complaints.length === 0) await this.#refuseLoss();
     if (this.#owner !== undefined && complaints.length === 0 && this.#isUnchanged(files)) return this.#owner.settings;
     const owner =
       (complaints.length === 0 ? this.#changeFew(files) : undefined) ?? (await this.#compile(files, complaints));
@@ -91,9 +93,13 @@ export class DirectorySource {
   }
 
   /** A volume that is gone, or files that are about to be put back: nobody stops hosting everything that way. */
-  #refuseLoss(): void {
-    if ([...this.#files.values()].every(({ domains }) => domains.length === 0)) return;
-    const message = 'has no settings file any more; to host nothing from now on, leave an empty one there';
+  async #refuseLoss(): Promise<void> {
+    const files = [...this.#files.values()];
+    const read = files.reduce((sum, { domains }) => sum + domains.length, 0);
+    const hosted = files.length > 0 ? read : ((await this.#options.hostedBefore?.()) ?? 0);
+    if (hosted === 0) return;
+    const word = hosted === 1 ? 'the domain that was' : `the ${hosted} domains that were`;
+    const message = `has no settings file any more, with ${word} hosted; to host nothing from now on, leave an empty one there`;
     throw new ComplaintError([{ file: this.path, message }]);
   }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { Program } from './program.ts';
@@ -25,6 +25,26 @@ describe('maps', () => {
       stdout,
       `there are no tables in ${join(program.directory, 'maps')} yet; "tlswarden maps" writes them\n`,
     );
+  });
+
+  it('takes no domain out of the tables when all settings files are gone, until one says that there are none', async (t) => {
+    const asked = '[domains."a.example".incoming.delivery]\nrequire_tls = "always"\n';
+    const program = new Program(t, { 'a.toml': asked }, '[maps]\ndirectory = "maps"\ntype = "texthash"\n');
+    const policy = join(program.directory, 'maps', 'current', 'tls_policy');
+    assert.equal((await program.run(['maps'])).status, 0);
+    rmSync(join(program.settings, 'a.toml'));
+    for (const command of [['maps'], ['check'], ['serve']]) {
+      const { status, stderr } = await program.run(command);
+      assert.match(
+        stderr,
+        /domains\.d: has no settings file any more, with the domain that was hosted; to host nothing /u,
+      );
+      assert.equal(status, 2);
+    }
+    assert.match(readFileSync(policy, 'utf8'), /^a\.example encrypt /mu);
+    program.write('none.toml', '');
+    await program.run(['maps']);
+    assert.doesNotMatch(readFileSync(policy, 'utf8'), /a\.example/u);
   });
 
   it('--diff ends when nobody reads on', async (t) => {

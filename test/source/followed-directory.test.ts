@@ -46,7 +46,10 @@ describe('a settings directory that is followed', () => {
     await inForce.start();
     rmSync(join(directory.path, 'a.toml'));
     await waitFor(() => told.length > 0, 'a complaint');
-    assert.match(told.join(), /^has no settings file any more; to host nothing from now on, leave an empty one there/u);
+    assert.match(
+      told.join(),
+      /^has no settings file any more, with the domain that was hosted; to host nothing from now on, leave an empty one /u,
+    );
     assert.equal(inForce.settings?.size, 1);
     directory.write('b.toml', '');
     await waitFor(() => inForce.settings?.size === 0, 'no domains');
