@@ -5,10 +5,12 @@
  */
 import { mkdir, readdir, readFile, readlink, rename, rm, symlink, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { DomainName } from '../address/domain-name.ts';
 import { sync } from '../files/bring-to-disk.ts';
 import { putInPlace } from '../files/replace-file.ts';
 import type { Transport } from '../route/transport.ts';
-import { CURRENT_LINK, parseStamp, type Stamp, stampFile } from './stamp.ts';
+import { readDigest } from './domains-file.ts';
+import { CURRENT_LINK, DOMAINS_FILE, parseStamp, type Stamp, stampFile } from './stamp.ts';
 import { transportOfTable } from './table.ts';
 import { errorCode, TablesError, wordSystemError } from './tables-error.ts';
 
@@ -75,6 +77,14 @@ export class MapsDirectory {
   async policiesKept(): Promise<readonly Transport[]> {
     const names = await readdir(this.file(CURRENT_LINK)).catch((): string[] => []);
     return names.map(transportOfTable).filter((transport) => transport !== undefined);
+  }
+
+  /** What the tables in force hold, by domain; nothing, if that cannot be read. */
+  async digests(): Promise<ReadonlyMap<DomainName, number>> {
+    const digests = new Map<DomainName, number>();
+    const text = await readFile(this.file(CURRENT_LINK, DOMAINS_FILE), 'utf8').catch(() => '');
+    for (const line of text.split('\n')) readDigest(line, digests);
+    return digests;
   }
 
   /** Removes what a writer left that did not come to its end. Only with the lock. */

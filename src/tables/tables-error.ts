@@ -7,11 +7,12 @@
  * - directory: the maps directory is missing, no directory, or not ours to use.
  * - type: a table type that this program cannot compile for.
  * - lock: flock(1) is missing or failed.
+ * - withheld: they hold a domain whose settings nobody knows now.
  * - write: a file could not be written (full disk, read-only, …).
  * - postmap: postmap(1) is missing or failed.
  * - reload: the tables are in place, but Postfix could not be told.
  */
-export type TablesTrouble = 'directory' | 'type' | 'lock' | 'write' | 'postmap' | 'reload';
+export type TablesTrouble = 'directory' | 'type' | 'lock' | 'withheld' | 'write' | 'postmap' | 'reload';
 
 /** The message is the file, a colon, and a sentence without a full stop. */
 export class TablesError extends Error {

@@ -55,6 +55,7 @@ export async function writeTables(
       async (lockFd) => {
         await directory.clean();
         if (!(await checkTables(settings, options)).current) {
+          await keepWithheld(settings, directory);
           return await replaceTables(settings, options, directory, lockFd, progress);
         }
         return { changed: false, reloaded: false, tables: (await directory.stamp())?.tables ?? {} };
@@ -65,6 +66,19 @@ export async function writeTables(
     if (error instanceof LockError) throw new TablesError('lock', options.directory, error.message, error);
     const path = (error as NodeJS.ErrnoException).path ?? options.directory;
     throw new TablesError('write', path, wordSystemError(error), error);
+  }
+}
+
+/**
+ * Rejects where a domain whose settings cannot be used now would lose its entries: mail of it that passes no policy service,
+ * or that waits in the queue, has nothing else.
+ */
+async function keepWithheld({ withheld }: Settings, directory: MapsDirectory): Promise<void> {
+  if (withheld.size === 0) return;
+  for (const name of (await directory.digests()).keys()) {
+    if (!withheld.has(name)) continue;
+    const message = `hold ${name}, whose settings cannot be used; all tables stay as they are until it is mended or taken away`;
+    throw new TablesError('withheld', directory.path, message);
   }
 }
 

@@ -2,6 +2,9 @@ import assert from 'node:assert/strict';
 import { readdirSync, statSync } from 'node:fs';
 import { readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
+import type { DomainName } from '../../src/address/domain-name.ts';
+import { BY_MX } from '../../src/settings/next-hop.ts';
+import { SettingsOwner } from '../../src/settings/settings-owner.ts';
 import { checkTables, type TablesOptions } from '../../src/tables/check-tables.ts';
 import { diffTables } from '../../src/tables/diff-tables.ts';
 import { TablesError } from '../../src/tables/tables-error.ts';
@@ -131,6 +134,23 @@ test('diff says which lines go and come, and nothing after they have', async (t)
   ]);
   await site.write(weaker);
   assert.deepEqual(await diff(weaker), []);
+});
+
+test('a domain whose settings cannot be used keeps its entries, until it is mended or goes', async (t) => {
+  const site = await MapsSite.of(t);
+  const asked = { incoming: { delivery: { require_tls: 'always' } } } as const;
+  await site.write({ domains: { 'a.example': asked, 'b.example': {} } });
+  const owner = new SettingsOwner(BY_MX);
+  for (const domain of compile({ domains: { 'b.example': asked } }).settings.domains()) owner.add(domain);
+  owner.withhold(new Set(['a.example', 'new.example'] as DomainName[]));
+  await assert.rejects(
+    writeTables(owner.settings, site.options),
+    /maps: hold a\.example, whose settings cannot be used/u,
+  );
+  assert.match(await readFile(site.file('current', 'tls_policy'), 'utf8'), /^a\.example encrypt /mu);
+  owner.withhold(new Set(['new.example'] as DomainName[]));
+  await writeTables(owner.settings, site.options);
+  assert.doesNotMatch(await readFile(site.file('current', 'tls_policy'), 'utf8'), /a\.example/u);
 });
 
 test('a table that Postfix may still refer to never vanishes', async (t) => {
