@@ -149,9 +149,10 @@ export class RedisSource implements SettingsSource {
       const last = await lastEntry(link);
       const replica = this.#replica;
       const isOther = replica !== undefined && replica.position.epoch !== last?.epoch;
+      const isDue = this.#loadAgain || this.#lostAt === last?.id || this.#snapshot?.isWanted === true;
       if (last === undefined) await this.#waitForBeginning(link);
       else if (isOther && (await adoptedEpoch(link)) !== last.epoch) await this.#refuseStranger(last.epoch);
-      else if (replica === undefined || isOther || this.#loadAgain || this.#lostAt === last.id) {
+      else if (replica === undefined || isOther || isDue) {
         if (await this.#areRecordsLost(link, last)) await this.#refuseLoss(last);
         else await this.#load(link, last);
       } else {
@@ -221,6 +222,8 @@ export class RedisSource implements SettingsSource {
   /** Loads everything and swaps at the end, when all of it is of one moment. */
   async #load(link: RedisLink, last: ChangeEntry): Promise<void> {
     const began = performance.now();
+    // Until it has come to its end: what the snapshot lacks of the settings in force is not known from here on.
+    this.#loadAgain = true;
     const replica = beginReplica(this.#options, last, this.#whole);
     this.#unsaved = [];
     this.#isAmidStep = false;
@@ -272,7 +275,6 @@ export class RedisSource implements SettingsSource {
     const entries = await entriesAfter(link, position.id, WAIT_MS);
     if (this.#isStopping) return;
     if (entries.length === 0) {
-      if (this.#snapshot?.isWanted === true) this.#loadAgain = true;
       const count = await recordCount(link, replica.position);
       if (count === 0 && known > 0) {
         this.#lostAt = position.id;

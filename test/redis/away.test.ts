@@ -198,6 +198,26 @@ describe('a Redis that comes back without its data', () => {
     for (const one of [host, other]) await one.until(({ settings }) => settings?.size === 0, 'no domains');
   });
 
+  it('of the records, which are brought back while a host cannot load them, costs no change in its snapshot', async (t) => {
+    const workspace = await Workspace.of(t);
+    const redis = await RedisServer.start(workspace);
+    const panel = new Panel(redis.url);
+    await panel.set({ 'a.example': NEVER });
+    const may = ['+ping', '+hscan', '+hlen', '+hmget', '+get', '+xread', '+xrevrange'];
+    await redis.cli('ACL', 'SETUSER', 'reader', 'on', '>secret', '%R~{tlswarden}:*', ...may);
+    const snapshot = workspace.path('snapshot');
+    const host = await Host.start(workspace, redis.url.replace('//', '//reader:secret@'), { snapshot });
+    await redis.cli('ACL', 'SETUSER', 'reader', '-hscan');
+    await redis.cli('RENAME', '{tlswarden}:domains', '{tlswarden}:away');
+    await host.untilLogged('records of all domains are gone');
+    await redis.cli('RENAME', '{tlswarden}:away', '{tlswarden}:domains');
+    await host.untilLogged('NOPERM');
+    await panel.set({ 'a.example': ALWAYS });
+    await redis.cli('ACL', 'SETUSER', 'reader', '+hscan');
+    await host.until(() => host.requires('a.example') === 'always', 'the change');
+    await waitFor(async () => (await readFile(snapshot, 'utf8')).includes('always'), 'the change in the snapshot');
+  });
+
   it('is not what an entry of the stream looks like that tlswarden did not write: it is told, and nobody writes after it', async (t) => {
     const workspace = await Workspace.of(t);
     const redis = await RedisServer.start(workspace);
