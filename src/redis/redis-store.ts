@@ -6,7 +6,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { hostname, userInfo } from 'node:os';
 import { type DomainName, parseDomain } from '../address/domain-name.ts';
-import { normalRecord, sameValue } from '../settings/domain-record.ts';
+import { aliasesIn, normalRecord, sameValue } from '../settings/domain-record.ts';
 import { type DomainContext, type HostedDomain, parseHostedDomain } from '../settings/hosted-domain.ts';
 import type { NextHop } from '../settings/next-hop.ts';
 import { AGREED, sharesOf } from '../settings/next-hop-terms.ts';
@@ -402,15 +402,6 @@ export class RedisStore implements SettingsStore {
 function partlyChanged({ complaints }: RejectedChange, written: number): PartlyChanged {
   const message = `${written} ${written === 1 ? 'domain was' : 'domains were'} written before that; mend it, and import all again`;
   return new PartlyChanged([...complaints, { message }]);
-}
-
-/** The aliases of a table that may hold what cannot be used. */
-function aliasesIn(table: Table): readonly DomainName[] {
-  const { aliases } = normalRecord(table);
-  const texts: readonly unknown[] = Array.isArray(aliases) ? aliases : [];
-  return texts
-    .map((text) => (typeof text === 'string' ? parseDomain(text) : undefined))
-    .filter((name) => name !== undefined);
 }
 
 function isSame(stored: StoredDomain | undefined, after: Table | undefined): boolean {

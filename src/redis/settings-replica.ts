@@ -3,6 +3,7 @@
  * they stand. A record that cannot be used leaves its domain as it was and is complained of. No I/O.
  */
 import { type DomainName, parseDomain } from '../address/domain-name.ts';
+import { aliasesIn } from '../settings/domain-record.ts';
 import { type DomainContext, type HostedDomain, parseHostedDomain, reuseDomain } from '../settings/hosted-domain.ts';
 import type { NextHop } from '../settings/next-hop.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -192,8 +193,7 @@ function refusedDomain(domain: HostedDomain, complaints: readonly Complaint[]): 
   return { domain, names: [domain.name, ...domain.aliases], complaints };
 }
 
-function unreadable(name: string, { aliases }: Table, complaints: readonly Complaint[]): Refused {
-  const texts: readonly unknown[] = [name, ...(Array.isArray(aliases) ? aliases : [])];
-  const names = texts.map((text) => (typeof text === 'string' ? parseDomain(text) : undefined));
+function unreadable(name: string, table: Table, complaints: readonly Complaint[]): Refused {
+  const names = [parseDomain(name), ...aliasesIn(table)];
   return { domain: undefined, names: names.filter((one) => one !== undefined), complaints };
 }

@@ -2,6 +2,7 @@
  * A domain's table in its one normal form, as it is exported: keys in the documented order, lists as arrays. It
  * validates nothing: what it does not know it leaves as it is, for the parser to complain of.
  */
+import { type DomainName, parseDomain } from '../address/domain-name.ts';
 import { splitList } from '../address/pattern.ts';
 import { formatHeader, formatKey, formatValue } from '../toml/format-toml.ts';
 import { isTable, type Table } from '../toml/table-reader.ts';
@@ -26,6 +27,15 @@ export function normalRecord(table: Table): Table {
     if (Object.keys(flow).length > 0) define(record, key, flow);
   }
   return record;
+}
+
+/** The aliases that a table names, which may hold what cannot be used: those of them that are domains. */
+export function aliasesIn({ aliases }: Table): readonly DomainName[] {
+  const texts = normalValue('aliases', aliases);
+  if (!Array.isArray(texts)) return [];
+  return texts
+    .map((text: unknown) => (typeof text === 'string' ? parseDomain(text) : undefined))
+    .filter((name) => name !== undefined);
 }
 
 /** The tables of a domain's TOML text: the headers' paths below the domain, and the pairs of each, in order. */

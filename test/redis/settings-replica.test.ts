@@ -83,12 +83,14 @@ for (const order of ['first', 'last'] as const) {
 test('a domain without usable settings gets no reply, also where its address stands in the local part of another', () => {
   const broken = replica();
   broken.put(...record('hosted.example'));
-  broken.put('broken.example', '{"domain":"broken.example","unknown":1}');
+  broken.put('broken.example', '{"domain":"broken.example","aliases":"one.example, two.example","unknown":1}');
   const context = { settings: broken.settings, addresses: DEFAULT_ADDRESS_RULES } as DecisionContext;
   const concerned = (sender: string, recipient: string): boolean =>
     isWithheld(context, { protocolState: 'RCPT', sender, recipient } as PolicyRequest);
   for (const address of [
     'user@broken.example',
+    'user@one.example',
+    'user@two.example',
     'user%broken.example@here.example',
     'broken.example!user@here.example',
     'user%broken.example',
