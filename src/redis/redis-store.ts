@@ -9,7 +9,7 @@ import { type DomainName, parseDomain } from '../address/domain-name.ts';
 import { aliasesIn, normalRecord, sameValue } from '../settings/domain-record.ts';
 import { type DomainContext, type HostedDomain, parseHostedDomain } from '../settings/hosted-domain.ts';
 import type { NextHop } from '../settings/next-hop.ts';
-import { AGREED, sharesOf } from '../settings/next-hop-terms.ts';
+import { AGREED, AGREED_KEYS, sharesOf } from '../settings/next-hop-terms.ts';
 import { recordDifference } from '../settings/record-difference.ts';
 import { SettingsOwner } from '../settings/settings-owner.ts';
 import {
@@ -332,10 +332,9 @@ export class RedisStore implements SettingsStore {
   }
 
   #certificates(domain: HostedDomain): readonly string[] {
-    const words = { certificateNames: 'certificate_names', fingerprints: 'fingerprints' };
     return sharesOf(domain, this.#options.relayhost).flatMap(({ key, terms }) =>
       AGREED.filter((what) => terms[what].length > 0).map((what) =>
-        certificateMember(key, words[what], terms[what].join(' '), domain.name),
+        certificateMember(key, AGREED_KEYS[what], terms[what].join(' '), domain.name),
       ),
     );
   }

@@ -26,6 +26,11 @@ export const DEFAULT_TERMS: NextHopTerms = {
 export const AGREED = ['certificateNames', 'fingerprints'] as const;
 /** A list of which an entry of smtp_tls_policy_maps has room for one. */
 export type Agreed = (typeof AGREED)[number];
+/** What the settings call them. */
+export const AGREED_KEYS: Readonly<Record<Agreed, string>> = {
+  certificateNames: 'certificate_names',
+  fingerprints: 'fingerprints',
+};
 
 /** What one setting of a domain asks of one next hop. */
 export interface Share {

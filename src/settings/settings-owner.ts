@@ -11,6 +11,7 @@ import { NameIndex } from './name-index.ts';
 import type { NextHop } from './next-hop.ts';
 import {
   AGREED,
+  AGREED_KEYS,
   type Agreed,
   DEFAULT_TERMS,
   disagree,
@@ -39,11 +40,6 @@ interface Counted {
   readonly terms: NextHopTerms;
   count: number;
 }
-
-const KEY_OF: Readonly<Record<Agreed, string>> = {
-  certificateNames: 'certificate_names',
-  fingerprints: 'fingerprints',
-};
 
 /** The data of all hosted domains. It changes between two versions; versions that were given out stay as they are. */
 export class SettingsOwner {
@@ -208,7 +204,7 @@ export class SettingsOwner {
         const isOwn = own !== undefined && disagree(own, terms, what);
         if (!isOwn && (present === undefined || !disagree(present, terms, what))) continue;
         const other = isOwn ? domain : this.#otherAt(key, terms, what);
-        const place = { file: domain.file, domain: domain.name, key: `${path}.${KEY_OF[what]}` };
+        const place = { file: domain.file, domain: domain.name, key: `${path}.${AGREED_KEYS[what]}` };
         const whose = other === undefined ? 'that of another domain' : `that of ${other.name} in ${other.file}`;
         yield { ...place, message: `differs from ${whose}, which has the same next hop ${key}; they must agree` };
       }
