@@ -2,17 +2,15 @@
  * The tables in force, for the service: watches the maps directory and tells which domains they hold (contract section 7,
  * "No gap"). It only looks; what it cannot read holds nothing.
  */
-import { createReadStream, type FSWatcher, watch } from 'node:fs';
+import { type FSWatcher, watch } from 'node:fs';
 import { open } from 'node:fs/promises';
-import type { DomainName } from '../address/domain-name.ts';
 import type { OtherTables, TablesInForce } from '../decision/delivery.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import type { Settings } from '../settings/settings.ts';
 import { Slice } from '../slice/slice.ts';
-import { readDigest } from './domains-file.ts';
 import { HeldDomains, type Observation, SETTLE_MS } from './held-domains.ts';
 import { contentOf, MapsDirectory } from './maps-directory.ts';
-import { DOMAINS_FILE, parseStamp, stampFile } from './stamp.ts';
+import { parseStamp, stampFile } from './stamp.ts';
 
 /** Between two looks, where nothing tells of a change. */
 const LOOK_MS = 1000;
@@ -152,25 +150,12 @@ export class DeployedTables implements TablesInForce {
     }
   }
 
-  /** Reads what a generation holds of each domain. Blocks of the file come one by one, so nobody waits. */
   async #readDomains(generation: string): Promise<void> {
     const name = await this.#directory.current();
     if (name === undefined || contentOf(name) !== generation) return;
-    const digests = new Map<DomainName, number>();
-    let rest = '';
-    try {
-      const stream = createReadStream(this.#directory.file(name, DOMAINS_FILE), { encoding: 'utf8' });
-      for await (const part of stream) {
-        const lines = (rest + part).split('\n');
-        rest = lines.pop() ?? '';
-        for (const line of lines) readDigest(line, digests);
-        if (this.#stopped) return;
-      }
-    } catch {
-      // The generation is gone: the next look finds the one that took its place.
-      return;
-    }
-    this.#held.learn(generation, digests);
+    // If the generation is gone the next look finds the one that took its place.
+    const digests = await this.#directory.digests(name).catch(() => undefined);
+    if (digests !== undefined) this.#held.learn(generation, digests);
   }
 
   /** Changes are seen at once where the system tells of them; the timer sees them all the same. */

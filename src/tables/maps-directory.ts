@@ -3,6 +3,7 @@
  * tables; `current` is a symbolic link to the one in force, and main.cf's names go through it. So one rename moves all
  * tables together: were they renamed one by one, a crash could leave a domain in neither of two.
  */
+import { createReadStream } from 'node:fs';
 import { mkdir, readdir, readFile, readlink, rename, rm, symlink, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DomainName } from '../address/domain-name.ts';
@@ -79,11 +80,18 @@ export class MapsDirectory {
     return names.map(transportOfTable).filter((transport) => transport !== undefined);
   }
 
-  /** What the tables in force hold, by domain; nothing, if that cannot be read. */
-  async digests(): Promise<ReadonlyMap<DomainName, number>> {
+  /**
+   * What the tables of a generation, or of {@link CURRENT_LINK}, hold by domain; read in pieces, so nobody waits. Rejects with
+   * the system's error if they are gone.
+   */
+  async digests(generation: string): Promise<ReadonlyMap<DomainName, number>> {
     const digests = new Map<DomainName, number>();
-    const text = await readFile(this.file(CURRENT_LINK, DOMAINS_FILE), 'utf8').catch(() => '');
-    for (const line of text.split('\n')) readDigest(line, digests);
+    let rest = '';
+    for await (const part of createReadStream(this.file(generation, DOMAINS_FILE), { encoding: 'utf8' })) {
+      const lines = (rest + part).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) readDigest(line, digests);
+    }
     return digests;
   }
 

@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { chmod, mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
+import type { DomainName } from '../address/domain-name.ts';
 import { syncTree } from '../files/bring-to-disk.ts';
 import { LockError, withExclusiveLock } from '../files/exclusive-lock.ts';
 import { replaceFile } from '../files/replace-file.ts';
@@ -15,7 +16,15 @@ import { checkTables, type TablesOptions } from './check-tables.ts';
 import { compiledSuffix, compileTable } from './compiled-table.ts';
 import { BUILDING, LOCK_FILE, MapsDirectory, NEW_STAMP } from './maps-directory.ts';
 import { type Rendering, render } from './render.ts';
-import { DOMAINS_FILE, formatStamp, STAMP_FORMAT, type Stamp, stampFile, type TableStamp } from './stamp.ts';
+import {
+  CURRENT_LINK,
+  DOMAINS_FILE,
+  formatStamp,
+  STAMP_FORMAT,
+  type Stamp,
+  stampFile,
+  type TableStamp,
+} from './stamp.ts';
 import type { Table } from './table.ts';
 import { TablesError, wordSystemError } from './tables-error.ts';
 import { writeLines } from './text-file.ts';
@@ -75,7 +84,8 @@ export async function writeTables(
  */
 async function keepWithheld({ withheld }: Settings, directory: MapsDirectory): Promise<void> {
   if (withheld.size === 0) return;
-  for (const name of (await directory.digests()).keys()) {
+  const held = await directory.digests(CURRENT_LINK).catch(() => new Map<DomainName, number>());
+  for (const name of held.keys()) {
     if (!withheld.has(name)) continue;
     const message = `hold ${name}, whose settings cannot be used; all tables stay as they are until it is mended or taken away`;
     throw new TablesError('withheld', directory.path, message);
