@@ -33,3 +33,16 @@ export async function stateOfFile(path: string): Promise<FileState | undefined> 
     throw error;
   }
 }
+
+/** Of what is not there, or cannot be seen. */
+const NO_FILE: FileState = { inode: 0n, size: 0n, modified: 0n, changed: 0n };
+
+/** The state of what a path leads to, all zero where nothing is to be seen. Never rejects. */
+export async function stateOrNone(path: string): Promise<FileState> {
+  return (await stateOfFile(path).catch(() => undefined)) ?? NO_FILE;
+}
+
+/** Equal for equal states. */
+export function wordState({ inode, size, modified, changed }: FileState): string {
+  return `${inode} ${size} ${modified} ${changed}`;
+}

@@ -6,6 +6,7 @@
 import type { EventLog } from '../log/event-log.ts';
 import type { Settings } from '../settings/settings.ts';
 import { Slice } from '../slice/slice.ts';
+import { Burst } from '../source/burst.ts';
 import type { Following, SettingsSource } from '../source/settings-in-force.ts';
 import { ComplaintError, complaintFields } from '../toml/complaint.ts';
 import { Backoff } from './backoff.ts';
@@ -54,8 +55,8 @@ export class RedisSource implements SettingsSource {
   #running: Promise<void> | undefined;
   #link: RedisLink | undefined;
   #changed: (() => void) | undefined;
-  #quiet: NodeJS.Timeout | undefined;
-  #quietSince = 0;
+  /** undefined: every change is told at once. */
+  readonly #quiet: Burst | undefined;
   /** What was told last, so that a state is told once and not with every attempt. */
   #told = '';
   /** The first session has come to something, be it a failure. */
@@ -68,7 +69,9 @@ export class RedisSource implements SettingsSource {
 
   constructor(options: RedisSourceOptions) {
     this.#options = options;
-    const { snapshot, log } = options;
+    const { snapshot, log, quietMs = 0 } = options;
+    // A burst that does not end is told of all the same.
+    if (quietMs > 0) this.#quiet = new Burst(quietMs, 10 * quietMs, () => this.#changed?.());
     if (snapshot !== undefined) this.#snapshot = new SnapshotKeeper(snapshot, log, options.keepsSnapshot);
   }
 
@@ -113,7 +116,7 @@ export class RedisSource implements SettingsSource {
 
   #stop(): void {
     this.#changed = undefined;
-    clearTimeout(this.#quiet);
+    this.#quiet?.stop();
     this.#stopping.abort();
     this.#link?.close();
     this.#snapshot?.stop();
@@ -314,7 +317,8 @@ export class RedisSource implements SettingsSource {
     this.#whole = replica.settings;
     if (this.#unsaved.length > 0) this.#snapshot?.changed(this.#unsaved, replica.position);
     this.#unsaved = [];
-    this.#notify();
+    if (this.#quiet === undefined) this.#changed?.();
+    else this.#quiet.tell();
   }
 
   #complain(replica: SettingsReplica): void {
@@ -341,23 +345,6 @@ export class RedisSource implements SettingsSource {
     if (this.#told === `${message} ${key}`) return;
     this.#told = `${message} ${key}`;
     this.#options.log[level](fields, message);
-  }
-
-  #notify(): void {
-    const { quietMs = 0 } = this.#options;
-    if (quietMs === 0) {
-      this.#changed?.();
-      return;
-    }
-    const now = performance.now();
-    if (this.#quiet === undefined) this.#quietSince = now;
-    clearTimeout(this.#quiet);
-    // A burst that does not end is told of all the same.
-    const wait = Math.max(0, Math.min(quietMs, this.#quietSince + 10 * quietMs - now));
-    this.#quiet = setTimeout(() => {
-      this.#quiet = undefined;
-      this.#changed?.();
-    }, wait);
   }
 }
 

@@ -3,12 +3,10 @@
  * changed, and tells when something changed. It never writes; `domains set` does, through
  * directory-store.ts.
  */
-import { type FSWatcher, watch } from 'node:fs';
 import { readdir } from 'node:fs/promises';
-import { basename, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { DomainName } from '../address/domain-name.ts';
-import { type FileState, sameState, stateOfFile } from '../files/file-state.ts';
+import { type FileState, sameState, stateOrNone, wordState } from '../files/file-state.ts';
 import { type DomainContext, type HostedDomain, parseHostedDomain, reuseDomain } from '../settings/hosted-domain.ts';
 import type { NextHop } from '../settings/next-hop.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -16,17 +14,13 @@ import { type DomainChange, SettingsOwner } from '../settings/settings-owner.ts'
 import { Slice } from '../slice/slice.ts';
 import { type Complaint, ComplaintError, MAX_COMPLAINTS } from '../toml/complaint.ts';
 import { ChangeJournal } from './change-journal.ts';
+import { DirectoryWatch } from './directory-watch.ts';
 import { FileReader } from './file-reader.ts';
 import type { WrittenDomain } from './file-thread.ts';
 
-/** How long it must be quiet before changes are told, and how long that is waited for: a file may be written in parts. */
-const QUIET_MS = 50;
-const MOST_MS = 400;
 /** A file that had domains and is empty is being written, unless that was so long ago; how often it is looked at. */
 const EMPTY_MS = 500;
 const LOOK_MS = 20;
-/** Against watches that miss something: how often the directory itself is looked at. */
-const POLL_MS = 1000;
 /** Times that the directory may change while it is read; somebody who goes on for longer is not waited for. */
 const MAX_TRIES = 5;
 /** The same for changes of several files, none of which is to be seen half. */
@@ -138,67 +132,11 @@ export class DirectorySource {
 
   /** Calls back, once for a burst, when a file may have changed. Returns what ends it. */
   watch(changed: () => void): () => void {
-    let timer: NodeJS.Timeout | undefined;
-    let since = 0;
-    let isStopped = false;
-    const soon = (): void => {
-      if (isStopped) return;
-      const now = performance.now();
-      if (timer === undefined) since = now;
-      clearTimeout(timer);
-      timer = setTimeout(
-        () => {
-          timer = undefined;
-          changed();
-        },
-        Math.max(0, Math.min(QUIET_MS, since + MOST_MS - now)),
-      );
-    };
-    let watcher: FSWatcher | undefined;
-    let isHeard = false;
-    const open = (): void => {
-      watcher?.close();
-      const heard = (name: string | null): void => {
-        isHeard = true;
-        // Of the directory itself: it may be gone, and one that is made at once may have its inode.
-        if (name === basename(this.path)) open();
-        soon();
-      };
-      const opened = isStopped ? undefined : watchDirectory(this.path, heard);
-      opened?.on('error', () => {
-        opened.close();
-        if (watcher === opened) watcher = undefined;
-      });
-      watcher = opened;
-    };
-    open();
-    let last = this.#state();
-    const poll = setInterval(async () => {
-      const isUnwatched = watcher === undefined;
-      const [before, now] = [await last, await this.#state()];
-      last = Promise.resolve(now);
-      // The directory may be another one under the same name: watch that.
-      if (isUnwatched || now.inode !== before.inode) open();
-      const isMissed = now.content !== before.content && !isHeard;
-      // What links lead to is watched by nobody: that something else was heard says nothing of it.
-      if (isUnwatched || now.inode !== before.inode || isMissed || now.links !== before.links) soon();
-      isHeard = false;
-    }, POLL_MS);
-    poll.unref();
+    const directory = new DirectoryWatch(this.path, () => this.#links, changed);
     return () => {
-      isStopped = true;
-      watcher?.close();
-      clearInterval(poll);
-      clearTimeout(timer);
+      directory.stop();
       this.#reader?.abandon();
     };
-  }
-
-  /** What changes when something has changed, as far as a look at the directory and at what links lead to can tell. */
-  async #state(): Promise<{ readonly inode: bigint; readonly content: string; readonly links: string }> {
-    const state = await stateOf(this.path);
-    const links = await Promise.all(this.#links.map(async (name) => wordState(await stateOf(join(this.path, name)))));
-    return { inode: state.inode, content: wordState(state), links: links.join('\n') };
   }
 
   async #loadFiles(known: Map<string, LoadedFile>, complaints: Complaint[]): Promise<Map<string, LoadedFile>> {
@@ -241,7 +179,7 @@ export class DirectorySource {
     complaints: Complaint[],
   ): Promise<LoadedFile | undefined> {
     try {
-      if (known !== undefined && sameState(known.state, await stateOf(place))) return known;
+      if (known !== undefined && sameState(known.state, await stateOrNone(place))) return known;
       if (known !== undefined && known.domains.length > 0) await untilWritten(place);
       const before = new Map(known?.domains.map((domain) => [domain.name, domain]));
       const domains: HostedDomain[] = [];
@@ -355,34 +293,13 @@ export async function whileUndisturbed<T>(path: string, body: () => Promise<T>):
 /** Many programs empty a file and then write it: what is read between is not what they mean. */
 async function untilWritten(path: string): Promise<void> {
   for (;;) {
-    const { size, modified } = await stateOf(path);
+    const { size, modified } = await stateOrNone(path);
     const ageMs = Date.now() - Number(modified / 1_000_000n);
     if (size > 0n || ageMs < 0 || ageMs > EMPTY_MS) return;
     await pause(LOOK_MS);
   }
 }
 
-/** What is not there, or cannot be seen. */
-const NO_FILE: FileState = { inode: 0n, size: 0n, modified: 0n, changed: 0n };
-
-async function stateOf(path: string): Promise<FileState> {
-  return (await stateOfFile(path).catch(() => undefined)) ?? NO_FILE;
-}
-
 async function directoryState(path: string): Promise<string> {
-  return wordState(await stateOf(path));
-}
-
-function wordState({ inode, size, modified, changed }: FileState): string {
-  return `${inode} ${size} ${modified} ${changed}`;
-}
-
-/** `changed` is told the name of what has changed; of the directory itself, its own. */
-function watchDirectory(path: string, changed: (name: string | null) => void): FSWatcher | undefined {
-  try {
-    return watch(path, { persistent: false }, (_, name) => changed(name));
-  } catch {
-    // Out of inotify watches, or no such directory just now: the poll goes on looking.
-    return undefined;
-  }
+  return wordState(await stateOrNone(path));
 }
