@@ -13,11 +13,10 @@ import {
   readMainFile,
   UnusableMainFile,
 } from '../main-file/main-file.ts';
+import { directoryOptions, domainContext } from '../main-file/open-source.ts';
 import { PostconfError } from '../postfix/postconf.ts';
 import { RedisAway, RedisTrouble, UnusableRedisUrl } from '../redis/redis-link.ts';
 import { RedisStore } from '../redis/redis-store.ts';
-import type { DomainContext } from '../settings/hosted-domain.ts';
-import { BY_MX } from '../settings/next-hop.ts';
 import { DirectoryStore } from '../source/directory-store.ts';
 import { PartlyChanged, RejectedChange, type SettingsStore } from '../source/settings-store.ts';
 import { TablesError } from '../tables/tables-error.ts';
@@ -39,17 +38,15 @@ export class CommandFailure extends Error {}
 /** The command was called wrongly in a way that the option parser cannot see: exit status 2. */
 export class UsageError extends Error {}
 
-/** What every domain is read with besides its table. */
-export function domainContext(main: MainFile): DomainContext {
-  return { defaults: main.defaults, hasRelayhost: main.postfix.relayhost !== BY_MX, pool: main.pool };
-}
-
 /** The settings as they are changed. */
 export function openStore(main: MainFile): SettingsStore {
   const { source } = main.settings;
-  const options = { relayhost: main.postfix.relayhost, context: domainContext(main) };
-  if (source.kind === 'directory') return new DirectoryStore({ ...options, path: source.path });
-  return new RedisStore({ ...options, address: source.address });
+  if (source.kind === 'directory') return new DirectoryStore(directoryOptions(main, source.path));
+  return new RedisStore({
+    relayhost: main.postfix.relayhost,
+    context: domainContext(main),
+    address: source.address,
+  });
 }
 
 /** The same, for what only Redis has; `otherwise` says why a directory has it not. */

@@ -9,6 +9,7 @@ import { RedisTrouble, UnusableRedisUrl } from '../redis/redis-link.ts';
 import { RedisSource } from '../redis/redis-source.ts';
 import { type ReplicaOptions, SettingsReplica } from '../redis/settings-replica.ts';
 import { SnapshotDamaged } from '../redis/snapshot.ts';
+import type { DomainContext } from '../settings/hosted-domain.ts';
 import { BY_MX } from '../settings/next-hop.ts';
 import { type Settings, sizeInDigest } from '../settings/settings.ts';
 import { DirectorySource, type DirectorySourceOptions } from '../source/directory-source.ts';
@@ -103,8 +104,15 @@ async function fromSnapshot(
   }
 }
 
-function directoryOptions(main: MainFile, path: string): DirectorySourceOptions {
-  return { path, ...parsing(main), hostedBefore: () => hostedByTables(main) };
+/** What every domain is read with besides its table. */
+export function domainContext({ postfix: { relayhost }, defaults, pool }: MainFile): DomainContext {
+  return { defaults, hasRelayhost: relayhost !== BY_MX, pool };
+}
+
+/** How the settings directory at `path` is loaded, and changed. */
+export function directoryOptions(main: MainFile, path: string): DirectorySourceOptions {
+  const { relayhost } = main.postfix;
+  return { path, relayhost, context: domainContext(main), hostedBefore: () => hostedByTables(main) };
 }
 
 /** What a process that begins without any settings knows of those before it: of how many domains the tables were written. */
@@ -114,9 +122,5 @@ async function hostedByTables({ maps }: MainFile): Promise<number> {
 }
 
 function replicaOptions(main: MainFile, place: string): ReplicaOptions {
-  return { place, ...parsing(main) };
-}
-
-function parsing({ postfix: { relayhost }, defaults, pool }: MainFile): Pick<ReplicaOptions, 'relayhost' | 'context'> {
-  return { relayhost, context: { defaults, hasRelayhost: relayhost !== BY_MX, pool } };
+  return { relayhost: main.postfix.relayhost, context: domainContext(main), place };
 }

@@ -38,7 +38,7 @@ export interface DirectorySourceOptions {
   /** The next hop of outgoing mail. */
   readonly relayhost: NextHop;
   readonly context: DomainContext;
-  /** How many domains were hosted when somebody last knew: asked where a first load finds no settings file. */
+  /** How many domains were hosted when somebody last knew: asked where whoever has loaded none finds no settings file. */
   readonly hostedBefore?: () => Promise<number>;
 }
 
@@ -86,15 +86,10 @@ export class DirectorySource {
     return owner.settings;
   }
 
-  /** A volume that is gone, or files that are about to be put back: nobody stops hosting everything that way. */
   async #refuseLoss(): Promise<void> {
     const files = [...this.#files.values()];
-    const read = files.reduce((sum, { domains }) => sum + domains.length, 0);
-    const hosted = files.length > 0 ? read : ((await this.#options.hostedBefore?.()) ?? 0);
-    if (hosted === 0) return;
-    const word = hosted === 1 ? 'the domain that was' : `the ${hosted} domains that were`;
-    const message = `has no settings file any more, with ${word} hosted; to host nothing from now on, leave an empty one there`;
-    throw new ComplaintError([{ file: this.path, message }]);
+    const hosted = files.reduce((sum, { domains }) => sum + domains.length, 0);
+    refuseLossOf(files.length > 0 ? hosted : ((await this.#options.hostedBefore?.()) ?? 0), this.path);
   }
 
   /** Changes in the settings in force what differs now, if that is little and nothing is wrong with it. */
@@ -209,6 +204,17 @@ export class DirectorySource {
       if (slice.isOver) await slice.next();
     }
   }
+}
+
+/**
+ * Throws {@link ComplaintError} if so many domains were hosted that stood in the directory, which has no settings file now: a
+ * volume that is gone, or files that are about to be put back. Nobody stops hosting everything that way.
+ */
+export function refuseLossOf(hosted: number, directory: string): void {
+  if (hosted === 0) return;
+  const word = hosted === 1 ? 'the domain that was' : `the ${hosted} domains that were`;
+  const message = `has no settings file any more, with ${word} hosted; to host nothing from now on, leave an empty one there`;
+  throw new ComplaintError([{ file: directory, message }]);
 }
 
 /**

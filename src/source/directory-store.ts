@@ -8,14 +8,19 @@ import { type DomainName, parseDomain } from '../address/domain-name.ts';
 import { withExclusiveLock } from '../files/exclusive-lock.ts';
 import { type FileChange, removeTemporaries, writeFilesAtomically } from '../files/replace-files.ts';
 import { sameValue } from '../settings/domain-record.ts';
-import { type DomainContext, parseHostedDomain } from '../settings/hosted-domain.ts';
-import type { NextHop } from '../settings/next-hop.ts';
+import { parseHostedDomain } from '../settings/hosted-domain.ts';
 import { SettingsOwner } from '../settings/settings-owner.ts';
 import { type Complaint, ComplaintError } from '../toml/complaint.ts';
 import { parseToml, readRegularFile, readToml } from '../toml/read-toml.ts';
 import { isTable, type Table } from '../toml/table-reader.ts';
 import { ChangeJournal, LOCK_FILE } from './change-journal.ts';
-import { listFiles, placesOfFiles, whileUndisturbed } from './directory-source.ts';
+import {
+  type DirectorySourceOptions,
+  listFiles,
+  placesOfFiles,
+  refuseLossOf,
+  whileUndisturbed,
+} from './directory-source.ts';
 import { domainTables } from './domain-tables.ts';
 import { type DomainEdit, editSettingsText } from './edit-settings-text.ts';
 import {
@@ -33,13 +38,6 @@ import {
 /** NAME_MAX of Linux file systems, which a domain of 253 characters and ".toml" exceed. */
 const MAX_FILE_NAME = 255;
 
-/** As {@link DirectorySourceOptions}: what is validated here the service loads the same way. */
-export interface DirectoryStoreOptions {
-  readonly path: string;
-  readonly relayhost: NextHop;
-  readonly context: DomainContext;
-}
-
 /** Times that a file may be edited by somebody else while it is. */
 const MAX_TRIES = 5;
 
@@ -49,11 +47,11 @@ interface SettingsFile {
   readonly tables: Table;
 }
 
-/** Reads all files for each change, and keeps nothing. A change throws {@link LockError} where flock(1) is missing. */
+/** Reads all files for each change, by the options by which the service loads them, and keeps nothing. A change throws {@link LockError} where flock(1) is missing. */
 export class DirectoryStore implements SettingsStore {
-  readonly #options: DirectoryStoreOptions;
+  readonly #options: DirectorySourceOptions;
 
-  constructor(options: DirectoryStoreOptions) {
+  constructor(options: DirectorySourceOptions) {
     this.#options = options;
   }
 
@@ -107,6 +105,8 @@ export class DirectoryStore implements SettingsStore {
       const complaints: Complaint[] = [];
       const files = await this.#readFiles(complaints);
       if (complaints.length > 0) throw new ComplaintError(complaints);
+      // A file that is added there would stand for all of them.
+      if (files.size === 0) refuseLossOf((await this.#options.hostedBefore?.()) ?? 0, this.#options.path);
       const present = storedDomains(files);
       const changes = new Map(
         [...plan(present)].filter(([name, table]) => !sameValue(present.get(name)?.table, table)),

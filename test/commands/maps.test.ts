@@ -33,7 +33,7 @@ describe('maps', () => {
     const policy = join(program.directory, 'maps', 'current', 'tls_policy');
     assert.equal((await program.run(['maps'])).status, 0);
     rmSync(join(program.settings, 'a.toml'));
-    for (const command of [['maps'], ['check'], ['serve']]) {
+    for (const command of [['maps'], ['check'], ['serve'], ['domains', 'set', 'b.example']]) {
       const { status, stderr } = await program.run(command);
       assert.match(
         stderr,

@@ -3,11 +3,12 @@
  */
 import { type Command, Option } from 'commander';
 import type { DomainName } from '../../address/domain-name.ts';
+import { domainContext } from '../../main-file/open-source.ts';
 import { formatRecord, normalRecord } from '../../settings/domain-record.ts';
 import { parseHostedDomain } from '../../settings/hosted-domain.ts';
 import type { SettingsStore, StoredDomain } from '../../source/settings-store.ts';
 import { type Complaint, ComplaintError } from '../../toml/complaint.ts';
-import { action, domainContext, openStore, WELL } from '../command-context.ts';
+import { action, openStore, WELL } from '../command-context.ts';
 import { domainArgument, hostedDomain } from './find-domain.ts';
 
 const HELP = `

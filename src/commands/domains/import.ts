@@ -4,11 +4,12 @@
 import { createReadStream } from 'node:fs';
 import type { Command } from 'commander';
 import type { MainFile } from '../../main-file/main-file.ts';
+import { domainContext } from '../../main-file/open-source.ts';
 import { parseHostedDomain } from '../../settings/hosted-domain.ts';
 import { SettingsOwner } from '../../settings/settings-owner.ts';
 import { RejectedChange, type Replaced } from '../../source/settings-store.ts';
 import { type Complaint, MAX_COMPLAINTS } from '../../toml/complaint.ts';
-import { action, type CommandContext, CommandFailure, domainContext, openStore, WELL } from '../command-context.ts';
+import { action, type CommandContext, CommandFailure, openStore, WELL } from '../command-context.ts';
 import { Progress } from '../progress.ts';
 import { type ImportedDomains, readImport } from './import-text.ts';
 

@@ -4,21 +4,14 @@
 import type { Command } from 'commander';
 import type { DomainName } from '../../address/domain-name.ts';
 import type { MainFile } from '../../main-file/main-file.ts';
+import { domainContext } from '../../main-file/open-source.ts';
 import { probeDocument } from '../../probe/probe-document.ts';
 import { normalRecord, sameValue } from '../../settings/domain-record.ts';
 import { type Defaults, parseHostedDomain } from '../../settings/hosted-domain.ts';
 import { removedKeys } from '../../settings/record-difference.ts';
 import type { SettingsStore, StoredDomains } from '../../source/settings-store.ts';
 import { isTable, type Table } from '../../toml/table-reader.ts';
-import {
-  action,
-  type CommandContext,
-  CommandFailure,
-  domainContext,
-  openStore,
-  UsageError,
-  WELL,
-} from '../command-context.ts';
+import { action, type CommandContext, CommandFailure, openStore, UsageError, WELL } from '../command-context.ts';
 import { CA_OPTION, openProber, type ProbeOptions, RESOLVER_OPTION, TIMEOUT_OPTION } from '../open-prober.ts';
 import { Progress } from '../progress.ts';
 import { type Assigned, assign, HOP_NAMES, parseHopName } from './assignments.ts';

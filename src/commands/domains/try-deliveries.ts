@@ -4,6 +4,7 @@
  */
 import type { DomainName } from '../../address/domain-name.ts';
 import type { MainFile } from '../../main-file/main-file.ts';
+import { domainContext } from '../../main-file/open-source.ts';
 import type { DomainProbe, Prober, ProbeTarget } from '../../probe/probe-domain.ts';
 import { type HostedDomain, parseHostedDomain } from '../../settings/hosted-domain.ts';
 import { BY_MX, type NextHop, parseNextHop } from '../../settings/next-hop.ts';
@@ -11,7 +12,6 @@ import { type DeliverySetting, FLOWS, type Flow } from '../../settings/setting.t
 import { RejectedChange, type SettingsStore } from '../../source/settings-store.ts';
 import type { Complaint } from '../../toml/complaint.ts';
 import type { Table } from '../../toml/table-reader.ts';
-import { domainContext } from '../command-context.ts';
 import { findDomain } from './find-domain.ts';
 
 /** Domains that a list of recipients names, of which so many are tried. */
