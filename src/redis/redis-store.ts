@@ -71,6 +71,12 @@ interface Change {
   readonly after: Table | undefined;
 }
 
+/** Of some domains, those that are other than they are to be, and how many were looked at. */
+interface Differing {
+  readonly changes: readonly Change[];
+  readonly looked: number;
+}
+
 /** Somebody else changed a domain between reading and writing. */
 class Overtaken extends Error {}
 
@@ -154,60 +160,72 @@ export class RedisStore implements SettingsStore {
     );
     return await this.#with(async (link) => {
       const result = { added: 0, replaced: 0, unchanged: 0 };
-      const names = [...domains.keys()];
-      const chunks: Change[][] = [];
-      const postponed: Change[] = [];
       let done = 0;
-      let written = 0;
-      const writing = new Set<Promise<void>>();
-      let failure: Error | undefined;
-      for (let i = 0; i < names.length && failure === undefined; i += AT_ONCE) {
-        const some = names.slice(i, i + AT_ONCE);
-        const records = await recordsOf(link, some);
-        const changes: Change[] = [];
-        for (const [at, name] of some.entries()) {
-          const before = records[at] ?? null;
-          const after = domains.get(name);
-          const table = before === null ? undefined : parseRecordJson(name, before);
-          if (typeof table === 'object' && after !== undefined && sameValue(normalRecord(table), normalRecord(after))) {
-            result.unchanged += 1;
-            continue;
-          }
-          changes.push({ name, before, after });
+      const finished = ({ changes, looked }: Differing): void => {
+        for (const { before } of changes) result[before === null ? 'added' : 'replaced'] += 1;
+        result.unchanged += looked - changes.length;
+        done += looked;
+        options.progress?.(done, domains.size);
+      };
+      const differing = this.#differing(link, domains);
+      if (options.allOrNothing === true) {
+        const chunks: (readonly Change[])[] = [];
+        for await (const some of differing) {
+          chunks.push(some.changes);
+          finished(some);
         }
-        const finished = (): void => {
-          for (const { before } of changes) result[before === null ? 'added' : 'replaced'] += 1;
-          done += some.length;
-          options.progress?.(done, names.length);
-        };
-        if (options.allOrNothing === true || changes.length === 0) {
-          chunks.push(changes);
-          finished();
-          continue;
-        }
-        const write = this.#write(link, [changes], options, true)
-          .then(() => {
-            written += changes.length;
-          })
-          .catch((error: Error) => {
-            // An alias may belong to a domain further down, or somebody else is at work: once more, at the end.
-            if (error instanceof Conflict || error instanceof Overtaken) postponed.push(...changes);
-            else failure ??= error;
-          })
-          .then(finished);
-        writing.add(write);
-        void write.finally(() => writing.delete(write));
-        if (writing.size >= IN_FLIGHT) await Promise.race(writing);
-      }
-      await Promise.all(writing);
-      if (failure !== undefined) throw failure;
-      if (options.allOrNothing === true) await this.#insist(link, chunks, options);
-      else if (postponed.length > 0) {
-        await this.#insist(link, [postponed], options).catch((error: Error) => {
-          throw error instanceof RejectedChange && written > 0 ? partlyChanged(error, written) : error;
-        });
-      }
+        await this.#insist(link, chunks, options);
+      } else await this.#writeEach(link, differing, options, finished);
       return result;
+    });
+  }
+
+  /** The domains that are to be other than they are, some at a time. */
+  async *#differing(link: RedisLink, domains: ReadonlyMap<DomainName, Table>): AsyncIterable<Differing> {
+    const wanted = [...domains].map(([name, after]) => ({ name, after }));
+    for (let i = 0; i < wanted.length; i += AT_ONCE) {
+      const some = await withBefore(link, wanted.slice(i, i + AT_ONCE));
+      const changes = some.filter(({ name, before, after }) => {
+        const table = before === null ? undefined : parseRecordJson(name, before);
+        return typeof table !== 'object' || !sameValue(normalRecord(table), normalRecord(after));
+      });
+      yield { changes, looked: some.length };
+    }
+  }
+
+  /** Writes some domains at a time; of those that something is in the way of, all together at the end. */
+  async #writeEach(
+    link: RedisLink,
+    differing: AsyncIterable<Differing>,
+    options: ReplaceOptions,
+    finished: (some: Differing) => void,
+  ): Promise<void> {
+    const writing = new Set<Promise<void>>();
+    const postponed: Change[] = [];
+    let written = 0;
+    let failure: Error | undefined;
+    const write = async (some: Differing): Promise<void> => {
+      try {
+        await this.#write(link, [some.changes], options, true);
+        written += some.changes.length;
+      } catch (error) {
+        // An alias may belong to a domain further down, or somebody else is at work.
+        if (error instanceof Conflict || error instanceof Overtaken) postponed.push(...some.changes);
+        else failure ??= error as Error;
+      }
+      finished(some);
+    };
+    for await (const some of differing) {
+      const one = write(some).finally(() => writing.delete(one));
+      writing.add(one);
+      if (writing.size >= IN_FLIGHT) await Promise.race(writing);
+      if (failure !== undefined) break;
+    }
+    await Promise.all(writing);
+    if (failure !== undefined) throw failure;
+    if (postponed.length === 0) return;
+    await this.#insist(link, [postponed], options).catch((error: Error) => {
+      throw error instanceof RejectedChange && written > 0 ? partlyChanged(error, written) : error;
     });
   }
 
@@ -251,18 +269,9 @@ export class RedisStore implements SettingsStore {
         if (error instanceof Conflict) throw new RejectedChange([error.complaint]);
         if (!(error instanceof Overtaken) || attempt === ATTEMPTS) throw error;
       }
-      const fresh: Change[][] = [];
-      for (const changes of wanted) {
-        const some = [...changes];
-        for (let i = 0; i < some.length; i += AT_ONCE) {
-          const part = some.slice(i, i + AT_ONCE);
-          const records = await recordsOf(
-            link,
-            part.map(({ name }) => name),
-          );
-          fresh.push(part.map(({ name, after }, at) => ({ name, after, before: records[at] ?? null })));
-        }
-      }
+      const all = wanted.flat();
+      const fresh: (readonly Change[])[] = [];
+      for (let i = 0; i < all.length; i += AT_ONCE) fresh.push(await withBefore(link, all.slice(i, i + AT_ONCE)));
       wanted = fresh;
     }
   }
@@ -396,6 +405,18 @@ export class RedisStore implements SettingsStore {
       throw error instanceof Overtaken ? new RedisTrouble(error.message) : error;
     }
   }
+}
+
+/** The changes with the records as they stand now. */
+async function withBefore<After extends Table | undefined>(
+  link: RedisLink,
+  changes: readonly { readonly name: DomainName; readonly after: After }[],
+): Promise<readonly { readonly name: DomainName; readonly before: string | null; readonly after: After }[]> {
+  const records = await recordsOf(
+    link,
+    changes.map(({ name }) => name),
+  );
+  return changes.map(({ name, after }, i) => ({ name, before: records[i] ?? null, after }));
 }
 
 function partlyChanged({ complaints }: RejectedChange, written: number): PartlyChanged {
