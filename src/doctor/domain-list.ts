@@ -17,17 +17,12 @@ export class DomainList {
     this.#lookups = lookups;
   }
 
-  /** `elements` of the parameter, expanded. A file that cannot be read names nobody. */
+  /** `elements` of the parameter, with every `$name` expanded. A file that cannot be read names nobody. */
   static async read(elements: readonly string[], lookups: TableLookups): Promise<DomainList> {
-    const names = new Set<string>();
-    const tables: string[] = [];
-    for (const element of elements) {
-      if (element.startsWith('/')) {
-        for (const name of splitValue(await readFile(element, 'utf8').catch(() => ''))) names.add(name.toLowerCase());
-      } else if (element.includes(':')) tables.push(element);
-      else names.add(element.toLowerCase());
-    }
-    return new DomainList(names, tables, lookups);
+    const all = await withFiles(elements);
+    const names = all.filter((element) => !element.includes(':')).map((name) => name.toLowerCase());
+    const tables = all.filter((element) => element.includes(':'));
+    return new DomainList(new Set(names), tables, lookups);
   }
 
   /** Which of these domains it has, with `parents` also by a domain above them; `!name` is not looked at. */
@@ -50,6 +45,18 @@ export class DomainList {
     }
     return [...found];
   }
+}
+
+const MAX_DEPTH = 10;
+
+/** The elements, with what stands in a file in place of its name: more of the same, and comments. */
+async function withFiles(elements: readonly string[], depth = 0): Promise<readonly string[]> {
+  const expanded = elements.map(async (element) => {
+    if (!element.startsWith('/')) return [element];
+    const text = depth < MAX_DEPTH ? await readFile(element, 'utf8').catch(() => '') : '';
+    return await withFiles(splitValue(text.replaceAll(/^\s*#.*$/gmu, '')), depth + 1);
+  });
+  return (await Promise.all(expanded)).flat();
 }
 
 /** `b.example`, `example` of `a.b.example`. */
