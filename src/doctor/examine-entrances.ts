@@ -46,7 +46,7 @@ function notAsked(host: Host, entrance: Entrance): Finding {
   return {
     id: 'service-not-asked',
     severity: 'breach',
-    where: `${host.postfix.placeOf(RECIPIENT_RESTRICTIONS, service)}: ${RECIPIENT_RESTRICTIONS}`,
+    where: host.postfix.placeOf(RECIPIENT_RESTRICTIONS, service),
     what: `${service.name} of master.cf takes mail without asking tlswarden: ${RECIPIENT_RESTRICTIONS} has no check_policy_service for it.`,
     why: 'TLS on receipt is not asked for there, nor TLS on delivery that depends on the sender.',
     mend: mendLists(host, entrance, undefined, [RECIPIENT_RESTRICTIONS]),
@@ -73,7 +73,7 @@ function strayCalls(host: Host, entrance: Entrance): readonly Finding[] {
     const finding: Finding = {
       id: 'service-address',
       severity: 'fault',
-      where: `${host.postfix.placeOf(stray.parameter, entrance.service)}: ${stray.parameter}`,
+      where: host.postfix.placeOf(stray.parameter, entrance.service),
       what: `Postfix asks tlswarden at ${stray.call.address}; server.listen says ${[...host.names.addresses].join(', ')}.`,
       why: 'Where nobody answers every client is told 451 4.3.5; a service that was forgotten there answers by other settings.',
       mend: mendLists(host, entrance, undefined, [parameter]),
@@ -97,7 +97,7 @@ function hopsMissing(
       {
         id: 'service-behind-permit',
         severity: 'breach',
-        where: `${postfix.placeOf(behind.parameter, service)}: ${behind.parameter}`,
+        where: postfix.placeOf(behind.parameter, service),
         what: `"${behind.permit}" stands before tlswarden and can let mail pass.`,
         why: 'What is let pass there is not looked at any further: tlswarden is never asked about it.',
         mend: mendLists(host, entrance, behind.call.context === 'both' ? undefined : behind.call.context, [
@@ -107,7 +107,7 @@ function hopsMissing(
     ];
   }
   const found: Finding[] = [];
-  const where = `${postfix.placeOf(RECIPIENT_RESTRICTIONS, service)}: ${RECIPIENT_RESTRICTIONS}`;
+  const where = postfix.placeOf(RECIPIENT_RESTRICTIONS, service);
   if (!hops.has('receipt') && !isInner(host, entrance)) {
     found.push({
       id: 'receipt-not-asked',
@@ -146,7 +146,7 @@ function dataMissing(host: Host, entrance: Entrance): readonly Finding[] {
     {
       id: 'data-not-asked',
       severity: 'breach',
-      where: `${postfix.placeOf(DATA_RESTRICTIONS, service)}: ${DATA_RESTRICTIONS}`,
+      where: postfix.placeOf(DATA_RESTRICTIONS, service),
       what:
         permit === undefined
           ? `${service.name} does not ask tlswarden at DATA.`
@@ -160,7 +160,7 @@ function dataMissing(host: Host, entrance: Entrance): readonly Finding[] {
 function defaultActions(host: Host, entrance: Entrance): readonly Finding[] {
   const { postfix } = host;
   return [...entrance.atRecipient, ...entrance.atData].flatMap(({ call, parameter }): readonly Finding[] => {
-    const where = `${postfix.placeOf(parameter, entrance.service)}: ${parameter}`;
+    const where = postfix.placeOf(parameter, entrance.service);
     const what = `While tlswarden does not answer, Postfix does "${call.defaultAction}".`;
     const hop = call.context === 'both' ? undefined : call.context;
     const list = parameter === DATA_RESTRICTIONS ? DATA_RESTRICTIONS : RECIPIENT_RESTRICTIONS;
@@ -199,7 +199,7 @@ function tableMissing(host: Host, entrance: Entrance): readonly Finding[] {
     {
       id: 'receipt-access-not-asked',
       severity: 'fault',
-      where: `${postfix.placeOf(RECIPIENT_RESTRICTIONS, entrance.service)}: ${RECIPIENT_RESTRICTIONS}`,
+      where: postfix.placeOf(RECIPIENT_RESTRICTIONS, entrance.service),
       what: `${entrance.service.name} does not look into the table receipt_access before it lets mail pass.`,
       why: 'The table refuses plaintext for recipients that need TLS from everyone, even should the service be mistaken.',
       mend: mendLists(host, entrance, hopsAsked(entrance.atRecipient).has('delivery') ? undefined : 'receipt', [

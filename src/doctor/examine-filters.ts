@@ -38,7 +38,7 @@ export function filterPassedBy(host: Host, entrance: Entrance): readonly Finding
     {
       id: isProxy ? 'proxy-filter' : 'content-filter',
       severity: 'breach',
-      where: `${postfix.placeOf(filter, service)}: ${filter}`,
+      where: postfix.placeOf(filter, service),
       what: `${service.name} has ${filter} = ${postfix.value(filter, service)} and asks tlswarden about delivery.`,
       why: isProxy
         ? 'With smtpd_proxy_filter Postfix ignores the FILTER by which tlswarden compels TLS.'

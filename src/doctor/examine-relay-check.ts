@@ -15,7 +15,7 @@ export function beforeRelayCheck(host: Host, entrance: Entrance): readonly Findi
   );
   if (first === undefined) return [];
   const { postfix } = host;
-  const where = `${postfix.placeOf(first.parameter, entrance.service)}: ${first.parameter}`;
+  const where = postfix.placeOf(first.parameter, entrance.service);
   return [
     {
       id: 'service-before-relay-check',

@@ -67,7 +67,7 @@ function level({ postfix, mending }: Host, service: MasterService): readonly Fin
       {
         id: 'smtpd-tls-off',
         severity: 'fault',
-        where: `${postfix.placeOf(LEVEL, service)}: ${LEVEL}`,
+        where: postfix.placeOf(LEVEL, service),
         what: `It is ${present === '' ? 'empty' : `"${present}"`}: ${service.name} offers no STARTTLS.`,
         why,
         mend: isOwn ? [...mending.setFor(service, { [LEVEL]: 'may' }), ...mending.reload] : mending.apply,
@@ -80,7 +80,7 @@ function level({ postfix, mending }: Host, service: MasterService): readonly Fin
     {
       id: 'smtpd-tls-off',
       severity: 'fault',
-      where: `${postfix.placeOf(name, service)}: ${name}`,
+      where: postfix.placeOf(name, service),
       what: `It names starttls: ${service.name} does not say that it can do TLS.`,
       why,
       mend: [
@@ -106,10 +106,7 @@ function certificate(
     {
       id: 'smtpd-certificate',
       severity: 'fault',
-      where:
-        missing === undefined
-          ? `main.cf: ${CHAINS}`
-          : `${postfix.placeOf(missing.parameter, service)}: ${missing.parameter}`,
+      where: missing === undefined ? `main.cf: ${CHAINS}` : postfix.placeOf(missing.parameter, service),
       what:
         missing === undefined
           ? isNone(postfix.value('smtpd_tls_cert_file', service))

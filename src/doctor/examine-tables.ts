@@ -79,7 +79,7 @@ export function examineReference(
   const wanted = `${maps.type}:${path}`;
   const elements = postfix.list(parameter, service);
   const at = elements.findIndex((element) => isTableAt(element, path));
-  const where = `${service?.name ?? 'main.cf'}: ${parameter}`;
+  const where = postfix.placeOf(parameter, service);
   const mend =
     service === undefined
       ? mending.apply

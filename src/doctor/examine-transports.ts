@@ -81,7 +81,7 @@ export function examinePolicyClients(host: Host, transports: Iterable<string>): 
       found.push({
         id: 'fallback-relay',
         severity: 'breach',
-        where: `${postfix.placeOf('smtp_fallback_relay', service)}: smtp_fallback_relay`,
+        where: postfix.placeOf('smtp_fallback_relay', service),
         what: `It is "${fallback}" for ${service.name}.`,
         why: 'Mail of a domain in tls_policy that could not have its TLS goes there, where nothing is known of it.',
         mend: [...mending.setFor(service, { smtp_fallback_relay: '' }), ...mending.reload],
@@ -91,7 +91,7 @@ export function examinePolicyClients(host: Host, transports: Iterable<string>): 
     // That of main.cf is told once for all.
     if (service.raw.has(REUSE_LIMIT) && isReusedTooLong(reuse)) {
       const mend = [...mending.setFor(service, { [REUSE_LIMIT]: `${MOST_REUSE_S}s` }), ...mending.reload];
-      found.push({ ...reuseFinding(reuse), where: `${service.name}: ${REUSE_LIMIT}`, mend });
+      found.push({ ...reuseFinding(reuse), where: postfix.placeOf(REUSE_LIMIT, service), mend });
     }
     return found;
   });

@@ -80,9 +80,9 @@ export class PostfixConfiguration {
     return splitValue(this.value(parameter, service));
   }
 
-  /** Where a service has a parameter from: its own name, or main.cf. */
-  placeOf(parameter: string, service: MasterService): string {
-    return service.raw.has(parameter) ? service.name : 'main.cf';
+  /** Where what holds stands: `smtp/inet: smtpd_tls_security_level`, or `main.cf: …`. */
+  placeOf(parameter: string, service?: MasterService): string {
+    return `${service?.raw.has(parameter) ? service.name : 'main.cf'}: ${parameter}`;
   }
 
   /** As the fragments look at it. */
