@@ -7,7 +7,7 @@ import { mayPermit, stopsStrangers } from '../fragments/restrictions.ts';
 import { isTableAt, splitValue } from '../fragments/value-list.ts';
 import { isLoopback } from '../service/listen-address.ts';
 import type { Hop } from '../settings/setting.ts';
-import type { MasterService, PostfixConfiguration } from './postfix-configuration.ts';
+import { inetAddressOf, type MasterService, type PostfixConfiguration } from './postfix-configuration.ts';
 import { readCall, type ServiceCall, wasOurs } from './service-call.ts';
 
 /** Looked at before or behind smtpd_recipient_restrictions (postconf(5), smtpd_relay_before_recipient_restrictions). */
@@ -113,13 +113,12 @@ function readList(
   return { calls, isChecked, asksTable };
 }
 
-function isLocal(postfix: PostfixConfiguration, { name }: MasterService): boolean {
-  const [address, type] = [name.slice(0, name.lastIndexOf('/')), name.slice(name.lastIndexOf('/') + 1)];
-  if (type === 'unix') return true;
+function isLocal(postfix: PostfixConfiguration, service: MasterService): boolean {
+  if (service.name.endsWith('/unix')) return true;
+  const address = inetAddressOf(service);
   // What postscreen(8) passes on (pass) came from outside.
-  if (type !== 'inet') return false;
-  const colon = address.lastIndexOf(':');
-  const hosts = colon < 0 ? postfix.list('inet_interfaces') : [address.slice(0, colon).replaceAll(/[[\]]/gu, '')];
+  if (address === undefined) return false;
+  const hosts = address.host === '' ? postfix.list('inet_interfaces') : [address.host];
   return hosts.every((host) => host === 'loopback-only' || isLoopback(host));
 }
 

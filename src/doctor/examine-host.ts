@@ -8,6 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { readTables } from '../explain/read-tables.ts';
 import { makeFragments } from '../fragments/make-fragments.ts';
 import { policyServiceAt } from '../fragments/policy-service.ts';
+import { isTableAt } from '../fragments/value-list.ts';
 import type { MainFile } from '../main-file/main-file.ts';
 import type { SettingsAtHand } from '../main-file/open-source.ts';
 import { systemAuthoritiesFile } from '../probe/authorities.ts';
@@ -183,7 +184,7 @@ async function readability({ postfix, names }: Host, lookups: TableLookups): Pro
   const access = postfix
     .restrictions('smtpd_recipient_restrictions')
     .flatMap(({ text }) => text.split(' '))
-    .filter((word) => names.receiptAccess !== undefined && word.endsWith(`:${names.receiptAccess}`));
+    .filter((word) => names.receiptAccess !== undefined && isTableAt(word, names.receiptAccess));
   for (const table of [...tables, ...access]) await lookups.find(table, ['tlswarden.invalid']);
   return lookups.troubles;
 }

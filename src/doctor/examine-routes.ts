@@ -13,7 +13,7 @@ import { examinePolicyClients } from './examine-transports.ts';
 import { type Finding, limited, MOST_OF_A_KIND } from './finding.ts';
 import type { Host } from './host.ts';
 import { type Differing, nextHopFinding, ONE_NEXT_HOP } from './next-hop-finding.ts';
-import { type OwnRoute, otherTransportMaps, ownRoutes } from './own-routes.ts';
+import { type OwnRoute, otherTransportMaps, ownRoutes, splitRoute } from './own-routes.ts';
 import { namesOf, type Sample } from './sample.ts';
 import type { TableLookups } from './table-lookups.ts';
 
@@ -129,8 +129,7 @@ async function outgoingPassedBy(host: Host, lookups: TableLookups): Promise<read
 
 /** `*` is every domain. relayhost or nothing says the same, and leaves sender_transport its turn. */
 function wildcardFinding({ postfix, mending }: Host, table: string, value: string): Finding {
-  const [transport = '', ...rest] = value.split(':');
-  const nexthop = rest.join(':');
+  const [transport, nexthop] = splitRoute(value);
   const removal = mending.withoutEntry(table, '*');
   const isDefault = transport === '' || transport === postfix.value('default_transport');
   const relayhost =
@@ -180,10 +179,8 @@ function defaultNextHop(
   { postfix, settings, mending }: Host,
   routes: ReadonlyMap<string, OwnRoute>,
 ): readonly Finding[] {
-  const value = postfix.value(DEFAULT_TRANSPORT);
-  const colon = value.indexOf(':');
-  const nexthop = value.slice(colon + 1);
-  if (colon < 0 || nexthop === '' || postfix.agent(value.slice(0, colon))?.program !== 'smtp') return [];
+  const [transport, nexthop] = splitRoute(postfix.value(DEFAULT_TRANSPORT));
+  if (nexthop === '' || postfix.agent(transport)?.program !== 'smtp') return [];
   // relayhost is asked for those too.
   const goesByMx = [...routes.values()].some(
     (route) => route.nexthop === '' && route.entry === undefined && postfix.agent(route.transport)?.program === 'smtp',
@@ -199,11 +196,11 @@ function defaultNextHop(
       mend: goesByMx
         ? []
         : [
-            ...mending.set({ [DEFAULT_TRANSPORT]: value.slice(0, colon), relayhost: nexthop }),
+            ...mending.set({ [DEFAULT_TRANSPORT]: transport, relayhost: nexthop }),
             ...(isNamed ? [] : mending.setInMainFile('postfix', 'relayhost', nexthop)),
           ],
       note: goesByMx
-        ? `Set relayhost to ${nexthop}, here and in the main file, and ${DEFAULT_TRANSPORT} to ${value.slice(0, colon)}. Domains that go by MX need entries in transport_maps before, or go there too.`
+        ? `Set relayhost to ${nexthop}, here and in the main file, and ${DEFAULT_TRANSPORT} to ${transport}. Domains that go by MX need entries in transport_maps before, or go there too.`
         : 'relayhost says the same, and holds for tlswarden too.',
     },
   ];

@@ -88,18 +88,14 @@ export async function classRoutes(
   const found = new Map<string, OwnRoute>();
   const matchParents = postfix.list('parent_domain_matches_subdomains');
   const route = (parameter: string, isRemote: boolean): OwnRoute => {
-    const value = parameter === 'error' ? 'error' : postfix.value(parameter);
-    const own = {
-      transport: '',
-      nexthop: isRemote ? postfix.value('relayhost').toLowerCase() : '',
+    const [transport, nexthop] = splitRoute(parameter === 'error' ? 'error' : postfix.value(parameter));
+    return {
+      transport,
+      nexthop: (nexthop || (isRemote ? postfix.value('relayhost') : '')).toLowerCase(),
       by: parameter,
       isAccepted: parameter !== UNLISTED,
       isByAddress: false,
     };
-    const colon = value.indexOf(':');
-    if (colon < 0) return { ...own, transport: value };
-    const nexthop = value.slice(colon + 1);
-    return { ...own, transport: value.slice(0, colon), ...(nexthop === '' ? {} : { nexthop: nexthop.toLowerCase() }) };
   };
   for (const { list, transport, isRemote } of CLASSES) {
     const members = await DomainList.read(postfix.list(list), lookups);
@@ -111,12 +107,17 @@ export async function classRoutes(
   return found;
 }
 
-/** An entry of transport_maps over what holds without it (transport(5), "RESULT FORMAT"). */
+/** Transport and next hop of `relay:[mx.example.com]:25`, as a parameter or a table has it; either may be '' (transport(5)). */
+export function splitRoute(value: string): readonly [transport: string, nexthop: string] {
+  const colon = value.indexOf(':');
+  return colon < 0 ? [value, ''] : [value.slice(0, colon), value.slice(colon + 1)];
+}
+
+/** An entry of transport_maps over what holds without it. */
 function override(own: OwnRoute, value: string, domain: string, entry: NonNullable<OwnRoute['entry']>): OwnRoute {
   const by = `${entry.table} (${entry.key})`;
-  const colon = value.indexOf(':');
-  const transport = colon < 0 ? value : value.slice(0, colon);
-  const nexthop = colon < 0 ? '' : value.slice(colon + 1).toLowerCase();
+  const [transport, written] = splitRoute(value);
+  const nexthop = written.toLowerCase();
   if (transport === '') return nexthop === '' ? own : { ...own, nexthop, by, entry };
   return { ...own, transport, nexthop: nexthop === domain ? '' : nexthop, by, entry };
 }

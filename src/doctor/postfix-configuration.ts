@@ -22,6 +22,22 @@ export interface MasterService {
   readonly expanded: ReadonlyMap<string, string>;
 }
 
+/** Where a service of type inet listens (master(5)). */
+export interface InetAddress {
+  /** Without brackets; '': wherever inet_interfaces says. */
+  readonly host: string;
+  /** A number, or a name of services(5). */
+  readonly port: string;
+}
+
+/** The address of `[::1]:smtp/inet`; undefined: the service is of another type. */
+export function inetAddressOf({ name }: MasterService): InetAddress | undefined {
+  if (!name.endsWith('/inet')) return undefined;
+  const address = name.slice(0, -'/inet'.length);
+  const colon = address.lastIndexOf(':');
+  return { host: address.slice(0, Math.max(0, colon)).replaceAll(/[[\]]/gu, ''), port: address.slice(colon + 1) };
+}
+
 /** What postconf(1) says of one configuration directory. */
 export interface ConfigurationFacts {
   /** Postfix's config_directory. */

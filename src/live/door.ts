@@ -4,6 +4,7 @@
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { Host } from '../doctor/host.ts';
+import { inetAddressOf } from '../doctor/postfix-configuration.ts';
 import { isLoopback } from '../service/listen-address.ts';
 import type { Door } from './smtp-sender.ts';
 
@@ -22,15 +23,14 @@ export function doorsOf({ postfix, entrances }: Host): readonly Door[] {
     ...postfix.running('postscreen'),
   ];
   const doors = candidates.flatMap(
-    ({ name }): readonly { readonly hosts: readonly string[]; readonly port: number }[] => {
-      const [address, type] = [name.slice(0, name.lastIndexOf('/')), name.slice(name.lastIndexOf('/') + 1)];
-      if (type !== 'inet') return [];
-      const colon = address.lastIndexOf(':');
-      const word = address.slice(colon + 1);
-      const port = PORTS[word] ?? Number(word);
-      const given = colon < 0 ? '' : address.slice(0, colon).replaceAll(/[[\]]/gu, '');
+    (service): readonly { readonly hosts: readonly string[]; readonly port: number }[] => {
+      const address = inetAddressOf(service);
+      if (address === undefined) return [];
+      const port = PORTS[address.port] ?? Number(address.port);
       const hosts =
-        given === '' ? listening(postfix.list('inet_interfaces'), postfix.value('inet_protocols')) : [given];
+        address.host === ''
+          ? listening(postfix.list('inet_interfaces'), postfix.value('inet_protocols'))
+          : [address.host];
       return Number.isInteger(port) && port > 0 ? [{ hosts, port }] : [];
     },
   );
