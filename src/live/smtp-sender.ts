@@ -4,7 +4,8 @@
  */
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { offers, type Reply, ReplyReader, wordReply } from '../probe/reply-reader.ts';
+import { offers, type Reply, ReplyTrouble, wordReply } from '../probe/reply-reader.ts';
+import { ReplyStream } from '../probe/reply-stream.ts';
 
 /** The session ended or took too long: the message continues "the server …". */
 export class SessionTrouble extends Error {}
@@ -24,15 +25,12 @@ const PATIENCE_MS = 20_000;
  */
 export class SmtpSender {
   #socket: Socket | TLSSocket;
-  #reader = new ReplyReader();
-  #replies: Reply[] = [];
-  #trouble: Error | undefined;
-  #wake: () => void = () => {};
+  #replies: ReplyStream;
   #hello: Reply = { code: 0, lines: [] };
 
   private constructor(socket: Socket) {
     this.#socket = socket;
-    this.#listen();
+    this.#replies = new ReplyStream(socket);
   }
 
   /** Connects, and says EHLO; throws {@link SessionTrouble}. Ended by `signal`, whatever it is waiting for. */
@@ -69,12 +67,9 @@ export class SmtpSender {
   async startTls(helo: string): Promise<void> {
     const reply = await this.command('STARTTLS');
     if (reply.code !== 220) throw new SessionTrouble(`answers STARTTLS with "${wordReply(reply)}"`);
-    const plain = this.#socket;
-    plain.removeAllListeners('data').removeAllListeners('close');
-    const secure = connectTls({ socket: plain, rejectUnauthorized: false });
-    this.#socket = secure;
-    this.#reader = new ReplyReader();
-    this.#listen();
+    this.#replies.release();
+    this.#socket = connectTls({ socket: this.#socket, rejectUnauthorized: false });
+    this.#replies = new ReplyStream(this.#socket);
     // What is sent before the handshake has ended waits for it.
     await this.#ehlo(helo);
   }
@@ -100,46 +95,21 @@ export class SmtpSender {
   }
 
   async #reply(): Promise<Reply> {
-    let isLate = false;
-    const timer = setTimeout(() => {
-      isLate = true;
-      this.#wake();
-    }, PATIENCE_MS);
     try {
-      for (;;) {
-        const reply = this.#replies.shift();
-        if (reply !== undefined) return reply;
-        if (this.#trouble !== undefined) throw this.#trouble;
-        if (isLate) throw new SessionTrouble(`says nothing within ${PATIENCE_MS / 1000} s`);
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-      }
+      const reply = await this.#replies.next(PATIENCE_MS);
+      if (reply === undefined) throw new SessionTrouble(`says nothing within ${PATIENCE_MS / 1000} s`);
+      return reply;
     } catch (error) {
       this.#socket.destroy();
-      throw error;
-    } finally {
-      clearTimeout(timer);
+      throw asTrouble(error as NodeJS.ErrnoException);
     }
   }
+}
 
-  #listen(): void {
-    const end = (error: Error): void => {
-      this.#trouble ??= error;
-      this.#wake();
-    };
-    this.#socket.on('data', (piece: Buffer) => {
-      try {
-        this.#replies.push(...this.#reader.push(piece));
-        this.#wake();
-      } catch (error) {
-        end(new SessionTrouble((error as Error).message));
-        this.#socket.destroy();
-      }
-    });
-    this.#socket.on('error', (error: NodeJS.ErrnoException) =>
-      end(error.name === 'AbortError' ? error : new SessionTrouble(`is not reached: ${error.code ?? error.message}`)),
-    );
-    this.#socket.on('close', () => end(new SessionTrouble('closes the connection')));
-  }
+/** An AbortError stays one. */
+function asTrouble(error: NodeJS.ErrnoException): Error {
+  if (error instanceof SessionTrouble || error.name === 'AbortError') return error;
+  return new SessionTrouble(
+    error instanceof ReplyTrouble ? error.message : `is not reached: ${error.code ?? error.message}`,
+  );
 }

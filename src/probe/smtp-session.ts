@@ -8,7 +8,8 @@ import { connect as connectTls, type SecureContext, type TLSSocket } from 'node:
 import { printable } from '../text/printable.ts';
 import { cipherBits } from './cipher-bits.ts';
 import { readCertificate } from './read-certificate.ts';
-import { offers, type Reply, ReplyReader, ReplyTrouble, wordReply } from './reply-reader.ts';
+import { offers, type Reply, ReplyTrouble, wordReply } from './reply-reader.ts';
+import { ReplyStream } from './reply-stream.ts';
 import type { TlsSeen } from './sight.ts';
 
 /** An address, never a name, and a TCP port. */
@@ -49,10 +50,9 @@ export type SessionResult =
 /** Errors of this machine's own: it has no addresses of the family, or no way out. */
 const OURS: readonly string[] = ['ENETUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT'];
 const MAX_CHAIN = 20;
-const MAX_UNREAD = 16;
 const MAX_GOODBYE_MS = 3_000;
 
-/** The step did not end in time, or the connection did; the message continues "the server …". */
+/** The step did not end in time, or the handshake's connection did; the message continues "the server …". */
 class Ended extends Error {}
 
 /** Whatever the server does, it never rejects, and leaves no connection behind. */
@@ -112,16 +112,13 @@ class Session {
   readonly #terms: SessionTerms;
   readonly #manners: SessionManners;
   #socket: Socket | TLSSocket;
-  #reader = new ReplyReader();
-  #replies: Reply[] = [];
-  #ended: Error | undefined;
-  #wake: () => void = () => {};
+  #replies: ReplyStream;
 
   constructor(socket: Socket, terms: SessionTerms, manners: SessionManners) {
     this.#socket = socket;
+    this.#replies = new ReplyStream(socket);
     this.#terms = terms;
     this.#manners = manners;
-    this.#listen();
   }
 
   async run(): Promise<SessionResult> {
@@ -182,9 +179,7 @@ class Session {
   /** What the server sent in plaintext behind its reply is thrown away, as in Postfix: nobody knows who wrote it. */
   async #handshake(): Promise<TLSSocket> {
     const plain = this.#socket;
-    plain.removeAllListeners('data').removeAllListeners('close');
-    this.#reader = new ReplyReader();
-    this.#replies = [];
+    this.#replies.release();
     const { context, servername } = this.#terms;
     const socket = connectTls({
       socket: plain,
@@ -212,7 +207,7 @@ class Session {
       });
     });
     socket.removeAllListeners('error').removeAllListeners('close');
-    this.#listen();
+    this.#replies = new ReplyStream(socket);
     return socket;
   }
 
@@ -232,47 +227,9 @@ class Session {
 
   async #reply(when: string, mostMs = Number.POSITIVE_INFINITY): Promise<Reply> {
     const timeoutMs = Math.min(this.#manners.timeoutMs, mostMs);
-    let late = false;
-    // What has arrived while this process was busy is not late.
-    const timer = setTimeout(() => {
-      setImmediate(() => {
-        late = true;
-        this.#wake();
-      });
-    }, timeoutMs);
-    try {
-      for (;;) {
-        const reply = this.#replies.shift();
-        if (reply !== undefined) return reply;
-        if (this.#ended !== undefined) throw this.#ended;
-        if (late) throw new Ended(`says nothing within ${seconds(timeoutMs)} ${when}`);
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-      }
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  #listen(): void {
-    const end = (error: Error): void => {
-      this.#ended ??= error;
-      this.#wake();
-    };
-    this.#socket.on('data', (piece: Buffer) => {
-      if (this.#ended !== undefined) return;
-      try {
-        this.#replies.push(...this.#reader.push(piece));
-        if (this.#replies.length > MAX_UNREAD) throw new ReplyTrouble('sends replies without end');
-        this.#wake();
-      } catch (error) {
-        end(error as Error);
-        this.#socket.destroy();
-      }
-    });
-    this.#socket.on('error', end);
-    this.#socket.on('close', () => end(new Ended('closes the connection')));
+    const reply = await this.#replies.next(timeoutMs);
+    if (reply === undefined) throw new Ended(`says nothing within ${seconds(timeoutMs)} ${when}`);
+    return reply;
   }
 }
 
