@@ -2,7 +2,7 @@
  * A certificate for one run on loopback, made and forgotten: nobody vouches for it, and its key never leaves this process.
  * Node.js makes keys but no certificates, so the few fields are written here in DER (RFC 5280, X.690).
  */
-import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+import { generateKeyPairSync, randomBytes, sign, X509Certificate } from 'node:crypto';
 
 /** A key on P-256 and its certificate. */
 export interface SelfSigned {
@@ -10,7 +10,7 @@ export interface SelfSigned {
   readonly key: string;
   /** PEM. */
   readonly certificate: string;
-  /** SHA-256, as Postfix writes it: `ab:cd:…`. */
+  /** SHA-256, as Postfix writes it: `AB:CD:…`. */
   readonly fingerprint: string;
 }
 
@@ -49,12 +49,11 @@ export function selfSigned(name: string, now: number): SelfSigned {
     publicKey.export({ type: 'spki', format: 'der' }),
   );
   const signature = Buffer.concat([Buffer.from([0]), sign('sha256', content, privateKey)]);
-  const der = element(SEQUENCE, content, ECDSA_WITH_SHA256, element(BIT_STRING, signature));
-  const digest = createHash('sha256').update(der).digest('hex');
+  const made = new X509Certificate(element(SEQUENCE, content, ECDSA_WITH_SHA256, element(BIT_STRING, signature)));
   return {
     key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
-    certificate: `-----BEGIN CERTIFICATE-----\n${der.toString('base64').replaceAll(/.{64}/gu, '$&\n')}\n-----END CERTIFICATE-----\n`,
-    fingerprint: (digest.match(/../gu) ?? []).join(':'),
+    certificate: made.toString(),
+    fingerprint: made.fingerprint256,
   };
 }
 

@@ -16,7 +16,6 @@ import { queuedTrials } from './queue.ts';
 import type { LiveOptions } from './run-live.ts';
 import { selfSigned } from './self-signed.ts';
 import { type Door, SmtpSender } from './smtp-sender.ts';
-import { tableObstacle } from './table-obstacle.ts';
 
 /** How long the service has to take up the domains; a change is in force within a second. */
 const SERVICE_MS = 15_000;
@@ -25,6 +24,8 @@ export const DELIVERY_MS = 30_000;
 const LOOK_MS = 300;
 /** So many looks in a row have to miss a message: a filter on this host may have it meanwhile. */
 const MISSING_LOOKS = 15;
+/** Of more domains no tables are written for a trial. */
+const MOST_DOMAINS = 100_000;
 
 /** What keeps the whole from being tried: the message is a sentence without a full stop. */
 export class CannotTry extends Error {}
@@ -77,6 +78,16 @@ export class Stage {
     this.helo = host.postfix.value('myhostname');
   }
 
+  /** Why the tables of this host are not tried; undefined: they are. */
+  get tableObstacle(): string | undefined {
+    const { main, settings } = this.host;
+    if (main.maps === undefined) return 'there is no maps directory';
+    if (this.level === undefined) return 'there is no transport for it';
+    if (main.settings.source.kind === 'redis') return 'with settings in Redis every host would write tables for it';
+    if (settings.size > MOST_DOMAINS) return `the tables of ${settings.size} domains would be written twice for it`;
+    return undefined;
+  }
+
   /** Starts the servers, hosts the domains, and waits until the service decides by them. */
   async set(): Promise<void> {
     this.progress('hosting the trial domains');
@@ -96,7 +107,7 @@ export class Stage {
       plaintext: { receipt: NEVER, delivery: { ...FROM_NULL, ...delivery } },
       table: { receipt: NEVER, delivery: { require_tls: 'always', ...delivery } },
     };
-    const roles = tableObstacle(this) === undefined ? ROLES : ROLES.filter((role) => role !== 'table');
+    const roles = this.tableObstacle === undefined ? ROLES : ROLES.filter((role) => role !== 'table');
     const domains = roles.map((role): [DomainName, Table] => [
       this.domain(role),
       { nexthop: this.destination(role).nexthop, incoming: incoming[role] },

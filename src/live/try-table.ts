@@ -9,7 +9,6 @@ import { loadSettings } from '../main-file/open-source.ts';
 import { sendmail } from '../postfix/sendmail.ts';
 import { stampFile } from '../tables/stamp.ts';
 import type { Stage } from './stage.ts';
-import { tableObstacle } from './table-obstacle.ts';
 import { type Trial, trial } from './trial.ts';
 import { judgePlaintext } from './try-delivery.ts';
 
@@ -17,15 +16,15 @@ import { judgePlaintext } from './try-delivery.ts';
 const TABLES_MS = 5_000;
 /** trivial-rewrite(8) looks for changed tables every 10 s. */
 const REWRITE_MS = 12_000;
+
 /**
  * One trial, which waits until trivial-rewrite(8) has taken up the tables. Rejects with QueueError, AbortError, or as
  * {@link loadSettings} does.
  */
 export async function tryTable(stage: Stage): Promise<Trial> {
-  const { host, progress, signal } = stage;
+  const { host, progress, signal, tableObstacle } = stage;
   const { main, postfix } = host;
-  const obstacle = tableObstacle(stage);
-  if (obstacle !== undefined || main.maps === undefined) return trial('table', 'not tried', obstacle ?? '');
+  if (tableObstacle !== undefined || main.maps === undefined) return trial('table', 'not tried', tableObstacle ?? '');
   progress('waiting until Postfix goes by the new tables');
   const settings = await loadSettings(main);
   const isWritten = await stage.until(TABLES_MS, async () => (await readTables(main, settings)) === 'current');
