@@ -6,7 +6,7 @@ import { mayPermit, readRestrictions, stopsStrangers } from '../fragments/restri
 import { type Entrance, RELAY_RESTRICTIONS } from './entrance.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
-import { listFor, mendLists, withoutOurs } from './restriction-lists.ts';
+import { listFor, listWithoutOurs, mendLists } from './restriction-lists.ts';
 
 /** Whether strangers' recipients elsewhere come to the service, which has nothing to say of them. */
 export function beforeRelayCheck(host: Host, entrance: Entrance): readonly Finding[] {
@@ -27,7 +27,7 @@ export function beforeRelayCheck(host: Host, entrance: Entrance): readonly Findi
       mend: [RECIPIENT_RESTRICTIONS, RELAY_RESTRICTIONS].includes(first.parameter)
         ? mendRelayCheck(host, entrance)
         : host.mending.setFor(entrance.service, {
-            [first.parameter]: withoutOurs(host, postfix.raw(first.parameter, entrance.service)),
+            [first.parameter]: listWithoutOurs(host, postfix.raw(first.parameter, entrance.service)),
             [RECIPIENT_RESTRICTIONS]: listFor(host, entrance.service, RECIPIENT_RESTRICTIONS, undefined),
           }),
     },
@@ -40,7 +40,7 @@ function mendRelayCheck(host: Host, entrance: Entrance): readonly string[] {
   const checksRelay = postfix.restrictions(RELAY_RESTRICTIONS, service).some(({ name }) => stopsStrangers(name));
   // As it is written, unless the check is in what some $name stands for.
   const lists = [postfix.raw(RECIPIENT_RESTRICTIONS, service), postfix.value(RECIPIENT_RESTRICTIONS, service)].map(
-    (list) => readRestrictions(withoutOurs(host, list)),
+    (list) => readRestrictions(listWithoutOurs(host, list)),
   );
   const recipient = lists.find((list) => list.some(({ name }) => stopsStrangers(name))) ?? [];
   const at = recipient.findIndex(({ name }) => stopsStrangers(name));

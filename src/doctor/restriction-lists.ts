@@ -3,12 +3,13 @@
  * a site asks for one hop here and for the other elsewhere. Pure.
  */
 import {
-  classesIn,
   DATA_RESTRICTIONS,
-  policyServiceCall,
+  dataRestrictions,
   RECIPIENT_RESTRICTIONS,
+  recipientRestrictions,
+  withoutOurs,
 } from '../fragments/main-parameters.ts';
-import { readRestrictions, withOurs } from '../fragments/restrictions.ts';
+import { readRestrictions } from '../fragments/restrictions.ts';
 import { isTableAt, splitValue } from '../fragments/value-list.ts';
 import type { Hop } from '../settings/setting.ts';
 import type { Entrance } from './entrance.ts';
@@ -18,27 +19,17 @@ import { readCall, wasOurs } from './service-call.ts';
 
 /** smtpd_recipient_restrictions that ask about `hop`, or about both. */
 export function recipientList(host: Host, present: string, hop: Hop | undefined): string {
-  const { policyService, maps } = host.fragmentContext;
-  const { receiptAccess } = host.names;
-  const table =
-    maps === undefined || hop === 'delivery' ? [] : [`check_recipient_access ${maps.type}:${receiptAccess ?? ''}`];
-  return withOurs(
-    present,
-    [...table, policyServiceCall(policyService, hop)],
-    (text) => isOurs(host, text),
-    classesIn(host.postfix.present),
-  );
+  return recipientRestrictions(present, hop, host.fragmentContext, (text) => isOurs(host, text));
 }
 
 /** smtpd_data_restrictions that ask about `hop`, or about both; tlswarden comes first. */
 export function dataList(host: Host, present: string, hop: Hop | undefined): string {
-  const call = policyServiceCall(host.fragmentContext.policyService, hop);
-  return [call, withoutOurs(host, present)].filter((part) => part !== '').join(', ');
+  return dataRestrictions(present, hop, host.fragmentContext, (text) => isOurs(host, text));
 }
 
 /** What stands there besides tlswarden. */
-export function withoutOurs(host: Host, present: string): string {
-  return withOurs(present, [], (text) => isOurs(host, text), new Set());
+export function listWithoutOurs(host: Host, present: string): string {
+  return withoutOurs(present, (text) => isOurs(host, text));
 }
 
 type ListName = typeof RECIPIENT_RESTRICTIONS | typeof DATA_RESTRICTIONS;

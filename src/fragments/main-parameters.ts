@@ -1,6 +1,7 @@
 /**
  * The parameters of main.cf that tlswarden needs, each with what is there now. Pure: settings and present values go in.
  */
+import type { Hop } from '../settings/setting.ts';
 import type { Settings } from '../settings/settings.ts';
 import { policySetting } from '../tables/render.ts';
 import { tablePath } from '../tables/stamp.ts';
@@ -94,22 +95,38 @@ export function policyLevels(settings: Settings): PolicyLevels {
  * The call of the policy service. Postfix's own answer for a service that it cannot ask is 451 4.3.5 too, but may be set
  * to something else; mail is late then, never in the clear. One that hangs is given up long before the client would.
  */
-export function policyServiceCall(policyService: string, context?: 'receipt' | 'delivery'): string {
-  const what = context === undefined ? '' : ` policy_context=${context},`;
+export function policyServiceCall(policyService: string, hop?: Hop): string {
+  const what = hop === undefined ? '' : ` policy_context=${hop},`;
   return `check_policy_service { ${policyService},${what} { timeout = 10s }, { try_limit = 2 }, { retry_delay = 1s }, ${DEFAULT_ACTION} }`;
 }
 
-/** Puts tlswarden's restrictions into a value. */
-function recipientRestrictions(present: string, context: FragmentContext): string {
-  const { policyService, maps } = context;
-  const own = oursIn(context);
-  const pass = passOf(present, own);
+/** smtpd_recipient_restrictions with tlswarden's in place of whatever `isOurs`; they ask about `hop`, or about both. */
+export function recipientRestrictions(
+  value: string,
+  hop: Hop | undefined,
+  { policyService, maps, present }: FragmentContext,
+  isOurs: (restriction: string) => boolean,
+): string {
   const access =
-    maps === undefined || pass === 'delivery'
+    maps === undefined || hop === 'delivery'
       ? []
       : [`check_recipient_access ${maps.type}:${tablePath(maps.directory, RECEIPT_ACCESS)}`];
-  const ours = [...access, policyServiceCall(policyService, pass)];
-  return withOurs(present, ours, (text) => isOurCall(text, own) || isOurAccess(text, own), classesIn(context.present));
+  return withOurs(value, [...access, policyServiceCall(policyService, hop)], isOurs, classesIn(present));
+}
+
+/** The same for smtpd_data_restrictions. The service speaks first: what stands behind a permit is not asked. */
+export function dataRestrictions(
+  value: string,
+  hop: Hop | undefined,
+  { policyService }: FragmentContext,
+  isOurs: (restriction: string) => boolean,
+): string {
+  return [policyServiceCall(policyService, hop), withoutOurs(value, isOurs)].filter((part) => part !== '').join(', ');
+}
+
+/** A list of restrictions without whatever `isOurs`. */
+export function withoutOurs(value: string, isOurs: (restriction: string) => boolean): string {
+  return withOurs(value, [], isOurs, new Set());
 }
 
 /** The restriction classes of main.cf. */
@@ -121,18 +138,17 @@ function oursIn({ policyService, maps, present }: FragmentContext): Ours {
   return oursOf(policyService, maps?.directory, present.parameters.get(RECEIPT_CLASS) ?? '');
 }
 
-/** Where mail passes twice, each pass asks for one hop: that is the administrator's, and stays. */
-function passOf(present: string, ours: Ours): 'receipt' | 'delivery' | undefined {
-  const call = splitRestrictions(present).find((text) => isOurCall(text, ours));
-  const pass = /\bpolicy_context\s*=\s*(receipt|delivery)\b/u.exec(call ?? '')?.[1];
-  return pass === 'receipt' || pass === 'delivery' ? pass : undefined;
+/** One of these two lists, asking about what it asks about now. */
+function applied(list: typeof recipientRestrictions, value: string, context: FragmentContext): string {
+  const ours = oursIn(context);
+  return list(value, passOf(value, ours), context, (text) => isOurCall(text, ours) || isOurAccess(text, ours));
 }
 
-/** At DATA the service speaks first: what stands behind a permit is not asked. */
-function dataRestrictions(present: string, context: FragmentContext): string {
-  const ours = oursIn(context);
-  const call = policyServiceCall(context.policyService, passOf(present, ours));
-  return [call, withoutRestrictions(present, ours)].filter((part) => part !== '').join(', ');
+/** Where mail passes twice, each pass asks for one hop: that is the administrator's, and stays. */
+function passOf(value: string, ours: Ours): Hop | undefined {
+  const call = splitRestrictions(value).find((text) => isOurCall(text, ours));
+  const pass = /\bpolicy_context\s*=\s*(receipt|delivery)\b/u.exec(call ?? '')?.[1];
+  return pass === 'receipt' || pass === 'delivery' ? pass : undefined;
 }
 
 /** All parameters, in the order in which a postmaster would read them. */
@@ -168,9 +184,10 @@ export function mainParameters(settings: Settings, context: FragmentContext): re
     add(RESTRICTION_CLASSES, withoutClass(now(RESTRICTION_CLASSES)), reason);
     add(RECEIPT_CLASS, '', reason);
   }
-  const recipient = recipientRestrictions(now(RECIPIENT_RESTRICTIONS), context);
+  const recipient = applied(recipientRestrictions, now(RECIPIENT_RESTRICTIONS), context);
   add(RECIPIENT_RESTRICTIONS, recipient, 'asks for TLS on receipt, and routes by FILTER, before anything permits');
-  add(DATA_RESTRICTIONS, dataRestrictions(now(DATA_RESTRICTIONS), context), 'all recipients of a message go one way');
+  const data = applied(dataRestrictions, now(DATA_RESTRICTIONS), context);
+  add(DATA_RESTRICTIONS, data, 'all recipients of a message go one way');
   return fragments;
 }
 
@@ -182,11 +199,6 @@ export function withoutTable(value: string, table: string, ours: Ours): string {
 /** smtpd_restriction_classes without ours. */
 export function withoutClass(value: string): string {
   return without(value, (name) => name === RECEIPT_CLASS);
-}
-
-/** smtpd_recipient_restrictions or smtpd_data_restrictions without ours. */
-export function withoutRestrictions(value: string, ours: Ours): string {
-  return withOurs(value, [], (text) => isOurCall(text, ours) || isOurAccess(text, ours), new Set());
 }
 
 const TABLE_REASONS: Readonly<Record<string, string>> = {
@@ -228,9 +240,9 @@ export function overrides(context: FragmentContext): readonly OverrideFragment[]
     const [service, parameter] = [name.slice(0, slash), name.slice(slash + 1)];
     const reason = `${service} has a list of its own, so main.cf's does not hold there`;
     if (parameter === RECIPIENT_RESTRICTIONS) {
-      found.push({ service, parameter, value: recipientRestrictions(present, context), reason });
+      found.push({ service, parameter, value: applied(recipientRestrictions, present, context), reason });
     } else if (parameter === DATA_RESTRICTIONS) {
-      found.push({ service, parameter, value: dataRestrictions(present, context), reason });
+      found.push({ service, parameter, value: applied(dataRestrictions, present, context), reason });
     }
   }
   return found;
