@@ -6,6 +6,7 @@ import { groupRestrictions } from '../fragments/restrictions.ts';
 import { splitValue } from '../fragments/value-list.ts';
 import type { Edits } from './edits.ts';
 import { type LogicalLine, logicalLines, parameterAt, type Word, wordsOf } from './logical-lines.ts';
+import { formatOption } from './master-entry.ts';
 import { stepsBetween } from './sequence.ts';
 
 /** What is to stand in the place of a range of the text. */
@@ -120,13 +121,9 @@ function withOption(text: string, service: string, parameter: string, to: string
     if (entry.words[i - 1]?.text !== '-o') return [];
     const assignment = word.text.replace(/^\{\s*/u, '');
     const name = assignment.slice(0, Math.max(0, assignment.indexOf('='))).trim();
-    return name === parameter ? [{ start: word.start, end: word.end, text: optionText(parameter, to) }] : [];
+    return name === parameter ? [{ start: word.start, end: word.end, text: formatOption(parameter, to) }] : [];
   });
   return replaced(text, replacements);
-}
-
-function optionText(parameter: string, value: string): string {
-  return /[\s{}]/u.test(value) ? `{ ${parameter} = ${value} }` : `${parameter}=${value}`;
 }
 
 /** `replacements` do not overlap, and are in order. */

@@ -1,6 +1,7 @@
 /**
  * One entry of master.cf in one line, as `postconf -M` prints and takes it: its fields, its command, its options. Pure.
  */
+import { splitWords } from '../fragments/value-list.ts';
 
 /** `-o name=value` or `-o { name = value }`; other words of the command keep their place among them. */
 type Word = { readonly option: string; readonly value: string } | { readonly word: string };
@@ -67,29 +68,11 @@ function parseEntry(line: string): Entry {
 }
 
 function formatEntry({ fields, words }: Entry): string {
-  const texts = words.map((word) => {
-    if ('word' in word) return word.word;
-    const isPlain = !/[\s{}]/u.test(word.value);
-    return isPlain ? `-o ${word.option}=${word.value}` : `-o { ${word.option} = ${word.value} }`;
-  });
+  const texts = words.map((word) => ('word' in word ? word.word : `-o ${formatOption(word.option, word.value)}`));
   return [...fields, ...texts].join(' ');
 }
 
-/** The words of a line; white space in `{ … }` parts none. */
-function splitWords(line: string): readonly string[] {
-  const words: string[] = [];
-  let word = '';
-  let depth = 0;
-  for (const character of line) {
-    if (depth === 0 && /\s/u.test(character)) {
-      if (word !== '') words.push(word);
-      word = '';
-      continue;
-    }
-    if (character === '{') depth += 1;
-    else if (character === '}' && depth > 0) depth -= 1;
-    word += character;
-  }
-  if (word !== '') words.push(word);
-  return words;
+/** What stands behind -o: `name=value`, or `{ name = value }` where that needs it. */
+export function formatOption(name: string, value: string): string {
+  return /[\s{}]/u.test(value) ? `{ ${name} = ${value} }` : `${name}=${value}`;
 }

@@ -1,25 +1,34 @@
 /**
- * Values of main.cf that are lists: elements between commas and white space, `{ … }` being one (mystrtokq(3) in Postfix's
- * source). Pure; what an element means is its caller's.
+ * Values of main.cf that are lists: elements between commas and white space, `{ … }` being one, as in the words of master.cf
+ * (mystrtokq(3) in Postfix's source). Pure; what an element means is its caller's.
  */
 
 /** The elements of a value. */
 export function splitValue(value: string): readonly string[] {
-  const elements: string[] = [];
-  let element = '';
+  return split(value, /[\s,]/u);
+}
+
+/** The words of an entry of master.cf in one line, which only white space parts. */
+export function splitWords(line: string): readonly string[] {
+  return split(line, /\s/u);
+}
+
+function split(text: string, separator: RegExp): readonly string[] {
+  const parts: string[] = [];
+  let part = '';
   let depth = 0;
-  for (const character of value) {
-    if (depth === 0 && /[\s,]/u.test(character)) {
-      if (element !== '') elements.push(element);
-      element = '';
+  for (const character of text) {
+    if (depth === 0 && separator.test(character)) {
+      if (part !== '') parts.push(part);
+      part = '';
       continue;
     }
     if (character === '{') depth += 1;
     else if (character === '}' && depth > 0) depth -= 1;
-    element += character;
+    part += character;
   }
-  if (element !== '') elements.push(element);
-  return elements;
+  if (part !== '') parts.push(part);
+  return parts;
 }
 
 /** `first`, then what is there now without whatever `isOurs`. */
