@@ -47,22 +47,17 @@ const PLACES: ReadonlyMap<string, number> = new Map(NAMES.map((name, i) => [name
 /** The place of the recipients whose session was not encrypted. */
 export const PLAINTEXT = 0;
 
+/** The place of the recipients whose session had another protocol than those that are known. */
+export const OTHER = SESSIONS.length - 1;
+
+const SESSION_PLACES: ReadonlyMap<string, number> = new Map([
+  ['', PLAINTEXT],
+  ...TLS_VERSIONS.map((version) => [version, SESSIONS.indexOf(version)] as const),
+]);
+
 /** The place of a session's counter; `protocol` is '' for plaintext. */
 export function sessionPlace(protocol: string): number {
-  switch (protocol) {
-    case '':
-      return PLAINTEXT;
-    case 'TLSv1.3':
-      return 4;
-    case 'TLSv1.2':
-      return 3;
-    case 'TLSv1.1':
-      return 2;
-    case 'TLSv1':
-      return 1;
-    default:
-      return 5;
-  }
+  return SESSION_PLACES.get(protocol) ?? OTHER;
 }
 
 /** The place of the counter of refusals, done or only thought of, for this lack. */

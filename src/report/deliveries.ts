@@ -7,7 +7,7 @@ import { findParties, requirement } from '../decision/parties.ts';
 import { versionRank } from '../settings/level.ts';
 import { type DeliverySetting, FLOWS, type Flow } from '../settings/setting.ts';
 import type { Settings } from '../settings/settings.ts';
-import { SESSIONS, sessionPlace } from './counters.ts';
+import { PLAINTEXT, SESSIONS, sessionPlace } from './counters.ts';
 import type { LoggedDelivery } from './mail-log.ts';
 import { remoteKey, remoteToKeep } from './remote.ts';
 import type { Question } from './summary.ts';
@@ -130,7 +130,7 @@ export class Deliveries {
 }
 
 /** Recipients who got it in plaintext. */
-export const plaintextOf = ({ sessions }: DeliveryGroup): number => sessions[0] ?? 0;
+export const plaintextOf = ({ sessions }: DeliveryGroup): number => sessions[PLAINTEXT] ?? 0;
 
 function count(group: DeliveryGroup, delivery: LoggedDelivery, setting: DeliverySetting | undefined): void {
   const { tls } = delivery;

@@ -16,7 +16,6 @@ import {
   wouldRefuseOf,
 } from './counters.ts';
 import type { Counted } from './report-store.ts';
-import type { Row } from './row.ts';
 
 /** By what rows are put together: hosted domain, remote, or each pair of both. */
 export const GROUPINGS = ['domain', 'remote', 'pair'] as const;
@@ -43,8 +42,6 @@ export interface Group {
   readonly domain: string | undefined;
   readonly remote: string | undefined;
   readonly numbers: Numbers;
-  /** How many rows it is: of a hosted domain, its remotes. */
-  readonly rows: number;
 }
 
 /** The answer; `since` in milliseconds since the epoch. */
@@ -64,7 +61,7 @@ export interface Summary {
 /** Totals and `wouldRefuse` are of all rows in question, also of those whose groups are filtered out. */
 export function summarize({ since, hosts, rows }: Counted, question: Question): Summary {
   const totals = { incoming: noNumbers(), outgoing: noNumbers() };
-  const groups = new Map<string, { first: Row; numbers: OpenNumbers; rows: number }>();
+  const groups = new Map<string, Group & { readonly numbers: OpenNumbers }>();
   const domains = new Map<string, number>();
   const remotes = new Map<string, number>();
   for (const row of rows) {
@@ -76,29 +73,19 @@ export function summarize({ since, hosts, rows }: Counted, question: Question): 
       domains.set(row.domain, (domains.get(row.domain) ?? 0) + would);
       remotes.set(row.remote, (remotes.get(row.remote) ?? 0) + would);
     }
-    const key = [row.flow, question.by === 'remote' ? '' : row.domain, question.by === 'domain' ? '' : row.remote].join(
-      '\t',
-    );
-    const group = groups.get(key) ?? { first: row, numbers: noNumbers(), rows: 0 };
+    const domain = question.by === 'remote' ? undefined : row.domain;
+    const remote = question.by === 'domain' ? undefined : row.remote;
+    const key = `${row.flow}\t${domain ?? ''}\t${remote ?? ''}`;
+    const group = groups.get(key) ?? { flow: row.flow, domain, remote, numbers: noNumbers() };
     groups.set(key, group);
     addNumbers(group.numbers, row.numbers);
-    group.rows += 1;
   }
   return {
     question,
     since,
     hosts,
     totals,
-    groups: [...groups.values()]
-      .map(({ first, numbers, rows: count }) => ({
-        flow: first.flow,
-        domain: question.by === 'remote' ? undefined : first.domain,
-        remote: question.by === 'domain' ? undefined : first.remote,
-        numbers,
-        rows: count,
-      }))
-      .filter((group) => isAskedFor(group, question))
-      .sort(compare),
+    groups: [...groups.values()].filter((group) => isAskedFor(group, question)).sort(compare),
     wouldRefuse: { domains: mostFirst(domains), remotes: mostFirst(remotes) },
   };
 }

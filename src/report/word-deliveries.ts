@@ -3,7 +3,7 @@
  */
 import { TLS_VERSIONS } from '../settings/level.ts';
 import { FLOWS, type Flow } from '../settings/setting.ts';
-import { SESSIONS, sessionPlace } from './counters.ts';
+import { OTHER, SESSIONS, sessionPlace } from './counters.ts';
 import { formatCsv } from './csv.ts';
 import { DELIVERY_LACKS, type DeliveryGroup, type DeliveryLack, failuresOf, plaintextOf } from './deliveries.ts';
 import {
@@ -110,7 +110,7 @@ function wordTable(flow: Flow, groups: readonly DeliveryGroup[], domains: readon
     numbers('PLAINTEXT', shown, plaintextOf),
     words('', shown, (group) => percent(plaintextOf(group), group.recipients)),
     ...TLS_VERSIONS.flatMap((version) => rare(version, shown, at(sessionPlace(version)))),
-    ...rare('OTHER', shown, at(SESSIONS.length - 1)),
+    ...rare('OTHER', shown, at(OTHER)),
     ...rare('UNTRUSTED', shown, ({ untrusted }) => untrusted),
     numbers('REQUIRED', shown, ({ required }) => required),
     numbers('WOULD FAIL', shown, failuresOf),
