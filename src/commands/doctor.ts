@@ -29,6 +29,7 @@ import {
 } from './command-context.ts';
 import { domainArgument } from './domains/find-domain.ts';
 import { tablesOptions } from './maps.ts';
+import { showProgress } from './progress.ts';
 
 const HELP = `
 It reads main.cf, master.cf, tables and settings, asks the policy service, and changes nothing. Of each finding it says
@@ -96,19 +97,16 @@ async function doctor(context: CommandContext, flags: Flags): Promise<ExitStatus
 
 async function examine(main: MainFile): Promise<Diagnosis> {
   try {
-    showProgress('reading the settings');
+    showStep('reading the settings');
     const settings = await settingsAtHand(main);
     const tables = main.maps === undefined ? undefined : await tablesOptions(main);
-    return await examineHost(main, settings, tables, await systemResolvers(), showProgress);
+    return await examineHost(main, settings, tables, await systemResolvers(), showStep);
   } finally {
     showProgress('');
   }
 }
 
-/** On a terminal, in one line; '' takes it away. */
-function showProgress(what: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${what === '' ? '' : `${what} …`}`);
-}
+const showStep = (what: string): void => showProgress(`${what} …`);
 
 async function live(main: MainFile, options: Pick<LiveOptions, 'host' | 'base' | 'door'>): Promise<readonly Trial[]> {
   if (process.geteuid?.() !== 0) {
@@ -119,7 +117,7 @@ async function live(main: MainFile, options: Pick<LiveOptions, 'host' | 'base' |
   // The second one ends the process at once.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, interrupt);
   try {
-    return await runLive({ ...options, store: openStore(main), signal: stop.signal, progress: showProgress });
+    return await runLive({ ...options, store: openStore(main), signal: stop.signal, progress: showStep });
   } catch (error) {
     throw liveFailure(error, stop.signal);
   } finally {

@@ -23,6 +23,7 @@ import {
   UsageError,
   WELL,
 } from './command-context.ts';
+import { showProgress } from './progress.ts';
 import { untilStopped } from './until-stopped.ts';
 
 /** Changes that follow one another so closely become one set of tables. */
@@ -120,9 +121,8 @@ async function diff(context: CommandContext, settings: Settings, options: Tables
 async function write(context: CommandContext, settings: Settings, options: TablesOptions): Promise<ExitStatus> {
   const written = await writeTables(settings, options, (event) => {
     if (event.kind === 'waiting') context.note('another writer is at work in this directory; waiting for it');
-    else if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${wordProgress(event)}`);
-  });
-  if (process.stderr.isTTY && written.changed) process.stderr.write('\r\x1b[K');
+    else showProgress(wordProgress(event));
+  }).finally(() => showProgress(''));
   if (context.json) context.printJson(written);
   else context.print(wordWritten(written, options.directory));
   return WELL;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { Program } from './program.ts';
+import { onTerminal, Program } from './program.ts';
 
 describe('maps', () => {
   it('says so where there is no Postfix, whatever it is asked to do', async (t) => {
@@ -45,6 +45,18 @@ describe('maps', () => {
     program.write('none.toml', '');
     await program.run(['maps']);
     assert.doesNotMatch(readFileSync(policy, 'utf8'), /a\.example/u);
+  });
+
+  it('says on a line of its own, on a terminal, why tables cannot be written', async (t) => {
+    const program = new Program(t, { 'a.toml': '[domains."a.example"]\nincoming.delivery.require_tls = "always"\n' });
+    writeFileSync(program.config, '[maps]\ndirectory = "maps"\ntype = "lmdb"\n');
+    const postmap = join(program.directory, 'postmap');
+    writeFileSync(postmap, '#!/bin/sh\necho "postmap: fatal: no" >&2\nexit 1\n', { mode: 0o755 });
+    const env = { ...process.env, PATH: `${program.directory}:${process.env['PATH']}` };
+    const { status, shown } = await onTerminal(['--config', program.config, 'maps'], env);
+    assert.equal(status, 1);
+    assert.match(shown, /lines written/u);
+    assert.match(shown.replaceAll('\u001b[K', '\n'), /^tlswarden: .*postmap failed/mu);
   });
 
   it('--diff ends when nobody reads on', async (t) => {

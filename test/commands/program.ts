@@ -2,6 +2,7 @@
  * The built program in a test: run as a process of its own, with a main file and settings directory of its own.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +10,24 @@ import { fileURLToPath } from 'node:url';
 
 /** dist/src/main.js, beside the test that runs. */
 export const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+
+/** The program on a terminal of 120 columns: its exit status, and all that is shown. */
+export async function onTerminal(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<{ readonly status: number | null; readonly shown: string }> {
+  const command = `stty columns 120 && exec ${[process.execPath, MAIN, ...args].join(' ')}`;
+  const child = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env,
+  });
+  let shown = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    shown += text;
+  });
+  await once(child, 'close');
+  return { status: child.exitCode, shown };
+}
 
 export interface Result {
   readonly status: number | null;

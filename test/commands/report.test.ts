@@ -1,8 +1,6 @@
 // `tlswarden report` as one types it, on what a service has counted.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { freePort } from '../harness/loopback.ts';
@@ -11,7 +9,7 @@ import { Workspace } from '../harness/workspace.ts';
 import { Service, tlswarden } from '../redis/host.ts';
 import { ask, reported, untilReported } from '../report/counting-service.ts';
 import { assertNamedAsSettings } from './json-keys.ts';
-import { MAIN } from './program.ts';
+import { onTerminal } from './program.ts';
 
 const SETTINGS = `
 [domains."trial.example"]
@@ -51,18 +49,10 @@ async function counted(workspace: Workspace): Promise<string> {
   return service.config;
 }
 
-/** What `tlswarden report` shows on a terminal of 120 columns. */
-async function onTerminal(config: string, ...args: readonly string[]): Promise<string> {
-  const command = `stty columns 120 && exec ${[process.execPath, MAIN, '--config', config, 'report', ...args].join(' ')}`;
-  const child = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let shown = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    shown += text;
-  });
-  await once(child, 'close');
-  assert.equal(child.exitCode, 0, shown);
+/** What `tlswarden report` shows on a terminal. */
+async function shownBy(config: string, ...args: readonly string[]): Promise<string> {
+  const { status, shown } = await onTerminal(['--config', config, 'report', ...args]);
+  assert.equal(status, 0, shown);
   return shown.replaceAll('\r', '');
 }
 
@@ -247,8 +237,8 @@ describe('tlswarden report', () => {
     await service.stop();
     const { stdout } = await tlswarden(service.config, ['report', '--by', 'pair']);
     assert.match(stdout, new RegExp(`^${sender} > ${recipient} {2}`, 'mu'));
-    assert.match(await onTerminal(service.config, '--by', 'pair'), /^news\.a\S*~\S*name\.example {2}/mu);
-    assert.match(await onTerminal(service.config, recipient), new RegExp(`^${sender} {2}`, 'mu'));
+    assert.match(await shownBy(service.config, '--by', 'pair'), /^news\.a\S*~\S*name\.example {2}/mu);
+    assert.match(await shownBy(service.config, recipient), new RegExp(`^${sender} {2}`, 'mu'));
   });
 
   test('a state file that cannot be written, or is damaged, is said in the log and stops nothing', async (t) => {

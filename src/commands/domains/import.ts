@@ -50,7 +50,7 @@ export function addImport(domains: Command): void {
           const name = file === '-' ? 'standard input' : file;
           const imported = readImport(await readText(file), name);
           if (imported.complaints.length > 0) throw new RejectedChange(allThatIsWrong(imported, name, main));
-          const progress = new Progress('writing', process.stderr);
+          const progress = new Progress('writing');
           const replaced = await openStore(main)
             .replace(imported.domains, {
               origin: name,
