@@ -43,13 +43,14 @@ export interface DomainVerdict {
 
 const YES: Verdict = { works: true };
 const no = (why: string): Verdict => ({ works: false, why });
-const everyLevel = (verdict: Verdict): Verdicts => ({
-  encrypt: verdict,
-  fingerprint: verdict,
-  'dane-only': verdict,
-  verify: verdict,
-  secure: verdict,
+const eachLevel = (of: (level: Level) => Verdict): Verdicts => ({
+  encrypt: of('encrypt'),
+  fingerprint: of('fingerprint'),
+  'dane-only': of('dane-only'),
+  verify: of('verify'),
+  secure: of('secure'),
 });
+const everyLevel = (verdict: Verdict): Verdicts => eachLevel(() => verdict);
 
 /** undefined: the address was not reached, so nothing is known. */
 export function judgeAddress(seen: AddressSeen, host: HostSeen, way: Way, asked: Asked): Verdicts | undefined {
@@ -195,18 +196,11 @@ function merge(
 ): Verdicts | undefined {
   const known = parts.flatMap(({ where, verdicts }) => (verdicts === undefined ? [] : [{ where, verdicts }]));
   if (known.length === 0) return undefined;
-  const of = (level: Level): Verdict => {
+  return eachLevel((level) => {
     for (const { where, verdicts } of known) {
       const verdict = verdicts[level];
       if (!verdict.works) return parts.length === 1 ? verdict : no(`${where}: ${verdict.why}`);
     }
     return YES;
-  };
-  return {
-    encrypt: of('encrypt'),
-    fingerprint: of('fingerprint'),
-    'dane-only': of('dane-only'),
-    verify: of('verify'),
-    secure: of('secure'),
-  };
+  });
 }

@@ -142,7 +142,7 @@ function wordLevels(verdicts: Verdicts | undefined): readonly string[] {
 
 function wordVerdict({ target, way, hosts, verdict, settingVerdict, suggestion }: DomainProbe): readonly string[] {
   if (way.problem !== undefined) return [`${way.problem}; nothing was probed.`];
-  const { setting, domain } = target;
+  const { setting } = target;
   const lines: string[] = [];
   if (verdict.levels === undefined) {
     lines.push('No host was reached, so nothing is known of its TLS; to require it would be a guess.');
@@ -169,5 +169,5 @@ function wordVerdict({ target, way, hosts, verdict, settingVerdict, suggestion }
     }
     lines.push('', suggestion.command);
   }
-  return lines.length === 0 ? [`nothing is known of ${domain}`] : lines;
+  return lines;
 }
