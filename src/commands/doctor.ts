@@ -46,7 +46,8 @@ Examples:
   tlswarden --json doctor      {"breach": 0, "fault": 1, "advice": 0, "findings": [{id, severity, where, what, why, mend, note}], …}
   tlswarden --json doctor --live                 the same, and "live": [{id, what, expected, outcome, seen}], or null if it did not work
 
-While Redis is away it goes by the snapshot and says so; without one it tells what does not depend on the settings.
+Run it as root: for anybody else it passes over what only root may read. While Redis is away it goes by the snapshot and
+says so; without one it tells what does not depend on the settings.
 
 Exit status: 0 no breach; 1 at least one breach, or no settings to go by, or with --live something that was tried was not as
 it should be, or it did not work; 2 main file or settings that cannot be used.`;

@@ -191,6 +191,11 @@ async function readability({ postfix, names }: Host, lookups: TableLookups): Pro
 
 async function unreadable(files: readonly string[]): Promise<ReadonlySet<string>> {
   const found = new Set<string>();
-  for (const file of files) await access(file, constants.R_OK).catch(() => found.add(file));
+  for (const file of files) {
+    await access(file, constants.R_OK).catch(({ code }: NodeJS.ErrnoException) => {
+      // smtpd(8) reads it as root; whoever is not root cannot tell.
+      if (code !== 'EACCES') found.add(file);
+    });
+  }
   return found;
 }

@@ -151,13 +151,14 @@ function isWeaker(entry: string, asked: Level): boolean {
   return LEVELS.indexOf(level as Level) < LEVELS.indexOf(asked);
 }
 
-/** Tables that could not be read by whoever looked. */
+/** Tables that could not be read by whoever looked, but those that only root may read, as Postfix does. */
 export function examineTroubles(
   { fragmentContext, mending }: Host,
   troubles: ReadonlyMap<string, string>,
 ): readonly Finding[] {
   const { maps } = fragmentContext;
-  return [...troubles].map(([table, trouble]): Finding => {
+  const found = [...troubles].filter(([, trouble]) => !/permission denied/iu.test(trouble));
+  return found.map(([table, trouble]): Finding => {
     const bare = table.replace(/^proxy:/u, '');
     const isOurs = maps !== undefined && bare.includes(`:${maps.directory}/`);
     const isIndexed = /^(?:hash|btree|lmdb|cdb|dbm|sdbm):/u.test(bare);

@@ -9,6 +9,8 @@ export interface CommandOptions {
   readonly cwd?: string;
   /** Set in addition to this process's environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** The user that it runs as; absent: that of this process. */
+  readonly uid?: number;
 }
 
 /** How a program ended. `status` is -1 if a signal ended it. */
@@ -29,6 +31,7 @@ export async function attempt(
       stdio: ['pipe', 'pipe', 'pipe'],
       cwd: options.cwd,
       env: { ...process.env, ...options.env },
+      ...(options.uid === undefined ? {} : { uid: options.uid }),
     });
     let stdout = '';
     let stderr = '';

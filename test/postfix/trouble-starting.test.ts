@@ -2,7 +2,6 @@
 // leaves nothing behind. One that can start on a UNIX socket serves Postfix there.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { chmod, mkdir, readdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
@@ -74,22 +73,12 @@ test('a main file that may not be read is exit status 2 and its name', async (t)
   const config = await workspace.write('tlswarden.toml', '');
   await chmod(config, 0o600);
   // Whether this user reaches the program at all depends on where it lies; only then is there something to see.
-  const uid = userId('nobody');
-  const runs = (args: readonly string[]): Promise<CommandResult> =>
-    new Promise((resolve, reject) => {
-      const child = spawn(process.execPath, args, { uid, cwd: '/', stdio: ['ignore', 'ignore', 'pipe'] });
-      let stderr = '';
-      child.stderr.setEncoding('utf8').on('data', (text: string) => {
-        stderr += text;
-      });
-      child.once('error', reject);
-      child.once('close', (status) => resolve({ status: status ?? -1, stdout: '', stderr }));
-    });
-  if ((await runs([program, '--version'])).status !== 0) {
+  const asNobody = { uid: userId('nobody'), cwd: '/' };
+  if ((await attempt(process.execPath, [program, '--version'], asNobody)).status !== 0) {
     t.skip('the program lies where nobody may read');
     return;
   }
-  const result = await runs([program, '--config', config, 'serve']);
+  const result = await attempt(process.execPath, [program, '--config', config, 'serve'], asNobody);
   assert.equal(result.status, 2);
   assert.match(result.stderr, new RegExp(`^${config}: .*(?:permission|EACCES)`, 'iu'));
 });
