@@ -48,8 +48,11 @@ function listening(interfaces: readonly string[], protocols: string): readonly s
   const loopback = ['127.0.0.1', '::1'];
   const hosts = interfaces.flatMap((name) => {
     if (name === 'all') return [...loopback, ...own];
-    return name === 'loopback-only' ? loopback : isIP(name) === 0 ? [] : [name];
+    return name === 'loopback-only' ? loopback : [name.replaceAll(/[[\]]/gu, '')];
   });
-  const usable = hosts.filter((host) => protocols === 'all' || protocols.includes(isIP(host) === 6 ? 'ipv6' : 'ipv4'));
+  // Which of both a name leads to the resolver says.
+  const isUsed = (host: string): boolean =>
+    protocols === 'all' || isIP(host) === 0 || protocols.includes(`ipv${isIP(host)}`);
+  const usable = hosts.filter(isUsed);
   return [...usable.filter(isLoopback), ...usable.filter((host) => !isLoopback(host))];
 }

@@ -6,7 +6,7 @@ import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { tablesOptions } from '../../src/commands/maps.ts';
-import { examineHost } from '../../src/doctor/examine-host.ts';
+import { type Diagnosis, examineHost } from '../../src/doctor/examine-host.ts';
 import type { Finding } from '../../src/doctor/finding.ts';
 import { readMainFile } from '../../src/main-file/main-file.ts';
 import { settingsAtHand } from '../../src/main-file/open-source.ts';
@@ -105,10 +105,15 @@ export class Patient {
     await run(process.execPath, [program, '--config', join(this.directory, 'tlswarden.toml'), 'maps']);
   }
 
+  /** What doctor tells. */
+  async diagnosis(resolvers: readonly ResolverAddress[] = []): Promise<Diagnosis> {
+    const main = await readMainFile(join(this.directory, 'tlswarden.toml'));
+    return await examineHost(main, await settingsAtHand(main), await tablesOptions(main), resolvers);
+  }
+
   /** All that doctor finds but that Postfix and the service do not run. */
   async findings(resolvers: readonly ResolverAddress[] = []): Promise<readonly Finding[]> {
-    const main = await readMainFile(join(this.directory, 'tlswarden.toml'));
-    const { findings } = await examineHost(main, await settingsAtHand(main), await tablesOptions(main), resolvers);
+    const { findings } = await this.diagnosis(resolvers);
     return findings.filter(({ id }) => id !== 'postfix-not-running' && id !== 'service-silent');
   }
 
