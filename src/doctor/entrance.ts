@@ -102,7 +102,7 @@ function readList(
   const classes = postfix.classes(service);
   for (const { name, text } of postfix.restrictions(parameter, service)) {
     if (stopsStrangers(name)) isChecked = true;
-    const call = readCall({ name, text }, postfix, service);
+    const call = readCall(text, postfix, service);
     const [, argument = ''] = splitValue(text);
     if (call !== undefined && (addresses.has(call.address) || wasOurs(call))) {
       const isStray = !addresses.has(call.address);

@@ -3,7 +3,7 @@
  */
 import type { PresentConfiguration } from '../fragments/fragment.ts';
 import { OVERRIDES_SEEN, PARAMETERS_EXTENDED, PARAMETERS_SEEN } from '../fragments/main-parameters.ts';
-import { readRestrictions } from '../fragments/restrictions.ts';
+import { type Restriction, readRestrictions } from '../fragments/restrictions.ts';
 import { splitValue } from '../fragments/value-list.ts';
 
 /** A service of master.cf. */
@@ -50,14 +50,6 @@ export interface ConfigurationFacts {
   readonly services: readonly MasterService[];
   /** Parameters that main.cf sets more than once. */
   readonly repeated: readonly string[];
-}
-
-/** One restriction as smtpd(8) comes to it, those of restriction classes among them. */
-export interface RestrictionSeen {
-  /** `check_client_access`, in whichever case it is written. */
-  readonly name: string;
-  /** With its argument, one space in between. */
-  readonly text: string;
 }
 
 const MAX_DEPTH = 10;
@@ -127,9 +119,9 @@ export class PostfixConfiguration {
   }
 
   /** The restrictions of a parameter, those of restriction classes in place of their names. */
-  restrictions(parameter: string, service?: MasterService): readonly RestrictionSeen[] {
+  restrictions(parameter: string, service?: MasterService): readonly Restriction[] {
     const classes = this.classes(service);
-    const read = (value: string, depth: number): readonly RestrictionSeen[] =>
+    const read = (value: string, depth: number): readonly Restriction[] =>
       readRestrictions(value).flatMap((restriction) =>
         classes.has(restriction.name) && depth < MAX_DEPTH
           ? read(this.value(restriction.name, service), depth + 1)

@@ -9,7 +9,6 @@ import {
   recipientRestrictions,
   withoutOurs,
 } from '../fragments/main-parameters.ts';
-import { readRestrictions } from '../fragments/restrictions.ts';
 import { isTableAt, splitValue } from '../fragments/value-list.ts';
 import type { Hop } from '../settings/setting.ts';
 import type { Entrance } from './entrance.ts';
@@ -60,8 +59,7 @@ function appliedValue({ fragments }: Host, service: MasterService, name: ListNam
 }
 
 function isOurs({ postfix, names }: Host, restriction: string): boolean {
-  const [found] = readRestrictions(restriction);
-  const call = found === undefined ? undefined : readCall(found, postfix);
+  const call = readCall(restriction, postfix);
   if (call !== undefined) return names.addresses.has(call.address) || wasOurs(call);
   const [name, argument = ''] = splitValue(restriction);
   return (

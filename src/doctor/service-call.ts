@@ -4,10 +4,9 @@
  */
 
 import type { PolicyContext } from '../decision/request.ts';
-import { DEFAULT_ACTION } from '../fragments/ours.ts';
+import { DEFAULT_ACTION, wordsOfCall } from '../fragments/ours.ts';
 import { normalServiceAddress } from '../fragments/policy-service.ts';
-import { splitValue } from '../fragments/value-list.ts';
-import type { MasterService, PostfixConfiguration, RestrictionSeen } from './postfix-configuration.ts';
+import type { MasterService, PostfixConfiguration } from './postfix-configuration.ts';
 
 /** A check_policy_service with what holds for it: its own attributes, or the parameters of smtpd(8). */
 export interface ServiceCall {
@@ -23,18 +22,18 @@ export interface ServiceCall {
 
 /** The call that a restriction is, or undefined. */
 export function readCall(
-  { name, text }: RestrictionSeen,
+  restriction: string,
   postfix: PostfixConfiguration,
   service?: MasterService,
 ): ServiceCall | undefined {
-  if (name.toLowerCase() !== 'check_policy_service') return undefined;
-  const [, argument = ''] = splitValue(text);
-  const words = argument.startsWith('{') ? splitValue(argument.slice(1, -1)) : [argument];
-  const attributes = new Map(words.slice(1).map(readAttribute));
+  const words = wordsOfCall(restriction);
+  if (words === undefined) return undefined;
+  const [written = '', ...options] = words;
+  const attributes = new Map(options.map(readAttribute));
   const context = attributes.get('policy_context') ?? postfix.value('smtpd_policy_service_policy_context', service);
   return {
-    written: words[0] ?? '',
-    address: normalServiceAddress(words[0] ?? '', postfix.value('queue_directory')),
+    written,
+    address: normalServiceAddress(written, postfix.value('queue_directory')),
     context: context === 'receipt' || context === 'delivery' ? context : 'both',
     defaultAction: attributes.get('default_action') ?? postfix.value('smtpd_policy_service_default_action', service),
   };

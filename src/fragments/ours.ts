@@ -47,8 +47,8 @@ export function isWrittenCall(restriction: string): boolean {
   return wordsOfCall(restriction)?.includes(DEFAULT_ACTION) === true;
 }
 
-/** The address and what follows it; undefined: it calls no policy service. */
-function wordsOfCall(restriction: string): readonly string[] | undefined {
+/** The address and the attributes of a check_policy_service; undefined: the restriction is another one. */
+export function wordsOfCall(restriction: string): readonly string[] | undefined {
   const [name = '', argument = ''] = splitValue(restriction);
   if (name.toLowerCase() !== 'check_policy_service') return undefined;
   return argument.startsWith('{') ? splitValue(argument.slice(1, -1)) : [argument];
