@@ -10,13 +10,7 @@ import { withExclusiveLock } from '../files/exclusive-lock.ts';
 import { putInPlace, replaceFile } from '../files/replace-file.ts';
 import { isTable } from '../toml/table-reader.ts';
 import { type AppliedRecord, isDigests, parseRecord } from './applied-record.ts';
-import {
-  type ConfigurationFiles,
-  type Digests,
-  digestsOf,
-  FILES,
-  readConfigurationFiles,
-} from './configuration-files.ts';
+import { type ConfigurationFiles, type Digests, FILES, readConfigurationFiles } from './configuration-files.ts';
 
 const APPLY_DIRECTORY = 'tlswarden-backup';
 const LOCK_FILE = '.lock';
@@ -148,15 +142,4 @@ export class ApplyDirectory {
   #file(...names: readonly string[]): string {
     return join(this.path, ...names);
   }
-}
-
-/** What the files were before a change that was cut short; where somebody has changed one since, it is as it is. */
-export function beforePending(
-  now: ConfigurationFiles,
-  { after }: Pending,
-  backup: ConfigurationFiles,
-): ConfigurationFiles {
-  const digests = digestsOf(now);
-  const name = (file: (typeof FILES)[number]): Buffer => (digests[file] === after[file] ? backup[file] : now[file]);
-  return { 'master.cf': name('master.cf'), 'main.cf': name('main.cf') };
 }

@@ -16,6 +16,11 @@ export type ConfigurationFiles = Readonly<Record<FileName, Buffer>>;
 /** SHA-256 of both, in hexadecimal. */
 export type Digests = Readonly<Record<FileName, string>>;
 
+/** Something of both. */
+export function eachFile<T>(of: (name: FileName) => T): Readonly<Record<FileName, T>> {
+  return { 'master.cf': of('master.cf'), 'main.cf': of('main.cf') };
+}
+
 /** Rejects with the system's error if one of them cannot be read. */
 export async function readConfigurationFiles(directory: string): Promise<ConfigurationFiles> {
   const [master, main] = await Promise.all(FILES.map((name) => readFile(join(directory, name))));
@@ -45,14 +50,21 @@ export async function removeLeftovers(directory: string): Promise<void> {
 
 /** By which it is known later whether somebody else has changed one. */
 export function digestsOf(files: ConfigurationFiles): Digests {
-  return { 'master.cf': digestOf(files['master.cf']), 'main.cf': digestOf(files['main.cf']) };
+  return eachFile((name) => createHash('sha256').update(files[name]).digest('hex'));
+}
+
+/** Each file from before where it is now as a change has `left` it; one that somebody has changed since from `others`. */
+export function takenBack(
+  now: ConfigurationFiles,
+  left: Digests,
+  before: ConfigurationFiles,
+  others: ConfigurationFiles,
+): ConfigurationFiles {
+  const digests = digestsOf(now);
+  return eachFile((name) => (digests[name] === left[name] ? before : others)[name]);
 }
 
 /** Byte for byte. */
 export function isSameFiles(a: ConfigurationFiles, b: ConfigurationFiles): boolean {
   return FILES.every((name) => a[name].equals(b[name]));
-}
-
-function digestOf(bytes: Buffer): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }

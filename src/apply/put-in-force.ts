@@ -5,7 +5,7 @@
 
 import { checkPostfix, failsCheck } from '../postfix/postfix-check.ts';
 import type { AppliedRecord } from './applied-record.ts';
-import { type ApplyDirectory, beforePending, type Pending } from './apply-directory.ts';
+import type { ApplyDirectory, Pending } from './apply-directory.ts';
 import { ApplyError, asApplyError } from './apply-error.ts';
 import {
   type ConfigurationFiles,
@@ -15,6 +15,7 @@ import {
   readConfigurationFiles,
   removeLeftovers,
   replaceConfigurationFiles,
+  takenBack,
 } from './configuration-files.ts';
 
 /** New files, finished, and what is to be remembered of them. */
@@ -65,7 +66,7 @@ export async function recover(
   const pending = await directory.pending();
   if (pending === undefined) return { files, recovered: false };
   const backup = await directory.backup(pending.backup);
-  const before = backup === undefined ? files : beforePending(files, pending, backup);
+  const before = backup === undefined ? files : takenBack(files, pending.after, backup, files);
   if (write) {
     await replaceConfigurationFiles(configDirectory, files, before, backwards(pending));
     await directory.cancel();
@@ -104,7 +105,12 @@ async function undo(
 ): Promise<void> {
   try {
     const now = await readConfigurationFiles(configDirectory);
-    await replaceConfigurationFiles(configDirectory, now, beforePending(now, pending, before), backwards(pending));
+    await replaceConfigurationFiles(
+      configDirectory,
+      now,
+      takenBack(now, pending.after, before, now),
+      backwards(pending),
+    );
     await directory.cancel();
   } catch (error) {
     const [first, second] = [cause, asApplyError(error, configDirectory)].map((part) => (part as Error).message);

@@ -7,7 +7,7 @@ import type { AppliedRecord } from './applied-record.ts';
 import type { ApplyDirectory } from './apply-directory.ts';
 import { ApplyError } from './apply-error.ts';
 import { type Bench, type Changed, type ChangeOptions, changeFiles, pristineBackup } from './change-files.ts';
-import { type ConfigurationFiles, digestsOf, type FileName, isSameFiles } from './configuration-files.ts';
+import { type ConfigurationFiles, isSameFiles, takenBack } from './configuration-files.ts';
 import { isNothing } from './edits.ts';
 import { mentions, planRevert } from './plan-revert.ts';
 import { putInForce } from './put-in-force.ts';
@@ -83,8 +83,5 @@ async function pristineFiles(
 ): Promise<ConfigurationFiles> {
   if (record === undefined || record.pristine === null) return edited;
   const before = await directory.backup(record.pristine);
-  if (before === undefined) return edited;
-  const now = digestsOf(files);
-  const pick = (name: FileName): Buffer => (now[name] === record.digests[name] ? before : edited)[name];
-  return { 'master.cf': pick('master.cf'), 'main.cf': pick('main.cf') };
+  return before === undefined ? edited : takenBack(files, record.digests, before, edited);
 }

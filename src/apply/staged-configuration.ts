@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { postconf } from '../postfix/postconf.ts';
 import { RECEIPT_CLASS } from '../tables/table.ts';
 import { ApplyError } from './apply-error.ts';
-import { type ConfigurationFiles, FILES, readConfigurationFiles } from './configuration-files.ts';
+import { type ConfigurationFiles, eachFile, FILES, readConfigurationFiles } from './configuration-files.ts';
 import { type Edits, entriesAfter, leftOf } from './edits.ts';
 import { keepLinesOfMain, keepLinesOfMaster } from './keep-lines.ts';
 import { logicalLines, parameterAt } from './logical-lines.ts';
@@ -90,7 +90,7 @@ export class StagedConfiguration {
 
   async #keepLines(edits: Edits): Promise<void> {
     const read = await this.files();
-    const files = { 'main.cf': ended(read['main.cf']), 'master.cf': ended(read['master.cf']) };
+    const files = eachFile((name) => ended(read[name]));
     const [main, master] = [readText(files['main.cf']), readText(files['master.cf'])];
     await this.write({
       'main.cf': main === undefined ? files['main.cf'] : Buffer.from(keepLinesOfMain(main, edits)),
