@@ -102,7 +102,7 @@ export async function examineHost(
     ...examineTransports(host),
     ...examineReferences(host),
     ...(contents === undefined ? [] : examineContents(host, await readTables(main, settings), contents)),
-    ...(await examinePolicies(host, lookups, policyLevels(settings, sample))),
+    ...(await examinePolicies(host, lookups, levelsAsked(settings, sample))),
     ...(await examineRoutes(host, lookups, sample)),
     ...(await examineAliases(host, lookups, sample)),
     ...(await examineCopies(host, lookups, sample)),
@@ -168,7 +168,7 @@ async function checkContents(main: MainFile, settings: Settings, tables: TablesO
   });
 }
 
-function policyLevels(settings: Settings, { domains }: Sample): ReadonlyMap<string, Level> {
+function levelsAsked(settings: Settings, { domains }: Sample): ReadonlyMap<string, Level> {
   const levels = new Map<string, Level>();
   for (const domain of domains) {
     const level = policySetting(settings, domain)?.level;

@@ -1,6 +1,7 @@
 /**
  * The parameters of main.cf that tlswarden needs, each with what is there now. Pure: settings and present values go in.
  */
+import type { Level } from '../settings/level.ts';
 import type { Hop } from '../settings/setting.ts';
 import type { Settings } from '../settings/settings.ts';
 import { policySetting } from '../tables/render.ts';
@@ -73,22 +74,14 @@ export const OVERRIDES_SEEN = [
   'smtpd_proxy_filter',
 ] as const;
 
-/** Levels that domains in tls_policy have: what main.cf itself has to be able to do. */
-export interface PolicyLevels {
-  readonly fingerprint: boolean;
-  readonly daneOnly: boolean;
-}
-
-/** Which levels stand in tls_policy. */
-export function policyLevels(settings: Settings): PolicyLevels {
-  let fingerprint = false;
-  let daneOnly = false;
+/** The levels that stand in tls_policy: what main.cf itself has to be able to do. */
+export function policyLevels(settings: Settings): ReadonlySet<Level> {
+  const levels = new Set<Level>();
   for (const domain of settings.domains()) {
     const level = policySetting(settings, domain)?.level;
-    fingerprint ||= level === 'fingerprint';
-    daneOnly ||= level === 'dane-only';
+    if (level !== undefined) levels.add(level);
   }
-  return { fingerprint, daneOnly };
+  return levels;
 }
 
 /**
@@ -219,9 +212,10 @@ function addTables(
     const value = withFirst(first, now(parameter), (element) => isOurTable(element, table, ours));
     add(parameter, value, TABLE_REASONS[table] ?? '');
   }
-  const { fingerprint, daneOnly } = policyLevels(settings);
-  if (fingerprint) add('smtp_tls_fingerprint_digest', 'sha256', 'what the fingerprints in the settings are');
-  if (daneOnly) {
+  const levels = policyLevels(settings);
+  if (levels.has('fingerprint'))
+    add('smtp_tls_fingerprint_digest', 'sha256', 'what the fingerprints in the settings are');
+  if (levels.has('dane-only')) {
     add('smtp_dns_support_level', 'dnssec', 'level dane-only needs DNSSEC from the resolver');
     if (!splitValue(now('smtp_host_lookup')).includes('dns')) add('smtp_host_lookup', 'dns', 'DANE needs the DNS');
   }

@@ -80,8 +80,7 @@ function notes(settings: Settings, { maps, present }: FragmentContext): readonly
       `Some domain requires TLS for mail that it sends, but ${SENDER_TRANSPORT} is not asked for recipients that ${others.join(', ')} matches: give those domains an entry in the settings, with their nexthop.`,
     );
   }
-  const { daneOnly } = policyLevels(settings);
-  if (daneOnly || transportsInUse(settings).some(({ level }) => level === 'dane-only')) {
+  if (policyLevels(settings).has('dane-only') || transportsInUse(settings).some(({ level }) => level === 'dane-only')) {
     found.push('Level dane-only needs a resolver that validates DNSSEC, on this host.');
   }
   return found;
