@@ -4,8 +4,8 @@
 import assert from 'node:assert/strict';
 import { cp, rm } from 'node:fs/promises';
 import { test } from 'node:test';
-import { MAIN } from '../commands/program.ts';
 import { crashEverywhere } from '../harness/crash-points.ts';
+import { MAIN } from '../harness/main.ts';
 import { Host } from './host.ts';
 
 type Files = { readonly main: string; readonly master: string };

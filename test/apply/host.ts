@@ -3,16 +3,14 @@
 
 import { mkdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { tablesOptions } from '../../src/commands/maps.ts';
 import { readMainFile } from '../../src/main-file/main-file.ts';
 import { loadSettings } from '../../src/main-file/open-source.ts';
 import { writeTables } from '../../src/tables/write-tables.ts';
 import { attempt, type CommandResult, run } from '../harness/command.ts';
+import { MAIN } from '../harness/main.ts';
 import { Postfix, type PostfixOptions } from '../harness/postfix.ts';
 import { type Ending, Workspace } from '../harness/workspace.ts';
-
-const program = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 
 /** One domain whose mail goes by `tlswarden-encrypt`. */
 const SETTINGS = `[domains."a.example"]
@@ -89,7 +87,7 @@ export class Host {
   }
 
   async run(...args: readonly string[]): Promise<string> {
-    return await run(process.execPath, [program, '--config', this.config, ...args], { env: this.#env });
+    return await run(process.execPath, [MAIN, '--config', this.config, ...args], { env: this.#env });
   }
 
   /** Runs the program, whatever its exit status: by a program that runs others, if one is named. */
@@ -97,7 +95,7 @@ export class Host {
     args: readonly string[],
     { through = [] }: { readonly through?: readonly string[] } = {},
   ): Promise<CommandResult> {
-    const [first = '', ...rest] = [...through, process.execPath, program, '--config', this.config, ...args];
+    const [first = '', ...rest] = [...through, process.execPath, MAIN, '--config', this.config, ...args];
     return await attempt(first, rest, { env: this.#env });
   }
 

@@ -10,11 +10,11 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run } from '../harness/command.ts';
 import { freePort } from '../harness/loopback.ts';
+import { MAIN } from '../harness/main.ts';
 import { waitFor } from '../harness/wait-for.ts';
 import type { Workspace } from '../harness/workspace.ts';
 import { sessionOf } from './processes.ts';
 
-export const program = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 const bareServer = fileURLToPath(new URL('./bare-server.js', import.meta.url));
 
 /** Longer than any fleet takes to load. */
@@ -31,7 +31,7 @@ export interface Contender {
 export async function startService(workspace: Workspace, mainFile: string, port: number): Promise<Contender> {
   const path = `${mainFile}.log`;
   const log = await open(path, 'w');
-  const child = spawn(process.execPath, [program, '--config', mainFile, 'serve'], {
+  const child = spawn(process.execPath, [MAIN, '--config', mainFile, 'serve'], {
     stdio: ['ignore', 'ignore', log.fd],
   });
   await log.close();

@@ -7,9 +7,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { copyFile, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '../harness/command.ts';
+import { MAIN } from '../harness/main.ts';
 import { waitFor } from '../harness/wait-for.ts';
 import type { Bench } from './bench-run.ts';
-import { PATIENCE_MS, program, stopped } from './contenders.ts';
+import { PATIENCE_MS, stopped } from './contenders.ts';
 import { type Fleet, KINDS, settingsOf } from './fleet.ts';
 import { inTurns, ratios } from './turns.ts';
 
@@ -33,7 +34,7 @@ async function benchType({ workspace, results, rounds }: Bench, fleet: Fleet, ty
   const mainFile = await fleet.mainFile({ maps, type });
   const measured = await inTurns(rounds, ['maps', 'postmap'] as const, async (side, round) => {
     if (side === 'maps' || round === 0) await rm(maps, { recursive: true, force: true });
-    const write = (): Promise<unknown> => run(process.execPath, [program, '--config', mainFile, 'maps']);
+    const write = (): Promise<unknown> => run(process.execPath, [MAIN, '--config', mainFile, 'maps']);
     if (side === 'maps') return await secondsOf(write);
     // The turns of a round change places: the texts are those of the last round, if there was one.
     if (!(await exists(join(maps, 'stamp.json')))) await write();
@@ -109,7 +110,7 @@ async function oneChangedDomain(fleet: Fleet, mainFile: string, maps: string, ro
 async function startWatcher(mainFile: string): Promise<ChildProcess> {
   const path = `${mainFile}.watch.log`;
   const log = await open(path, 'w');
-  const watcher = spawn(process.execPath, [program, '--config', mainFile, 'maps', '--watch'], {
+  const watcher = spawn(process.execPath, [MAIN, '--config', mainFile, 'maps', '--watch'], {
     stdio: ['ignore', 'ignore', log.fd],
   });
   await log.close();

@@ -17,11 +17,12 @@ import { NO_DEFAULTS } from '../../src/settings/hosted-domain.ts';
 import { BY_MX } from '../../src/settings/next-hop.ts';
 import { SettingPool } from '../../src/settings/parse-setting.ts';
 import { freePort } from '../harness/loopback.ts';
+import { MAIN } from '../harness/main.ts';
 import { RedisServer } from '../harness/redis.ts';
 import { waitFor } from '../harness/wait-for.ts';
 import type { Workspace } from '../harness/workspace.ts';
 import type { Bench } from './bench-run.ts';
-import { PATIENCE_MS, program } from './contenders.ts';
+import { PATIENCE_MS } from './contenders.ts';
 import { residentMegabytes } from './processes.ts';
 import { median } from './results.ts';
 
@@ -50,13 +51,9 @@ export async function benchRedis(bench: Bench): Promise<void> {
   const name = domains.toLocaleString('en');
   const fleet = await bench.fleet(domains);
   const file = workspace.path('fleet.jsonl');
-  execFileSync(
-    process.execPath,
-    [program, '--config', await fleet.mainFile(), 'domains', 'export', '--format', 'jsonl'],
-    {
-      stdio: ['ignore', openSync(file, 'w'), 'inherit'],
-    },
-  );
+  execFileSync(process.execPath, [MAIN, '--config', await fleet.mainFile(), 'domains', 'export', '--format', 'jsonl'], {
+    stdio: ['ignore', openSync(file, 'w'), 'inherit'],
+  });
 
   const config = await writeConfig(
     workspace,
@@ -65,12 +62,12 @@ export async function benchRedis(bench: Bench): Promise<void> {
     'snapshot = "snapshot"\n[maps]\ndirectory = "maps"\ntype = "lmdb"',
   );
   const imported = await timed(() =>
-    execFileSync(process.execPath, [program, '--config', config.path, 'domains', 'import', file]),
+    execFileSync(process.execPath, [MAIN, '--config', config.path, 'domains', 'import', file]),
   );
   row(`${name} domains: import`, imported / 1000, 's');
   row(`${name} domains: import`, domains / (imported / 1000), 'domains/s');
   const again = await timed(() =>
-    execFileSync(process.execPath, [program, '--config', config.path, 'domains', 'import', file]),
+    execFileSync(process.execPath, [MAIN, '--config', config.path, 'domains', 'import', file]),
   );
   row(`${name} domains: the same import again`, again / 1000, 's');
   const read = await timed(() =>
@@ -93,10 +90,10 @@ export async function benchRedis(bench: Bench): Promise<void> {
   row(`${name} domains: change to decision, median`, median(await measure(store, [one], changes)), 'ms');
   one.end();
 
-  execFileSync(process.execPath, [program, '--config', config.path, 'maps'], {
+  execFileSync(process.execPath, [MAIN, '--config', config.path, 'maps'], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
-  const watcher = spawn(process.execPath, [program, '--config', config.path, 'maps', '--watch'], {
+  const watcher = spawn(process.execPath, [MAIN, '--config', config.path, 'maps', '--watch'], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   await logged(watcher, '"watching"');
@@ -184,7 +181,7 @@ async function writeConfig(
 }
 
 async function start(config: string): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [program, '--config', config, 'serve'], {
+  const child = spawn(process.execPath, [MAIN, '--config', config, 'serve'], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   await logged(child, '"ready"');

@@ -3,7 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { MAIN, Program } from './program.ts';
+import { MAIN } from '../harness/main.ts';
+import { Program } from './program.ts';
 
 /** What a shell gets that sources the script and completes this line. */
 class Shell {

@@ -11,8 +11,9 @@ import { SettingPool } from '../../src/settings/parse-setting.ts';
 import { DirectoryStore } from '../../src/source/directory-store.ts';
 import { attempt } from '../harness/command.ts';
 import { crashEverywhere, type Ended } from '../harness/crash-points.ts';
+import { MAIN } from '../harness/main.ts';
 import { Workspace } from '../harness/workspace.ts';
-import { MAIN, Program } from './program.ts';
+import { Program } from './program.ts';
 
 /** What stands in the settings directory, but for the lock. */
 function filesIn(directory: string): Record<string, string> {

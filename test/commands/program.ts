@@ -6,10 +6,7 @@ import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
-/** dist/src/main.js, beside the test that runs. */
-export const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+import { MAIN } from '../harness/main.ts';
 
 /** The program on a terminal of 120 columns: its exit status, and all that is shown. */
 export async function onTerminal(

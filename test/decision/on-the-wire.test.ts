@@ -7,15 +7,14 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { freePort } from '../harness/loopback.ts';
+import { MAIN } from '../harness/main.ts';
 import { waitFor } from '../harness/wait-for.ts';
 import { Workspace } from '../harness/workspace.ts';
 import { Random, seedOfThisRun } from '../oracle/prng.ts';
 import { paperWorld, randomAddress, randomSettings, toToml } from '../oracle/scenario.ts';
 import { type Asked, Core } from './core.ts';
 
-const program = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 const seed = seedOfThisRun();
 
 /** A request as Postfix 3.7 writes it. */
@@ -70,7 +69,7 @@ test(`the service answers on the wire what the decision says (SEED=${seed})`, as
     }),
   );
   await workspace.write('domains.d/all.toml', toToml({ domains }));
-  const service = spawn(process.execPath, [program, '--config', config, 'serve'], {
+  const service = spawn(process.execPath, [MAIN, '--config', config, 'serve'], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   workspace.push({

@@ -3,15 +3,13 @@
 import assert from 'node:assert/strict';
 import { chmod } from 'node:fs/promises';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import type { Finding } from '../../src/doctor/finding.ts';
 import { userId } from '../harness/account.ts';
 import { selfSignedCertificate } from '../harness/certificates.ts';
 import { attempt } from '../harness/command.ts';
+import { MAIN } from '../harness/main.ts';
 import { Workspace } from '../harness/workspace.ts';
 import { idsOf, Patient } from './patient.ts';
-
-const program = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 
 test("takes neither smtpd's key nor a table for one that Postfix cannot read", async (t) => {
   const workspace = await Workspace.of(t);
@@ -24,10 +22,10 @@ test("takes neither smtpd's key nor a table for one that Postfix cannot read", a
   const table = await patient.table('routes', 'example.com smtp:\n');
   await patient.set({ transport_maps: table });
   for (const file of [keyFile, `${table.slice('lmdb:'.length)}.lmdb`]) await chmod(file, 0o600);
-  const doctor = [program, '--config', `${patient.directory}/tlswarden.toml`, '--json', 'doctor'];
+  const doctor = [MAIN, '--config', `${patient.directory}/tlswarden.toml`, '--json', 'doctor'];
   // Whether this user reaches the program at all depends on where it lies; only then is there something to see.
   const asNobody = { uid: userId('nobody'), cwd: '/' };
-  if ((await attempt(process.execPath, [program, '--version'], asNobody)).status !== 0) {
+  if ((await attempt(process.execPath, [MAIN, '--version'], asNobody)).status !== 0) {
     t.skip('the program lies where nobody may read');
     return;
   }

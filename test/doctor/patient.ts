@@ -4,7 +4,6 @@
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { tablesOptions } from '../../src/commands/maps.ts';
 import { type Diagnosis, examineHost } from '../../src/doctor/examine-host.ts';
 import type { Finding } from '../../src/doctor/finding.ts';
@@ -13,10 +12,9 @@ import { settingsAtHand } from '../../src/main-file/open-source.ts';
 import type { ResolverAddress } from '../../src/probe/dns-client.ts';
 import { run } from '../harness/command.ts';
 import { freePort } from '../harness/loopback.ts';
+import { MAIN } from '../harness/main.ts';
 import { runLines } from '../harness/shell.ts';
 import type { Workspace } from '../harness/workspace.ts';
-
-const program = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 
 export interface PatientFiles {
   readonly main: string;
@@ -102,7 +100,7 @@ export class Patient {
   /** More domains, and the tables for them. */
   async domains(text: string): Promise<void> {
     await writeFile(join(this.directory, 'domains.d/more.toml'), text);
-    await run(process.execPath, [program, '--config', join(this.directory, 'tlswarden.toml'), 'maps']);
+    await run(process.execPath, [MAIN, '--config', join(this.directory, 'tlswarden.toml'), 'maps']);
   }
 
   /** What doctor tells. */

@@ -5,14 +5,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, rename, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { attempt, type CommandResult, run } from './command.ts';
 import { freePort } from './loopback.ts';
+import { MAIN } from './main.ts';
 import { Postfix, type PostfixOptions } from './postfix.ts';
 import { waitFor } from './wait-for.ts';
 import type { Workspace } from './workspace.ts';
-
-const program = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 
 export interface GatewayOptions extends PostfixOptions {
   /** The settings directory's files: name (without .toml) and content. */
@@ -104,17 +102,17 @@ export class Gateway {
 
   /** Runs the program; throws with all that it wrote unless it exits with 0. */
   async run(...args: readonly string[]): Promise<string> {
-    return await run(process.execPath, [program, '--config', this.configFile, ...args]);
+    return await run(process.execPath, [MAIN, '--config', this.configFile, ...args]);
   }
 
   /** Runs the program, whatever its exit status. */
   async attempt(...args: readonly string[]): Promise<CommandResult> {
-    return await attempt(process.execPath, [program, '--config', this.configFile, ...args]);
+    return await attempt(process.execPath, [MAIN, '--config', this.configFile, ...args]);
   }
 
   /** Starts the program. `ended` gives its exit status, null if a signal ended it. */
   launch(...args: readonly string[]): { kill(signal: NodeJS.Signals): void; readonly ended: Promise<number | null> } {
-    const child = spawn(process.execPath, [program, '--config', this.configFile, ...args], { stdio: 'ignore' });
+    const child = spawn(process.execPath, [MAIN, '--config', this.configFile, ...args], { stdio: 'ignore' });
     const ended = once(child, 'exit').then(([status]) => status as number | null);
     return { kill: (signal) => void child.kill(signal), ended };
   }
@@ -150,7 +148,7 @@ export class Gateway {
   async serve(): Promise<void> {
     if (this.#service !== undefined) return;
     const skip = this.#log.length;
-    const service = spawn(process.execPath, [program, '--config', this.configFile, 'serve'], {
+    const service = spawn(process.execPath, [MAIN, '--config', this.configFile, 'serve'], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     this.#service = service;
@@ -176,7 +174,7 @@ export class Gateway {
   /** Has the tables follow the settings from now on: `maps --watch`. What it logs is in {@link log} too. */
   async watchMaps(): Promise<void> {
     const skip = this.#log.length;
-    const watcher = spawn(process.execPath, [program, '--config', this.configFile, 'maps', '--watch'], {
+    const watcher = spawn(process.execPath, [MAIN, '--config', this.configFile, 'maps', '--watch'], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     this.#watcher = watcher;

@@ -2,17 +2,15 @@
 
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { run } from './command.ts';
-
-const program = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+import { MAIN } from './main.ts';
 
 /** Runs lines by sh, one after the other; throws if one fails. A folder of the test keeps the program's name. */
 export async function runLines(directory: string, lines: readonly string[]): Promise<string> {
   const bin = join(directory, 'bin');
   const tlswarden = join(bin, 'tlswarden');
   await mkdir(bin, { recursive: true });
-  await writeFile(tlswarden, `#!/bin/sh\nexec '${process.execPath}' '${program}' "$@"\n`);
+  await writeFile(tlswarden, `#!/bin/sh\nexec '${process.execPath}' '${MAIN}' "$@"\n`);
   await chmod(tlswarden, 0o755);
   const path = [bin, process.env['PATH'] ?? ''].join(delimiter);
   return await run('sh', ['-ec', lines.join('\n')], { env: { PATH: path }, cwd: '/' });

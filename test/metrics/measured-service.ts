@@ -4,15 +4,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { utimes, writeFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
-import { fileURLToPath } from 'node:url';
 import { attempt, type CommandResult } from '../harness/command.ts';
 import { freePort } from '../harness/loopback.ts';
+import { MAIN } from '../harness/main.ts';
 import { waitFor } from '../harness/wait-for.ts';
 import type { Workspace } from '../harness/workspace.ts';
 import { PolicyClient } from '../service/policy-client.ts';
 import { recordedRequest } from '../service/recorded-request.ts';
-
-const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 
 export interface MeasuredOptions {
   /** The files of the settings directory, without .toml. */

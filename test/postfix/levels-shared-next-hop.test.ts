@@ -4,11 +4,10 @@
 import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { attempt } from '../harness/command.ts';
+import { MAIN } from '../harness/main.ts';
 import { Workspace } from '../harness/workspace.ts';
 
-const program = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 const fingerprint = (byte: string): string => Array.from({ length: 32 }, () => byte).join(':');
 
 const conflicts = {
@@ -49,7 +48,7 @@ for (const [what, { relayhost, domains, key }] of Object.entries(conflicts)) {
       for (const [i, lines] of domains.entries()) {
         await workspace.write(`domains.d/customer-${i}.toml`, [`[domains."hosted-${i}.example"]`, ...lines].join('\n'));
       }
-      const { status, stderr } = await attempt(process.execPath, [program, '--config', main, command]);
+      const { status, stderr } = await attempt(process.execPath, [MAIN, '--config', main, command]);
       assert.equal(status, 2, stderr);
       for (const part of ['hosted-0.example', 'customer-0.toml', 'hosted-1.example', 'customer-1.toml', key]) {
         assert.ok(stderr.includes(part), `${part} in: ${stderr}`);
@@ -69,6 +68,6 @@ test('domains that agree, or of which one says nothing, share a next hop', async
       .map((setting, i) => `[domains."hosted-${i}.example"]\nnexthop = "[mx.shared.example]:25"\n${setting}\n`)
       .join(''),
   );
-  const { status, stderr } = await attempt(process.execPath, [program, '--config', main, 'check']);
+  const { status, stderr } = await attempt(process.execPath, [MAIN, '--config', main, 'check']);
   assert.equal(status, 0, stderr);
 });

@@ -5,19 +5,17 @@ import assert from 'node:assert/strict';
 import { chmod, mkdir, readdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { userId } from '../harness/account.ts';
 import { attempt, type CommandResult } from '../harness/command.ts';
+import { MAIN } from '../harness/main.ts';
 import { Site } from '../harness/site.ts';
 import { Workspace } from '../harness/workspace.ts';
-
-const program = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 
 /** Runs `serve` with a main file and an empty settings directory, in a workspace of the test's. */
 async function serve(workspace: Workspace, main: string): Promise<CommandResult> {
   await mkdir(workspace.path('domains.d'), { recursive: true });
   const config = await workspace.write('tlswarden.toml', main);
-  return await attempt(process.execPath, [program, '--config', config, 'serve'], { cwd: workspace.directory });
+  return await attempt(process.execPath, [MAIN, '--config', config, 'serve'], { cwd: workspace.directory });
 }
 
 test('a port that is in use is exit status 1, and the way to find who has it', async (t) => {
@@ -61,7 +59,7 @@ test('a listener for all the world is exit status 2 unless it is allowed', async
 test('a main file that is not there, or no file, is exit status 2 and its name', async (t) => {
   const workspace = await Workspace.of(t);
   for (const path of [workspace.path('absent.toml'), workspace.directory]) {
-    const result = await attempt(process.execPath, [program, '--config', path, 'serve']);
+    const result = await attempt(process.execPath, [MAIN, '--config', path, 'serve']);
     assert.equal(result.status, 2);
     assert.ok(result.stderr.startsWith(`${path}: `), result.stderr);
     assert.equal(result.stderr.trimEnd().split('\n').length, 1);
@@ -74,11 +72,11 @@ test('a main file that may not be read is exit status 2 and its name', async (t)
   await chmod(config, 0o600);
   // Whether this user reaches the program at all depends on where it lies; only then is there something to see.
   const asNobody = { uid: userId('nobody'), cwd: '/' };
-  if ((await attempt(process.execPath, [program, '--version'], asNobody)).status !== 0) {
+  if ((await attempt(process.execPath, [MAIN, '--version'], asNobody)).status !== 0) {
     t.skip('the program lies where nobody may read');
     return;
   }
-  const result = await attempt(process.execPath, [program, '--config', config, 'serve'], asNobody);
+  const result = await attempt(process.execPath, [MAIN, '--config', config, 'serve'], asNobody);
   assert.equal(result.status, 2);
   assert.match(result.stderr, new RegExp(`^${config}: .*(?:permission|EACCES)`, 'iu'));
 });

@@ -3,7 +3,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import type { DomainName } from '../../src/address/domain-name.ts';
 import { parseRedisUrl, RedisAddress } from '../../src/redis/redis-address.ts';
 import { RedisSource } from '../../src/redis/redis-source.ts';
@@ -15,10 +14,9 @@ import type { Settings } from '../../src/settings/settings.ts';
 import { SettingsInForce } from '../../src/source/settings-in-force.ts';
 import type { Table } from '../../src/toml/table-reader.ts';
 import { freePort } from '../harness/loopback.ts';
+import { MAIN } from '../harness/main.ts';
 import { waitFor } from '../harness/wait-for.ts';
 import type { Workspace } from '../harness/workspace.ts';
-
-const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 
 /** A domain that asks for TLS on receipt from everyone, and one that does not. */
 export const ALWAYS: Table = { incoming: { receipt: { require_tls: 'always' } } };

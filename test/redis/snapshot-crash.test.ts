@@ -8,11 +8,11 @@ import { fileURLToPath } from 'node:url';
 import { readSnapshot, SnapshotWriter } from '../../src/redis/snapshot.ts';
 import { run } from '../harness/command.ts';
 import { crashEverywhere, type Writer } from '../harness/crash-points.ts';
+import { MAIN } from '../harness/main.ts';
 import { RedisServer } from '../harness/redis.ts';
 import { Workspace } from '../harness/workspace.ts';
 import { ALWAYS, Panel, Service } from './host.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 const writer = fileURLToPath(new URL('./snapshot-process.js', import.meta.url));
 
 /** More than is written at once. */

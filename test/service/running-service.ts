@@ -4,13 +4,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { MAIN } from '../harness/main.ts';
 import { waitFor } from '../harness/wait-for.ts';
 import { type Ending, Workspace } from '../harness/workspace.ts';
 import { toToml } from '../oracle/scenario.ts';
 import { PolicyClient } from './policy-client.ts';
-
-const program = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 
 export interface ServiceOptions {
   /** The main file, but for `server.listen`. */
@@ -53,7 +51,7 @@ export class RunningService {
     );
     await workspace.write('domains.d/all.toml', toToml({ domains: options.domains ?? {} }));
     for (const [name, text] of Object.entries(options.files ?? {})) await workspace.write(`domains.d/${name}`, text);
-    const command = [process.execPath, ...(options.nodeOptions ?? []), program, '--config', config, 'serve'];
+    const command = [process.execPath, ...(options.nodeOptions ?? []), MAIN, '--config', config, 'serve'];
     const limited = options.maxFiles === undefined ? command : ['prlimit', `--nofile=${options.maxFiles}`, ...command];
     const [first = '', ...others] = limited;
     const child = spawn(first, others, { stdio: ['ignore', 'ignore', 'pipe'] });

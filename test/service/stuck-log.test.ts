@@ -5,13 +5,12 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { MAIN } from '../harness/main.ts';
 import { waitFor } from '../harness/wait-for.ts';
 import { Workspace } from '../harness/workspace.ts';
 import { PolicyClient } from './policy-client.ts';
 import { recordedRequest } from './recorded-request.ts';
 
-const program = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 /** Refusals, a line of more than 300 bytes each: more than is kept; and more than a pipe takes in. */
 const MANY = 25_000;
 const FEW = 4_000;
@@ -21,7 +20,7 @@ test('a log that nobody takes in keeps nobody from an answer, and the service fr
   const socket = workspace.path('socket');
   const config = await workspace.write('tlswarden.toml', `[server]\nlisten = ["unix:${socket}"]\n`);
   await workspace.write('domains.d/a.toml', '[domains."a.example".incoming.receipt]\nrequire_tls = "always"\n');
-  const service = spawn(process.execPath, [program, '--config', config, 'serve'], {
+  const service = spawn(process.execPath, [MAIN, '--config', config, 'serve'], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   workspace.push({ dispose: () => void service.kill('SIGKILL'), abandon: () => service.kill('SIGKILL') });

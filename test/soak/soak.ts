@@ -9,6 +9,7 @@ import { Authority } from '../harness/certificates.ts';
 import { run } from '../harness/command.ts';
 import { Destination } from '../harness/destination.ts';
 import { freePort } from '../harness/loopback.ts';
+import { MAIN } from '../harness/main.ts';
 import { Postfix } from '../harness/postfix.ts';
 import { RedisServer } from '../harness/redis.ts';
 import { Workspace } from '../harness/workspace.ts';
@@ -16,7 +17,7 @@ import { conversations } from './conversations.ts';
 import { MailTraffic } from './mail-traffic.ts';
 import { lastingDomains, SettingsUnderChange } from './settings-under-change.ts';
 import { SoakTable, startMiddleEnd, wordMegabytes } from './soak-table.ts';
-import { type Life, PROGRAM, type Sample, SoakedService } from './soaked-service.ts';
+import { type Life, type Sample, SoakedService } from './soaked-service.ts';
 import { Findings, Traffic } from './traffic.ts';
 
 const minutes = Number(process.env['SOAK_MINUTES'] ?? 60);
@@ -119,7 +120,7 @@ async function soak(workspace: Workspace): Promise<boolean> {
   const killed = await make('killed');
   const spared = await make('spared');
 
-  const shown = await run(process.execPath, [PROGRAM, '--config', killed.config, '--json', 'postfix', 'show']);
+  const shown = await run(process.execPath, [MAIN, '--config', killed.config, '--json', 'postfix', 'show']);
   const fragments = JSON.parse(shown) as {
     readonly 'main.cf': readonly { readonly parameter: string; readonly value: string }[];
     readonly 'master.cf': readonly { readonly lines: string }[];

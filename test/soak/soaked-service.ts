@@ -3,12 +3,10 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { descriptors, residentMegabytes } from '../bench/processes.ts';
+import { MAIN } from '../harness/main.ts';
 import { waitFor } from '../harness/wait-for.ts';
 import type { Workspace } from '../harness/workspace.ts';
-
-export const PROGRAM = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 
 /** How much of the log is kept, for the errors of the soak. */
 const LOG_CHARACTERS = 4_000;
@@ -65,7 +63,7 @@ export class SoakedService {
   /** Starts it and waits until it is ready. */
   async start(): Promise<void> {
     this.#log = '';
-    const child = spawn(process.execPath, [PROGRAM, '--config', this.config, 'serve'], {
+    const child = spawn(process.execPath, [MAIN, '--config', this.config, 'serve'], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     this.#process = child;
