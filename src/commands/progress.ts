@@ -1,5 +1,5 @@
 /**
- * How far a long command is, on a terminal and nowhere else. It is silent for what takes no time.
+ * How far a long command is, on a terminal and nowhere else.
  */
 
 const PATIENCE_MS = 500;

@@ -1,14 +1,13 @@
 /**
  * What a `doctor --live` that was killed has left in the settings.
  */
-import { hostname } from 'node:os';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
 import { domainsLeft, thisRun } from './run-name.ts';
 
 /** Domains of runs that are over; one that goes on now is left alone. */
 export function examineLeft({ settings, mending }: Host): readonly Finding[] {
-  const left = domainsLeft(settings, thisRun(hostname(), process.pid, Date.now()));
+  const left = domainsLeft(settings, thisRun());
   if (left.length === 0) return [];
   return [
     {

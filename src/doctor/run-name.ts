@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import type { DomainName } from '../address/domain-name.ts';
 import type { Settings } from '../settings/settings.ts';
 import { type RunName, runOf } from '../settings/trial-domain.ts';
@@ -11,12 +12,10 @@ import { type RunName, runOf } from '../settings/trial-domain.ts';
 /** Longer than any run. */
 const LONGEST_MS = 3_600_000;
 
-/**
- * The run of this process; `now` in milliseconds since the epoch. Of the host a digest is told, since the name is seen
- * by others.
- */
-export function thisRun(hostname: string, pid: number, now: number): RunName {
-  return { began: now, pid, host: createHash('sha256').update(hostname).digest('hex').slice(0, 8) };
+/** The run of this process, which begins now. Of the host a digest is told, since the name is seen by others. */
+export function thisRun(): RunName {
+  const host = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
+  return { began: Date.now(), pid: process.pid, host };
 }
 
 /** Whether a run is over, `here` being one that goes on on this host. */

@@ -6,7 +6,7 @@ import type { Settings } from '../settings/settings.ts';
 import { isTrialDomain } from '../settings/trial-domain.ts';
 
 /** Each is looked up in every table by postmap(1), and a database may take its time. */
-export const MOST_DOMAINS = 20_000;
+const MOST_DOMAINS = 20_000;
 
 /** The domains that are looked at one by one; trial domains are not among them. */
 export interface Sample {

@@ -2,7 +2,6 @@
  * `doctor --live`: hosts a few domains for a minute, sends messages of its own through the running Postfix to servers of its
  * own on loopback, sees what becomes of them, and takes everything out again. It touches no other domain and no other mail.
  */
-import { hostname } from 'node:os';
 import type { DomainName } from '../address/domain-name.ts';
 import type { Host } from '../doctor/host.ts';
 import { domainsLeft, isOver, thisRun } from '../doctor/run-name.ts';
@@ -47,7 +46,7 @@ export class LeftBehind extends Error {
  */
 export async function runLive(options: LiveOptions): Promise<readonly Trial[]> {
   const { host, door } = options;
-  const run = thisRun(hostname(), process.pid, Date.now());
+  const run = thisRun();
   await tidy(options, domainsLeft(host.settings, run), (other) => isOver(other, run));
   const doors = door === undefined ? doorsOf(host) : [door];
   if (doors.length === 0) throw new CannotTry('no smtpd in master.cf takes mail from strangers');

@@ -36,8 +36,8 @@ export function parseResolvConf(text: string): readonly ResolverAddress[] {
 }
 
 /** The servers of resolv.conf(5); a file that cannot be read names none. */
-export async function systemResolvers(path = RESOLV_CONF): Promise<readonly ResolverAddress[]> {
-  return parseResolvConf(await readFile(path, 'utf8').catch(() => ''));
+export async function systemResolvers(): Promise<readonly ResolverAddress[]> {
+  return parseResolvConf(await readFile(RESOLV_CONF, 'utf8').catch(() => ''));
 }
 
 /** Asks the servers in their order, twice around, as the stub resolver of resolv.conf(5) does. */
