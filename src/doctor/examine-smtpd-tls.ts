@@ -99,7 +99,9 @@ function certificate(
   const files = filesOf(postfix, service);
   const missing = files.find(({ file }) => unreadable.has(file));
   if (files.length > 0 && missing === undefined) return [];
-  const [key, chain] = [`${postfix.directory}/smtpd.key`, `${postfix.directory}/smtpd.pem`];
+  // What stands at a usual name is somebody's key, which must not be written over.
+  const file = `${postfix.directory}/tlswarden-smtpd`;
+  const [key, chain] = [`${file}.key`, `${file}.pem`];
   const subject = `/CN=${postfix.value('myhostname')}`;
   const openssl = ['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '3650', '-subj', subject];
   return [

@@ -382,6 +382,15 @@ describe('doctor', { concurrency: 2 }, () => {
     assert.match(found?.what ?? '', /has no certificate, without which most clients take no STARTTLS/u);
   });
 
+  test('has a certificate made beside what is there, and writes over no key', async () => {
+    const patient = await ill(async (patient) => {
+      await patient.edit('config/smtpd.key', () => 'a key that somebody keeps here');
+      await patient.set({ smtpd_tls_chain_files: `${patient.config}/smtpd.key, ${patient.config}/smtpd.pem` });
+    });
+    await cures(patient, 'fault smtpd-certificate');
+    assert.equal(await readFile(`${patient.config}/smtpd.key`, 'utf8'), 'a key that somebody keeps here');
+  });
+
   test('leaves a submission service closed to strangers, who are refused before tlswarden is asked', async () => {
     const relay = (value: string) => (text: string) =>
       text.replace(/^submission .*$/mu, `$&\n  -o { smtpd_relay_restrictions = ${value} }`);
