@@ -3,9 +3,9 @@
  * command that asked.
  */
 import { type DomainName, parseDomain } from '../../address/domain-name.ts';
-import { splitList } from '../../address/pattern.ts';
 import type { StoredDomain, StoredDomains } from '../../source/settings-store.ts';
 import { CommandFailure, UsageError } from '../command-context.ts';
+import { listOf } from './assignments.ts';
 
 /** The name in normal form; throws {@link UsageError}. */
 export function domainArgument(text: string): DomainName {
@@ -30,7 +30,5 @@ export function hostedDomain(domains: StoredDomains, name: DomainName): StoredDo
 }
 
 function aliasesOf(domain: StoredDomain): readonly (DomainName | undefined)[] {
-  const aliases = domain.table['aliases'];
-  const entries = typeof aliases === 'string' ? splitList(aliases) : Array.isArray(aliases) ? aliases : [];
-  return entries.filter((entry) => typeof entry === 'string').map(parseDomain);
+  return listOf(domain.table['aliases']).map(parseDomain);
 }
