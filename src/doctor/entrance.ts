@@ -118,7 +118,7 @@ function isLocal(postfix: PostfixConfiguration, service: MasterService): boolean
   const address = inetAddressOf(service);
   // What postscreen(8) passes on (pass) came from outside.
   if (address === undefined) return false;
-  const hosts = address.host === '' ? postfix.list('inet_interfaces') : [address.host];
+  const hosts = address.host === '' ? postfix.interfaces : [address.host];
   return hosts.every((host) => host === 'loopback-only' || isLoopback(host));
 }
 

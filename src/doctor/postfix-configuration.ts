@@ -135,6 +135,11 @@ export class PostfixConfiguration {
     return new Set(this.list('smtpd_restriction_classes', service));
   }
 
+  /** inet_interfaces: addresses, without brackets, and names; `all` and `loopback-only` as they are. */
+  get interfaces(): readonly string[] {
+    return this.list('inet_interfaces').map((name) => name.replaceAll(/[[\]]/gu, ''));
+  }
+
   /** Whether a boolean parameter is on; one that this Postfix does not have is off. */
   isYes(parameter: string, service?: MasterService): boolean {
     return this.value(parameter, service).toLowerCase() === 'yes';

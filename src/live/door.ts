@@ -28,9 +28,7 @@ export function doorsOf({ postfix, entrances }: Host): readonly Door[] {
       if (address === undefined) return [];
       const port = PORTS[address.port] ?? Number(address.port);
       const hosts =
-        address.host === ''
-          ? listening(postfix.list('inet_interfaces'), postfix.value('inet_protocols'))
-          : [address.host];
+        address.host === '' ? listening(postfix.interfaces, postfix.value('inet_protocols')) : [address.host];
       return Number.isInteger(port) && port > 0 ? [{ hosts, port }] : [];
     },
   );
@@ -48,7 +46,7 @@ function listening(interfaces: readonly string[], protocols: string): readonly s
   const loopback = ['127.0.0.1', '::1'];
   const hosts = interfaces.flatMap((name) => {
     if (name === 'all') return [...loopback, ...own];
-    return name === 'loopback-only' ? loopback : [name.replaceAll(/[[\]]/gu, '')];
+    return name === 'loopback-only' ? loopback : [name];
   });
   // Which of both a name leads to the resolver says.
   const isUsed = (host: string): boolean =>
