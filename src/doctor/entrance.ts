@@ -6,7 +6,7 @@ import { DATA_RESTRICTIONS, RECIPIENT_RESTRICTIONS } from '../fragments/main-par
 import { mayPermit, stopsStrangers } from '../fragments/restrictions.ts';
 import { isTableAt, splitValue } from '../fragments/value-list.ts';
 import { isLoopback } from '../service/listen-address.ts';
-import type { Hop } from '../settings/setting.ts';
+import { HOPS, type Hop } from '../settings/setting.ts';
 import { inetAddressOf, type MasterService, type PostfixConfiguration } from './postfix-configuration.ts';
 import { readCall, type ServiceCall, wasOurs } from './service-call.ts';
 
@@ -127,8 +127,7 @@ export function hopsAsked(calls: readonly CallSeen[]): ReadonlySet<Hop> {
   const asked = new Set<Hop>();
   for (const { call, permit, isStray } of calls) {
     if (permit !== undefined || isStray) continue;
-    if (call.context !== 'delivery') asked.add('receipt');
-    if (call.context !== 'receipt') asked.add('delivery');
+    for (const hop of call.hop === undefined ? HOPS : [call.hop]) asked.add(hop);
   }
   return asked;
 }

@@ -100,9 +100,7 @@ function hopsMissing(
         where: postfix.placeOf(behind.parameter, service),
         what: `"${behind.permit}" stands before tlswarden and can let mail pass.`,
         why: 'What is let pass there is not looked at any further: tlswarden is never asked about it.',
-        mend: mendLists(host, entrance, behind.call.context === 'both' ? undefined : behind.call.context, [
-          RECIPIENT_RESTRICTIONS,
-        ]),
+        mend: mendLists(host, entrance, behind.call.hop, [RECIPIENT_RESTRICTIONS]),
       },
     ];
   }
@@ -141,7 +139,7 @@ function dataMissing(host: Host, entrance: Entrance): readonly Finding[] {
   const { postfix } = host;
   const { service, atData } = entrance;
   const permit = atData.find((call) => call.permit !== undefined)?.permit;
-  const context = entrance.atRecipient.find(({ isStray }) => !isStray)?.call.context;
+  const hop = entrance.atRecipient.find(({ isStray }) => !isStray)?.call.hop;
   return [
     {
       id: 'data-not-asked',
@@ -152,7 +150,7 @@ function dataMissing(host: Host, entrance: Entrance): readonly Finding[] {
           ? `${service.name} does not ask tlswarden at DATA.`
           : `At DATA "${permit}" stands before tlswarden and can let mail pass.`,
       why: 'Which way a message goes is settled at DATA: without, its recipients may go another way than they have to.',
-      mend: mendLists(host, entrance, context === 'delivery' ? 'delivery' : undefined, [DATA_RESTRICTIONS]),
+      mend: mendLists(host, entrance, hop === 'delivery' ? hop : undefined, [DATA_RESTRICTIONS]),
     },
   ];
 }
@@ -162,9 +160,8 @@ function defaultActions(host: Host, entrance: Entrance): readonly Finding[] {
   return [...entrance.atRecipient, ...entrance.atData].flatMap(({ call, parameter }): readonly Finding[] => {
     const where = postfix.placeOf(parameter, entrance.service);
     const what = `While tlswarden does not answer, Postfix does "${call.defaultAction}".`;
-    const hop = call.context === 'both' ? undefined : call.context;
     const list = parameter === DATA_RESTRICTIONS ? DATA_RESTRICTIONS : RECIPIENT_RESTRICTIONS;
-    const mend = mendLists(host, entrance, hop, [list]);
+    const mend = mendLists(host, entrance, call.hop, [list]);
     if (!holdsUp(call.defaultAction)) {
       const why = 'Mail passes without anybody having asked for TLS whenever the service is away.';
       return [{ id: 'default-action', severity: 'breach', where, what, why, mend }];

@@ -10,7 +10,7 @@ import { mayPermit, readRestrictions } from '../fragments/restrictions.ts';
 import { isTableAt } from '../fragments/value-list.ts';
 import { tablePath } from '../tables/stamp.ts';
 import { RECEIPT_CLASS, RECEIPT_CLIENTS } from '../tables/table.ts';
-import { reuseFinding } from './connection-reuse.ts';
+import { reuseFinding } from './examine-transports.ts';
 import type { Finding, FindingId, Severity } from './finding.ts';
 import type { Host } from './host.ts';
 

@@ -5,7 +5,6 @@
 
 import { isReusedTooLong, MOST_REUSE_S, REUSE_LIMIT } from '../fragments/connection-reuse.ts';
 import { TLS_POLICY } from '../tables/table.ts';
-import { reuseFinding } from './connection-reuse.ts';
 import { examineReference } from './examine-tables.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
@@ -65,6 +64,16 @@ function differences(postfix: Host['postfix'], service: MasterService, line: str
     if (present !== wanted) found.push(`${name} is "${present}", not "${wanted}"`);
   }
   return found;
+}
+
+/** What is found where smtp(8) goes on with an open connection for this time; place and commands are the finder's. */
+export function reuseFinding(time: string): Omit<Finding, 'where' | 'mend'> {
+  return {
+    id: 'connection-reuse',
+    severity: 'breach',
+    what: `It is ${time}; the service counts on ${MOST_REUSE_S}s at most.`,
+    why: 'A domain that begins to ask for TLS may get mail by a plaintext session that is open already.',
+  };
 }
 
 /** The clients by which domains of tls_policy are delivered: they have to look into it, and may neither give up on TLS nor go on long without. */

@@ -2,10 +2,9 @@
  * A call of a policy service as it stands among restrictions (SMTPD_POLICY_README): `check_policy_service inet:host:port`,
  * or with attributes in braces. Pure.
  */
-
-import type { PolicyContext } from '../decision/request.ts';
 import { DEFAULT_ACTION, wordsOfCall } from '../fragments/ours.ts';
 import { normalServiceAddress } from '../fragments/policy-service.ts';
+import { HOPS, type Hop } from '../settings/setting.ts';
 import type { MasterService, PostfixConfiguration } from './postfix-configuration.ts';
 
 /** A check_policy_service with what holds for it: its own attributes, or the parameters of smtpd(8). */
@@ -14,8 +13,8 @@ export interface ServiceCall {
   readonly address: string;
   /** As it stands there. */
   readonly written: string;
-  /** Which hops it asks about (contract section 5). */
-  readonly context: PolicyContext;
+  /** What it asks about by policy_context; undefined: both hops. */
+  readonly hop: Hop | undefined;
   /** What Postfix does if the service does not answer. */
   readonly defaultAction: string;
 }
@@ -34,7 +33,7 @@ export function readCall(
   return {
     written,
     address: normalServiceAddress(written, postfix.value('queue_directory')),
-    context: context === 'receipt' || context === 'delivery' ? context : 'both',
+    hop: HOPS.find((hop) => hop === context),
     defaultAction: attributes.get('default_action') ?? postfix.value('smtpd_policy_service_default_action', service),
   };
 }

@@ -93,6 +93,6 @@ async function deleteTrials(configDirectory: string, isMeant: (run: RunName) => 
   });
   await deleteMessages(
     configDirectory,
-    queued.map(({ id }) => id),
+    queued.map(({ queue_id: id }) => id),
   );
 }

@@ -219,7 +219,8 @@ export class Stage {
       const found = messages.flatMap(({ recipients }) => recipients).find(({ address }) => address === recipient);
       missed = found === undefined ? missed + 1 : 0;
       if (missed > MISSING_LOOKS) fate = { kind: 'gone' };
-      else if (found?.delayReason !== undefined) fate = { kind: 'waits', reason: found.delayReason };
+      // Postfix gives one when it has tried.
+      else if (found?.delay_reason !== undefined) fate = { kind: 'waits', reason: found.delay_reason };
       return fate.kind !== 'untried';
     });
     return fate;
