@@ -4,7 +4,7 @@
  * tables together: were they renamed one by one, a crash could leave a domain in neither of two.
  */
 import { createReadStream } from 'node:fs';
-import { mkdir, readdir, readFile, readlink, rename, rm, symlink, unlink } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, readlink, rename, rm, symlink, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DomainName } from '../address/domain-name.ts';
 import { sync } from '../files/bring-to-disk.ts';
@@ -44,6 +44,8 @@ export class MapsDirectory {
   async ensure(): Promise<void> {
     try {
       await mkdir(this.path, 0o755);
+      // Under a umask of 077 the service, which is somebody else, would not find the stamp.
+      await chmod(this.path, 0o755);
     } catch (error) {
       if (errorCode(error) === 'ENOENT') {
         throw new TablesError('directory', this.path, 'cannot be made: the directory above it does not exist', error);

@@ -192,6 +192,15 @@ min_cipher_bits = 256
       [['a.example', 'incoming.reciept', 'a=b'], /did you mean incoming\.receipt\?/u],
       [['a.example', 'require_tls=always'], /belongs to no setting/u],
       [
+        ['a.example', 'incoming.receipt.require_tls=always'],
+        /the setting is a word of its own: incoming\.receipt require_tls=always$/mu,
+      ],
+      [
+        ['a.example', 'incoming.receipt', 'require_tls', 'always'],
+        /"require_tls" is a key: write require_tls=VALUE$/mu,
+      ],
+      [['a.example', 'nexthop'], /"nexthop" is a key: write nexthop=VALUE$/mu],
+      [
         ['a.example', 'incoming.receipt', 'sender=x'],
         /"sender" is no key of incoming\.receipt; did you mean "senders"\?/u,
       ],
@@ -284,6 +293,15 @@ describe('domains unset', () => {
       was: receipt,
     });
     assert.deepEqual(await unset(), { domain: 'a.example', removed: 'domain', was: { aliases: ['x.example'] } });
+  });
+
+  it('of a key says how a key is taken away', async (t) => {
+    const program = new Program(t, { 'a.toml': '[domains."a.example"]\nnexthop = "x"\n' });
+    const unset = async (key: string) => program.run(['domains', 'unset', 'a.example', key]);
+    const { status, stderr } = await unset('nexthop');
+    assert.equal(status, 2);
+    assert.match(stderr, /"nexthop" is a key: take it away by "tlswarden domains set a\.example nexthop="$/mu);
+    assert.match((await unset('senders')).stderr, /by "tlswarden domains set a\.example FLOW\.HOP senders="$/mu);
   });
 
   it('of what is not there is exit status 1', async (t) => {

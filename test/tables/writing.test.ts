@@ -67,6 +67,7 @@ test('everybody may read the tables, whatever the umask', async (t) => {
   for (const name of readdirSync(site.file('current'))) {
     assert.equal(statSync(site.file('current', name)).mode & 0o777, 0o644, name);
   }
+  assert.equal(statSync(site.file()).mode & 0o777, 0o755);
   assert.equal(statSync(site.file('current')).mode & 0o777, 0o755);
   assert.equal(statSync(site.file('stamp.json')).mode & 0o777, 0o644);
 });

@@ -70,12 +70,18 @@ function parseWords(words: readonly string[]): { readonly hops: readonly Hops[];
     if (match === null) {
       const torn = tornAssignment(words, i);
       if (torn !== undefined) throw new UsageError(`write ${torn} in one word, without blanks around "="`);
+      if (wordsBeforeKey(word) !== undefined) throw new UsageError(`"${word}" is a key: write ${word}=VALUE`);
       hops.push(parseHopName(word));
       continue;
     }
     const [, key = '', operator = '=', value = ''] = match;
     const isOwn = OWN_KEYS.includes(key);
     const place = isOwn ? undefined : hops.at(-1);
+    const inOneWord = HOP_NAMES.find((name) => key.startsWith(`${name}.`));
+    if (inOneWord !== undefined) {
+      const rest = word.slice(inOneWord.length + 1);
+      throw new UsageError(`"${word}": the setting is a word of its own: ${inOneWord} ${rest}`);
+    }
     if (!isOwn && place === undefined) {
       throw new UsageError(`"${word}" belongs to no setting: say which before it, ${HOP_NAMES.join(', ')}`);
     }
@@ -90,6 +96,12 @@ function parseWords(words: readonly string[]): { readonly hops: readonly Hops[];
     throw new UsageError(`nothing is said of ${bare.flow}.${bare.hop}: write KEY=VALUE behind it`);
   }
   return { hops, all };
+}
+
+/** The words behind which `domains set` takes this key; undefined: no domain or setting has a key of this name. */
+export function wordsBeforeKey(word: string): '' | 'FLOW.HOP ' | undefined {
+  if (OWN_KEYS.includes(word)) return '';
+  return settingsWith(word, FLOWS).length > 0 ? 'FLOW.HOP ' : undefined;
 }
 
 /** `KEY = VALUE` that the shell has made several words of, put together; undefined if the word here is none of these. */

@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { normalRecord } from '../../settings/domain-record.ts';
 import { isTable, type Table } from '../../toml/table-reader.ts';
 import { action, CommandFailure, openStore, UsageError, WELL } from '../command-context.ts';
-import { type Hops, parseHopName } from './assignments.ts';
+import { type Hops, parseHopName, wordsBeforeKey } from './assignments.ts';
 import { domainArgument, hostedDomain } from './find-domain.ts';
 
 const HELP = `
@@ -37,7 +37,7 @@ export function addUnset(domains: Command): void {
       action(
         async (context, text: string, word: string | undefined) => {
           const name = domainArgument(text);
-          const hops = word === undefined ? undefined : parseHopName(word);
+          const hops = word === undefined ? undefined : settingNamed(word, name);
           const main = await context.readMain();
           let was: unknown;
           await openStore(main).change(
@@ -61,6 +61,12 @@ export function addUnset(domains: Command): void {
         { changesSettings: true },
       ),
     );
+}
+
+function settingNamed(word: string, name: string): Hops {
+  const before = wordsBeforeKey(word);
+  if (before === undefined) return parseHopName(word);
+  throw new UsageError(`"${word}" is a key: take it away by "tlswarden domains set ${name} ${before}${word}="`);
 }
 
 function without(table: Table, { flow, hop }: Hops, name: string): Table {
