@@ -115,7 +115,7 @@ export function addReport(program: Command): void {
         const form = { width: process.stdout.columns || Number.POSITIVE_INFINITY, blocks: isUtf8(process.env), most };
         if (options.maillog === undefined) {
           const store = openStoreOf(main);
-          const counted = await readCounted(store);
+          const counted = await readCounted(main, store);
           const summary = summarize(counted, questionOf(await namedDomains(context, main, given, counted)));
           if (context.json) context.printJson(reportDocument(summary, store.name, Date.now()));
           else if (options.csv) context.print(reportCsv(summary));
@@ -183,7 +183,7 @@ function openStoreOf(main: MainFile): ReportStore {
   throw new CommandFailure(`nothing is counted: [report] enabled is false in ${main.path}`);
 }
 
-async function readCounted(store: ReportStore): Promise<Counted> {
+async function readCounted(main: MainFile, store: ReportStore): Promise<Counted> {
   let counted: Counted | undefined;
   try {
     counted = await store.read();
@@ -192,6 +192,12 @@ async function readCounted(store: ReportStore): Promise<Counted> {
     throw new CommandFailure(`${store.name} is damaged: ${error.message}; the service begins anew when it writes`);
   }
   if (counted !== undefined) return counted;
+  if (main.report.state === undefined && main.settings.source.kind === 'directory') {
+    throw new CommandFailure(
+      `nothing is counted yet in ${store.name}, where a service that systemd starts keeps its counts; any other ` +
+        `counts nothing until [report] state in ${main.path} names a file, and it is started anew`,
+    );
+  }
   throw new CommandFailure(
     `nothing is counted yet in ${store.name}: the service writes there some seconds after the first mail, if it may; ` +
       'its log says why not, and [report] state in the main file names another place',

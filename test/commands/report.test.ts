@@ -296,6 +296,11 @@ describe('tlswarden report', () => {
         '',
         /^1 .*nothing is counted yet in .*none-yet: the service writes there some seconds/u,
       ],
+      [
+        '',
+        '',
+        /^1 .*nothing is counted yet in .*, where a service that systemd starts .* \[report\] state in \S+ names a file/u,
+      ],
       ['[report]\nenabled = false', '', /^1 .*nothing is counted: \[report\] enabled is false/u],
       ['[report]\nstat = "x"', '', /^2 .*report\.stat: unknown key; did you mean "state"\?/u],
       ['', '--csv --json', /^2 .*say --csv or --json, not both/u],
