@@ -16,6 +16,7 @@ import { CA_OPTION, openProber, type ProbeOptions, RESOLVER_OPTION, TIMEOUT_OPTI
 import { Progress } from '../progress.ts';
 import { type Assigned, assign, HOP_NAMES, parseHopName } from './assignments.ts';
 import { domainArgument, findDomain } from './find-domain.ts';
+import { missingTransports } from './missing-transports.ts';
 import { nearNames } from './near-names.ts';
 import { hostedAs, tryDeliveries } from './try-deliveries.ts';
 
@@ -59,6 +60,9 @@ enforcement=monitor it is only said.
 
 A domain that stands in a file with others is changed there, and every other line of the file stays as it is; a new one
 gets a file of its own.
+
+Where "tlswarden postfix apply" has been run, it is said if master.cf lacks a transport that the domain now needs: a level is
+in use for the first time.
 
 Exit status: 0; 1 if it cannot be written, or --probe says no; 2 if the settings would not be valid, in which case nothing is changed.`;
 
@@ -112,6 +116,7 @@ export function addSet(domains: Command): void {
           const isNew = !others.has(name);
           const near = isNew ? await nearDomain(main, store, name, others) : undefined;
           if (near !== undefined) notes = [...notes, `did you mean ${near}, which is hosted here?`];
+          if (count > 0) notes = [...notes, ...(await transportNotes(main, name, assigned.table))];
           for (const note of notes) context.note(`${name}: ${note}`);
           if (context.json) {
             const probe = trial === undefined ? {} : { probe: trial.document };
@@ -150,6 +155,15 @@ async function nearDomain(
       () => undefined,
     ),
   );
+}
+
+async function transportNotes(main: MainFile, name: DomainName, table: Table): Promise<readonly string[]> {
+  const missing = await missingTransports(main, hostedAs(main, name, table, name));
+  if (missing.length === 0) return [];
+  const names = missing.join(', ');
+  return [
+    `master.cf of this host has no ${names} yet: mail that needs it waits until "tlswarden postfix apply --reload"`,
+  ];
 }
 
 interface Tried {
