@@ -67,6 +67,8 @@ export function openLog(level: string): Log {
     },
   };
   const logger = pino(options, destination);
+  // A library that prints by itself would write a line that is no event: ioredis does, of a password that nobody asks for.
+  console.warn = (...words: readonly unknown[]) => logger.warn({ warning: words.join(' ') }, 'a library warns');
   const timer = setInterval(() => {
     for (const flood of floods) flood.tick();
     file?.pass();

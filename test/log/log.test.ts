@@ -11,7 +11,7 @@ import { waitFor } from '../harness/wait-for.ts';
 import { Workspace } from '../harness/workspace.ts';
 import { MeasuredService } from '../metrics/measured-service.ts';
 import { mixedMail, mixedSettings } from '../metrics/mixed-mail.ts';
-import { ALWAYS, Panel } from '../redis/host.ts';
+import { ALWAYS, Panel, Service } from '../redis/host.ts';
 import { PolicyClient } from '../service/policy-client.ts';
 import { recordedRequest } from '../service/recorded-request.ts';
 
@@ -252,4 +252,20 @@ test('no password is logged, shown or printed, at whatever level and whatever go
   assert.match(all, new RegExp(`redis://${host}`, 'u'));
   const forms = [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1), 's3cr3t', 'reader:'];
   for (const form of forms) assert.ok(!all.includes(form), `${form} in\n${all}`);
+});
+
+test('what a library has to say is an event too: every line of the log is JSON', async (t) => {
+  const workspace = await Workspace.of(t);
+  const redis = await RedisServer.start(workspace);
+  await new Panel(redis.url).set({ 'a.example': ALWAYS });
+  // ioredis warns of a password that this server does not ask for.
+  const service = await Service.start(workspace, 'mx1', [`source = "redis://:s3cr3t@${redis.host}:${redis.port}/0"`]);
+  await service.untilLogged('following');
+  await service.stop();
+  const events = service.log
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Fields);
+  const warning = events.find(({ msg }) => msg === 'a library warns');
+  assert.match(String(warning?.['warning']), /does not require a password/u);
 });
