@@ -150,13 +150,19 @@ test('exempt clients stand first, as networks that cidr_table does not skip', ()
     '10.0.0.0/8',
     '192.0.2.255/25',
     '2001:db8:ffff::/33',
+    '::ffff:203.0.113.7/120',
+    '::ffff:198.51.100.1',
+    '::ffff:0:0/95',
   ]);
   assert.deepEqual(clients.get('receipt_clients'), [
     '10.0.0.0/8 DUNNO',
     '192.0.2.128/25 DUNNO',
+    '198.51.100.1 DUNNO',
     '2001:db8:8000::/33 DUNNO',
     '2001:db8::/32 DUNNO',
+    '203.0.113.0/24 DUNNO',
     '::1 DUNNO',
+    '::fffe:0:0/95 DUNNO',
     '0.0.0.0/0 reject_plaintext_session',
     '::/0 reject_plaintext_session',
   ]);
@@ -164,7 +170,7 @@ test('exempt clients stand first, as networks that cidr_table does not skip', ()
 
 test('Postfix reads both: who is exempt, and which failures are for good', async (t) => {
   const workspace = await Workspace.of(t);
-  const all = texts(compile({ domains: {} }).settings, ['10.1.2.3/8', '2001:db8::5/32']);
+  const all = texts(compile({ domains: {} }).settings, ['10.1.2.3/8', '2001:db8::5/32', '::ffff:203.0.113.7/120']);
   await workspace.write('main.cf', 'compatibility_level = 3.6\n');
   const ask = async (type: string, name: string, key: string): Promise<string> => {
     await writeFile(workspace.path(name), (all.get(name) ?? []).map((line) => `${line}\n`).join(''));
@@ -172,6 +178,7 @@ test('Postfix reads both: who is exempt, and which failures are for good', async
   };
   assert.equal(await ask('cidr', 'receipt_clients', '10.200.0.1'), 'DUNNO');
   assert.equal(await ask('cidr', 'receipt_clients', '2001:db8:1::1'), 'DUNNO');
+  assert.equal(await ask('cidr', 'receipt_clients', '203.0.113.9'), 'DUNNO', 'as smtpd(8) writes ::ffff:203.0.113.9');
   assert.equal(await ask('cidr', 'receipt_clients', '11.0.0.1'), 'reject_plaintext_session');
   assert.equal(await ask('cidr', 'receipt_clients', '2001:db9::1'), 'reject_plaintext_session');
   const filter = (status: string): Promise<string> => ask('regexp', 'bounce_filter', status);
