@@ -9,6 +9,7 @@ import { RedisTrouble } from '../redis/redis-link.ts';
 import type { People } from '../settings/people.ts';
 import { FLOWS, type Flow, HOPS, type Hop, listName, type Setting } from '../settings/setting.ts';
 import type { Settings } from '../settings/settings.ts';
+import { closedFiles } from '../source/closed-files.ts';
 import { overlookedFiles } from '../source/overlooked-files.ts';
 import { quoted } from '../text/printable.ts';
 import { type Complaint, ComplaintError, type Place } from '../toml/complaint.ts';
@@ -19,7 +20,8 @@ import { readServerAddresses } from './server-addresses.ts';
 const HELP = `
 Run it after every change by hand. The service makes the same checks: on start a mistake stops it, later the settings in
 force stay. Everything that is wrong with main file and settings is said at once, a line each; what can be meant but probably
-is not is a warning, and no mistake; so is a file beside the settings that has another ending than .toml.
+is not is a warning, and no mistake; so is a file beside the settings that has another ending than .toml, and one that only
+root can read, since the service seldom is root.
 
 Examples:
   $ tlswarden check
@@ -72,7 +74,9 @@ export function addCheck(program: Command): void {
         const { source } = main.settings;
         const directory = source.kind === 'directory' ? source.path : undefined;
         const overlooked = directory === undefined ? [] : await overlookedFiles(directory);
-        const warnings = [...(await placeComplaints(findSuspicious(main, settings), directory)), ...overlooked];
+        const closed = await closedFiles(main.path, directory);
+        const suspicious = await placeComplaints(findSuspicious(main, settings), directory);
+        const warnings = [...suspicious, ...overlooked, ...closed];
         if (context.json) {
           context.printJson({ ...counts, warnings });
           return WELL;

@@ -249,7 +249,8 @@ function fewChanges(
   return changes.length > MAX_CHANGED ? undefined : changes;
 }
 
-function isSettingsFile(name: string): boolean {
+/** Whether a file of this name in the settings directory is read. */
+export function isSettingsFile(name: string): boolean {
   return name.endsWith('.toml') && !name.startsWith('.');
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { SETTLE_MS } from '../../src/tables/held-domains.ts';
@@ -219,6 +219,24 @@ describe('check of a directory with other files', () => {
         .join(''),
     );
     assert.equal(JSON.parse((await program.run(['--json', 'check'])).stdout).warnings[0].file, 'b.toml.txt');
+  });
+});
+
+describe('check of files that only root can read', () => {
+  it('warns, since the service under its unit is not root', async (t) => {
+    const program = new Program(t, { 'a.toml': HAND, 'b.toml': '[domains."z.example"]\n' });
+    const complaint = 'can be read by root only: the service, if it is not root, cannot';
+    chmodSync(join(program.settings, 'b.toml'), 0o600);
+    assert.equal((await program.run(['check'])).stderr, `warning: b.toml: ${complaint}\n`);
+    chmodSync(join(program.settings, 'b.toml'), 0o640);
+    chmodSync(program.settings, 0o700);
+    chmodSync(program.config, 0o600);
+    const { status, stderr } = await program.run(['check']);
+    assert.equal(status, 0);
+    assert.deepEqual(
+      stderr,
+      [program.config, program.settings].map((file) => `warning: ${file}: ${complaint}\n`).join(''),
+    );
   });
 });
 
