@@ -4,6 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
+import type { DomainName } from '../address/domain-name.ts';
 import { DEFAULT_PATH } from '../main-file/main-file.ts';
 import { loadSettings } from '../main-file/open-source.ts';
 import { probeDocument } from '../probe/probe-document.ts';
@@ -75,12 +76,19 @@ export function addProbe(program: Command): void {
     .action(action(probe));
 }
 
+function probedDomain(text: string): DomainName {
+  if (!/[:[\]]/u.test(text)) return domainArgument(text);
+  throw new UsageError(
+    `"${text}" is no domain; a server is named beside its domain: tlswarden probe DOMAIN --nexthop '${text}'`,
+  );
+}
+
 async function probe(
   context: CommandContext,
   names: readonly string[],
   options: Options,
 ): Promise<typeof WELL | typeof FAILED> {
-  const domains = [...new Set(names.map(domainArgument))];
+  const domains = [...new Set(names.map(probedDomain))];
   const nexthop = parseNextHopOption(options.nexthop);
   const progress = new Progress('probing addresses');
   const { prober, authorities } = await openProber(options, progress);

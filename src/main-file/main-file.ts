@@ -238,7 +238,11 @@ function parseMyorigin(addresses: TableReader): DomainName {
   const text = addresses.string('myorigin');
   if (text === undefined) return DEFAULT_ADDRESS_RULES.myorigin;
   const domain = parseDomain(text);
-  if (domain === undefined) addresses.complain('myorigin', `${quoted(text)} is no domain`);
+  if (domain === undefined) {
+    // main.cf may name a file here.
+    const hint = text.startsWith('/') ? '; write the one that stands in that file' : '';
+    addresses.complain('myorigin', `${quoted(text)} is no domain${hint}`);
+  }
   return domain ?? NO_DOMAIN;
 }
 

@@ -88,7 +88,10 @@ describe('a mistake in the main file', () => {
     ],
     ['[maps]\ndirectory = "/m,n"', /^maps\.directory: "\/m,n": Postfix cannot name a path/u],
     ['[postfix]\nconfig_directory = ""', /^postfix\.config_directory: is empty/u],
-    ['[addresses]\nmyorigin = "/etc/mailname"', /^addresses\.myorigin: "\/etc\/mailname" is no domain/u],
+    [
+      '[addresses]\nmyorigin = "/etc/mailname"',
+      /^addresses\.myorigin: "\/etc\/mailname" is no domain; write the one that stands in that file$/u,
+    ],
     ['[addresses]\nmyorigin = ""', /^addresses\.myorigin: "" is no domain/u],
     ['[addresses]\nrecipient_delimiter = "@"', /^addresses\.recipient_delimiter: /u],
     ['[receipt]\nexempt_clients = ["10.0.0.0/33"]', /^receipt\.exempt_clients: "10\.0\.0\.0\/33" is no address/u],

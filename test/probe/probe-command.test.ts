@@ -220,6 +220,10 @@ describe('tlswarden probe', () => {
     const wrong: readonly (readonly [args: readonly string[], message: RegExp])[] = [
       [[], /missing required argument/],
       [['no domain'], /is no valid domain name/],
+      [
+        ['[mx.example]:25'],
+        /a server is named beside its domain: tlswarden probe DOMAIN --nexthop '\[mx\.example\]:25'/,
+      ],
       [['example.com', '--nexthop', '[x'], /is no next hop/],
       [['example.com', '--timeout', '0'], /is no number of seconds/],
       [['example.com', '--timeout', 'soon'], /is no number of seconds/],
