@@ -260,9 +260,9 @@ export async function listFiles(path: string): Promise<readonly string[]> {
     const names = await readdir(path);
     return names.filter(isSettingsFile).sort();
   } catch (error) {
-    throw new ComplaintError([
-      { file: path, message: `the settings directory cannot be read: ${(error as Error).message}` },
-    ]);
+    const { code, message } = error as NodeJS.ErrnoException;
+    const hint = code === 'ENOENT' ? '; make it, or name another as settings.source' : '';
+    throw new ComplaintError([{ file: path, message: `the settings directory cannot be read: ${message}${hint}` }]);
   }
 }
 

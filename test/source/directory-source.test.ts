@@ -39,7 +39,10 @@ describe('a settings directory', () => {
     rmSync(directory.path, { recursive: true });
     assert.match(
       await directory.complaint(),
-      new RegExp(`^${directory.path}: the settings directory cannot be read: ENOENT`, 'u'),
+      new RegExp(
+        `^${directory.path}: the settings directory cannot be read: ENOENT.*; make it, or name another as settings\\.source$`,
+        'u',
+      ),
     );
   });
 
