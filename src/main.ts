@@ -4,7 +4,7 @@
  * becomes of output that nobody reads.
  */
 import { CommanderError } from 'commander';
-import { FAILED, MISUSED, WELL } from './commands/command-context.ts';
+import { CommandContext, FAILED, MISUSED, WELL } from './commands/command-context.ts';
 import { makeProgram } from './program.ts';
 
 /** `| head` ends the reading, not the program; what is still written goes nowhere. */
@@ -17,9 +17,16 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
+const wantsJson = process.argv.includes('--json');
 try {
-  await makeProgram(process.argv.includes('--json')).parseAsync();
+  await makeProgram(wantsJson).parseAsync();
 } catch (error) {
   if (!(error instanceof CommanderError)) throw error;
+  if (error.code === 'commander.help' && error.exitCode !== 0 && wantsJson) {
+    new CommandContext({ json: true }).complain(
+      [{ message: 'no command is given; --help names those there are' }],
+      'usage',
+    );
+  }
   process.exitCode = error.exitCode === 0 ? WELL : MISUSED;
 }

@@ -37,6 +37,8 @@ export function makeProgram(wantsJson: boolean): Command {
     .helpOption('-h, --help', 'print this help, or that of the command before it')
     .exitOverride()
     .configureOutput({
+      // Only errors come here, and the help where no command is given, which main.ts words for a program.
+      writeErr: (text) => void (wantsJson || process.stderr.write(text)),
       // Commander's errors begin with "error: " and end with a newline.
       outputError: (text, write) => {
         const message = text.trim().replace(/^error: /u, '');

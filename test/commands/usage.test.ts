@@ -33,6 +33,12 @@ describe('wrong usage is exit status 2, and says so on standard error alone:', (
     const { status, stderr } = run(['--json', 'chekc']);
     assert.equal(status, 2);
     assert.equal(JSON.parse(stderr).error.kind, 'usage');
+    for (const args of [[], ['postfix'], ['domains']]) {
+      const { status, stdout, stderr } = run(['--json', ...args]);
+      assert.deepEqual([status, stdout], [2, ''], args.join(' '));
+      const message = 'no command is given; --help names those there are';
+      assert.deepEqual(JSON.parse(stderr), { error: { kind: 'usage', complaints: [{ message }] } });
+    }
   });
 });
 
