@@ -19,7 +19,7 @@ import { clientLack, lacksOnWays, type Way } from './client-tls.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
 import { hostedAt } from './hosted-at.ts';
-import { classRoutes, otherTransportMaps } from './own-routes.ts';
+import { classRoutes, otherTransportMaps, splitRoute } from './own-routes.ts';
 import { namesOf, type Sample } from './sample.ts';
 import { anyoneAt, isAnyone, type TableLookups } from './table-lookups.ts';
 
@@ -109,13 +109,13 @@ async function waysOf(
 ): Promise<readonly (readonly [entry: Entry, way: Way])[]> {
   const { postfix } = host;
   // An entry without a transport keeps the one that there is without any entry (transport(5), "RESULT FORMAT").
-  const keeping = entries.filter(({ value }) => parts(value)[0] === '').map(({ key }) => nameOf(key));
+  const keeping = entries.filter(({ value }) => splitRoute(value)[0] === '').map(({ key }) => nameOf(key));
   const kept = flow === 'incoming' ? await classRoutes(host, lookups, [...new Set(keeping)]) : undefined;
-  const outgoing = parts(postfix.value('default_transport'));
+  const outgoing = splitRoute(postfix.value('default_transport'));
   return entries.flatMap((entry): readonly (readonly [Entry, Way])[] => {
     const { key, value, domain } = entry;
     const name = nameOf(key);
-    const [given, to] = parts(value);
+    const [given, to] = splitRoute(value);
     const own = kept?.get(name);
     const [present, presentTo] = own === undefined ? outgoing : [own.transport, own.nexthop];
     const service = postfix.agent(given || present);
@@ -132,12 +132,6 @@ function nameOf(key: string): string {
   return key.slice(key.lastIndexOf('@') + 1).toLowerCase();
 }
 
-/** Transport and next hop of an entry (transport(5), "RESULT FORMAT"). */
-function parts(value: string): readonly [transport: string, nexthop: string] {
-  const colon = value.indexOf(':');
-  return colon < 0 ? [value, ''] : [value.slice(0, colon), value.slice(colon + 1).toLowerCase()];
-}
-
 function finding(
   host: Host,
   flow: Flow,
@@ -152,7 +146,9 @@ function finding(
   const removal = mending.withoutEntry(table, key);
   const transport = ownTransport(host, flow, domain, setting, way);
   const commands =
-    transport === undefined ? [] : mending.withEntries(table, [key], `${transportName(transport)}:${parts(value)[1]}`);
+    transport === undefined
+      ? []
+      : mending.withEntries(table, [key], `${transportName(transport)}:${splitRoute(value)[1]}`);
   // Compiled once, at the end.
   const mend = isPattern || commands.length === 0 ? [] : [...new Set([...removal, ...commands].reverse())].reverse();
   return {

@@ -185,7 +185,7 @@ function defaultNextHop(
   const goesByMx = [...routes.values()].some(
     (route) => route.nexthop === '' && route.entry === undefined && postfix.agent(route.transport)?.program === 'smtp',
   );
-  const isNamed = settings.relayhost === nexthop.toLowerCase();
+  const isNamed = settings.relayhost === nexthop;
   return [
     {
       id: 'relayhost',

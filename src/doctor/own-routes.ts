@@ -107,17 +107,16 @@ export async function classRoutes(
   return found;
 }
 
-/** Transport and next hop of `relay:[mx.example.com]:25`, as a parameter or a table has it; either may be '' (transport(5)). */
+/** Transport and next hop of `relay:[MX.example.com]:25`, the latter in lower case; either may be '' (transport(5), "RESULT FORMAT"). */
 export function splitRoute(value: string): readonly [transport: string, nexthop: string] {
   const colon = value.indexOf(':');
-  return colon < 0 ? [value, ''] : [value.slice(0, colon), value.slice(colon + 1)];
+  return colon < 0 ? [value, ''] : [value.slice(0, colon), value.slice(colon + 1).toLowerCase()];
 }
 
 /** An entry of transport_maps over what holds without it. */
 function override(own: OwnRoute, value: string, domain: string, entry: NonNullable<OwnRoute['entry']>): OwnRoute {
   const by = `${entry.table} (${entry.key})`;
-  const [transport, written] = splitRoute(value);
-  const nexthop = written.toLowerCase();
+  const [transport, nexthop] = splitRoute(value);
   if (transport === '') return nexthop === '' ? own : { ...own, nexthop, by, entry };
   return { ...own, transport, nexthop: nexthop === domain ? '' : nexthop, by, entry };
 }
