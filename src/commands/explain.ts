@@ -8,19 +8,23 @@ import { Address, type AddressRules } from '../address/address.ts';
 import { parseDomain } from '../address/domain-name.ts';
 import { explain, type Session } from '../explain/explain.ts';
 import { lookAtTables } from '../explain/read-tables.ts';
+import type { RecordOf } from '../explain/setting-text.ts';
 import { wordExplanation } from '../explain/word-explanation.ts';
-import { loadSettings } from '../main-file/open-source.ts';
+import type { MainFile } from '../main-file/main-file.ts';
+import { recordInSnapshot } from '../redis/load-snapshot.ts';
 import { TLS_VERSIONS } from '../settings/level.ts';
 import { quoted } from '../text/printable.ts';
 import { likelyMeant } from '../toml/likely-meant.ts';
+import { atHand } from './at-hand.ts';
 import { action, openStore, UsageError, WELL } from './command-context.ts';
 
 const HELP = `
 For the question "why was this refused?", and for "what would happen if?" before a change. The addresses are as in the log
 of Postfix; <> is the null sender. Without --tls the replies to a plaintext session and to one with TLSv1.3 are shown.
-Settings in Redis have no lines: its URL is named, without credentials. What is written user%other@hosted may also be for
-user@other, as only Postfix knows: both are told, and what is asked of either holds. For six minutes after tables were written both
-replies are named that the service may give until all of Postfix uses them.
+Settings in Redis have no lines: its URL is named, without credentials; while it is away those of the snapshot are told, and
+that they are. What is written user%other@hosted may also be for user@other, as only Postfix knows: both are told, and what is
+asked of either holds. For six minutes after tables were written both replies are named that the service may give until all of
+Postfix uses them.
 
 Examples:
   $ tlswarden explain ceo@bank.example info@example.com
@@ -50,7 +54,7 @@ encrypted; send it with STARTTLS
    "route": {transport, nexthop, by, in_tables}, "tables": "current", "settling": null,
    "replies": [{session, kind, reply, …}]}
 
-Exit status: 0; 1 if Redis is away or holds no settings yet; 2 if an argument is not what it has to be, or the settings cannot be read.`;
+Exit status: 0; 1 if Redis is away and there is no snapshot, or holds no settings yet; 2 if an argument is not what it has to be, or the settings cannot be read.`;
 
 interface Options {
   readonly tls?: string;
@@ -82,11 +86,11 @@ export function addExplain(program: Command): void {
         const main = await context.readMain();
         const from = sender === '' || sender === '<>' ? '' : parseAddress(sender, main.addresses);
         const to = parseAddress(recipient, main.addresses);
-        const settings = await loadSettings(main);
+        const { settings, isSnapshot } = await atHand(context, main);
         const explanation = await explain({
           main,
           settings,
-          store: openStore(main),
+          recordOf: recordsOf(main, isSnapshot),
           tables: await lookAtTables(main, settings, Date.now()),
           sender: from,
           recipient: to,
@@ -99,6 +103,13 @@ export function addExplain(program: Command): void {
         return WELL;
       }),
     );
+}
+
+function recordsOf(main: MainFile, isSnapshot: boolean): RecordOf {
+  const { snapshot } = main.settings;
+  if (isSnapshot && snapshot !== undefined) return (name) => recordInSnapshot(snapshot, name);
+  const store = openStore(main);
+  return async (name) => (await store.read([name])).domains.get(name)?.table;
 }
 
 /** An address as Postfix passes it to a policy service; its log puts it into brackets. */

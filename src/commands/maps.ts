@@ -5,7 +5,7 @@
 import type { Command } from 'commander';
 import { openLog } from '../log/logger.ts';
 import type { MainFile } from '../main-file/main-file.ts';
-import { loadSettings, openSource, settingsAtHand } from '../main-file/open-source.ts';
+import { loadSettings, openSource } from '../main-file/open-source.ts';
 import { defaultDatabaseType } from '../postfix/postconf.ts';
 import type { Settings } from '../settings/settings.ts';
 import { SettingsInForce } from '../source/settings-in-force.ts';
@@ -14,15 +14,8 @@ import { diffTables } from '../tables/diff-tables.ts';
 import { TablesWriter } from '../tables/tables-writer.ts';
 import { type TablesProgress, type TablesWritten, writeTables } from '../tables/write-tables.ts';
 import { ComplaintError, complaintFields } from '../toml/complaint.ts';
-import {
-  action,
-  type CommandContext,
-  CommandFailure,
-  type ExitStatus,
-  FAILED,
-  UsageError,
-  WELL,
-} from './command-context.ts';
+import { atHand } from './at-hand.ts';
+import { action, type CommandContext, type ExitStatus, FAILED, UsageError, WELL } from './command-context.ts';
 import { showProgress } from './progress.ts';
 import { untilStopped } from './until-stopped.ts';
 
@@ -66,19 +59,9 @@ async function maps(context: CommandContext, flags: MapsFlags): Promise<ExitStat
   const main = await context.readMain();
   const options = await tablesOptions(main);
   if (flags.watch === true) return await watch(main, options);
-  if (flags.check === true) return await check(context, await atHand(context, main), options);
-  if (flags.diff === true) return await diff(context, await atHand(context, main), options);
+  if (flags.check === true) return await check(context, (await atHand(context, main)).settings, options);
+  if (flags.diff === true) return await diff(context, (await atHand(context, main)).settings, options);
   return await write(context, await loadSettings(main), options);
-}
-
-/** The settings to compare the tables with: while Redis is away those of the snapshot, which is said. */
-async function atHand(context: CommandContext, main: MainFile): Promise<Settings> {
-  const { settings, away } = await settingsAtHand(main);
-  if (away === undefined) return settings;
-  const said = `${away.trouble}; ${away.instead}`;
-  if (settings === undefined) throw new CommandFailure(said);
-  context.note(said);
-  return settings;
 }
 
 /** What the tables need of the main file; without `maps.type` Postfix is asked. */

@@ -14,9 +14,8 @@ import type { HostedDomain } from '../settings/hosted-domain.ts';
 import { People, tableHolds } from '../settings/people.ts';
 import { FLOWS, type Flow, type Hop, listName, type Setting } from '../settings/setting.ts';
 import type { Settings } from '../settings/settings.ts';
-import type { SettingsStore } from '../source/settings-store.ts';
 import type { TablesReading, TablesState } from './read-tables.ts';
-import { SettingText } from './setting-text.ts';
+import { type RecordOf, SettingText } from './setting-text.ts';
 
 /** The TLS of a client's session: `TLSv1.3`, 256. */
 export interface Session {
@@ -30,8 +29,7 @@ export interface Session {
 export interface Question {
   readonly main: MainFile;
   readonly settings: Settings;
-  /** Where the settings stand. */
-  readonly store: SettingsStore;
+  readonly recordOf: RecordOf;
   readonly tables: TablesReading;
   readonly sender: string;
   readonly recipient: string;
@@ -145,7 +143,7 @@ const BEST: Session = { protocol: 'TLSv1.3', bits: 256 };
 
 /**
  * Reads the settings' texts for lines, and the time from nobody: `question.tables` says what is in force. Rejects as
- * the store does.
+ * {@link Question.recordOf} does.
  */
 export async function explain(question: Question): Promise<Explanation> {
   const { main, settings, sender, recipient } = question;
@@ -154,7 +152,7 @@ export async function explain(question: Question): Promise<Explanation> {
   const { otherwise } = parties;
   const readings = otherwise === undefined ? [parties] : [{ ...parties, otherwise: undefined }, otherwise];
   const states = readings.map((one) => stateFor(question.tables, one.recipientDomain ?? one.senderDomain));
-  const text = new SettingText(main, question.store);
+  const text = new SettingText(main, question.recordOf);
   const isExempt = compileExemptClients(main.receipt.exemptClients);
   const exempt = isExempt(question.clientAddress);
   const receipt = await requirementsOf(text, readings, 'receipt');

@@ -4,11 +4,10 @@
  * takes for a default.
  */
 import { join } from 'node:path';
-import { parseDomain } from '../address/domain-name.ts';
+import { type DomainName, parseDomain } from '../address/domain-name.ts';
 import type { MainFile } from '../main-file/main-file.ts';
 import type { HostedDomain } from '../settings/hosted-domain.ts';
 import type { Flow, Setting } from '../settings/setting.ts';
-import type { SettingsStore } from '../source/settings-store.ts';
 import { KeyLocator } from '../toml/locate-key.ts';
 import { readToml, type TomlFile } from '../toml/read-toml.ts';
 import { isTable, type Table } from '../toml/table-reader.ts';
@@ -22,6 +21,9 @@ export interface WrittenSetting {
   lineOf(key: string, entry: string | null): { readonly file: string; readonly line: number | null };
 }
 
+/** What stands of a domain in Redis, where settings are there; undefined: nothing that can be read. */
+export type RecordOf = (name: DomainName) => Promise<Table | undefined>;
+
 interface LocatedFile extends TomlFile {
   readonly locator: KeyLocator;
 }
@@ -29,13 +31,13 @@ interface LocatedFile extends TomlFile {
 /** Finds the text of settings, for one command: each file is read once, whatever becomes of it meanwhile. */
 export class SettingText {
   readonly #main: MainFile;
-  readonly #store: SettingsStore;
+  readonly #recordOf: RecordOf;
   readonly #files = new Map<string, LocatedFile | undefined>();
 
-  /** `store` is where `settings.source` leads to. */
-  constructor(main: MainFile, store: SettingsStore) {
+  /** `recordOf` is asked only with settings in Redis. */
+  constructor(main: MainFile, recordOf: RecordOf) {
     this.#main = main;
-    this.#store = store;
+    this.#recordOf = recordOf;
   }
 
   /** Where this setting of the domain is written. */
@@ -44,7 +46,7 @@ export class SettingText {
     const { hop } = setting;
     const file =
       source.kind === 'directory' ? await this.#read(join(source.path, domain.file), domain.file) : undefined;
-    const own = source.kind === 'directory' ? domainTable(file, domain) : await this.#record(domain);
+    const own = source.kind === 'directory' ? domainTable(file, domain) : await this.#recordOf(domain.name);
     const table = tableAt(own, [flow, hop]);
     if (table !== undefined || setting !== this.#main.defaults[flow][hop]) {
       return written(domain.file, file, table ?? {}, domain.name, `${flow}.${hop}`, false);
@@ -52,10 +54,6 @@ export class SettingText {
     const main = await this.#read(this.#main.path, this.#main.path);
     const given = tableAt(main?.table, ['defaults', flow, hop]) ?? {};
     return written(this.#main.path, main, given, undefined, `defaults.${flow}.${hop}`, true);
-  }
-
-  async #record({ name }: HostedDomain): Promise<Table | undefined> {
-    return (await this.#store.read([name])).domains.get(name)?.table;
   }
 
   async #read(path: string, name: string): Promise<LocatedFile | undefined> {

@@ -2,7 +2,9 @@
  * All settings of a snapshot into a replica. It keeps nothing, writes nothing and knows no Redis.
  */
 import { stat } from 'node:fs/promises';
-import { nameInRecord, type Position } from './layout.ts';
+import type { DomainName } from '../address/domain-name.ts';
+import type { Table } from '../toml/table-reader.ts';
+import { nameInRecord, type Position, parseRecordJson } from './layout.ts';
 import type { SettingsReplica } from './settings-replica.ts';
 import { readSnapshot } from './snapshot.ts';
 
@@ -29,4 +31,13 @@ export async function loadSnapshot(
   if (position === undefined) return undefined;
   replica.position = position;
   return { replica, writtenAt: (await stat(path)).mtimeMs };
+}
+
+/** The record of this domain in the snapshot at `path`; undefined: it has none that can be read. Rejects as {@link loadSnapshot} does. */
+export async function recordInSnapshot(path: string, name: DomainName): Promise<Table | undefined> {
+  let found: Table | string | undefined;
+  await readSnapshot(path, (record) => {
+    if (nameInRecord(record) === name) found = parseRecordJson(name, record);
+  });
+  return typeof found === 'string' ? undefined : found;
 }

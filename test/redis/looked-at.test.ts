@@ -1,5 +1,5 @@
 /**
- * What doctor and `maps --check` tell of a host whose Redis is away: by the snapshot, or what needs no settings.
+ * What explain, doctor and `maps --check` tell of a host whose Redis is away: by the snapshot, or what needs no settings.
  */
 import assert from 'node:assert/strict';
 import { readFile, rm, writeFile } from 'node:fs/promises';
@@ -85,6 +85,21 @@ describe('while Redis is away', () => {
 
     await rm(snapshot);
     const none = await tlswarden(config, ['maps', '--check']);
+    assert.deepEqual([none.status, none.stdout], [1, '']);
+    assert.match(none.stderr, /^tlswarden: redis:.*ECONNREFUSED.*; there is no snapshot in /u);
+  });
+
+  it('explain tells what the snapshot asks for, and by which key; without one it says what keeps it from that', async (t) => {
+    const { config, snapshot } = await cutOff(await Workspace.of(t));
+    const question = ['explain', 'someone@partner.example', 'info@a.example'];
+    const { status, stdout, stderr } = await tlswarden(config, question);
+    assert.equal(status, 0, stderr);
+    assert.match(stderr, /^redis:.*ECONNREFUSED.*; the settings are those of the snapshot .*, written .*Z\n$/u);
+    assert.match(stdout, /incoming\.delivery of a\.example asks for TLS/u);
+    assert.match(stdout, /^ {4}redis:.* {2}require_tls = "always"$/mu);
+
+    await rm(snapshot);
+    const none = await tlswarden(config, question);
     assert.deepEqual([none.status, none.stdout], [1, '']);
     assert.match(none.stderr, /^tlswarden: redis:.*ECONNREFUSED.*; there is no snapshot in /u);
   });
