@@ -26,7 +26,9 @@ export function wordComplaint(complaint: Complaint): string {
       : complaint.line === undefined
         ? complaint.file
         : `${complaint.file}:${complaint.line}`;
-  return [file, complaint.domain, complaint.key, complaint.message].filter((part) => part !== undefined).join(': ');
+  const place = [file, complaint.domain, complaint.key].filter((part) => part !== undefined);
+  // TOML may have an empty name.
+  return [...place.map((part) => (part === '' ? '""' : part)), complaint.message].join(': ');
 }
 
 /** Mistakes that are told of one load; who reads settings need not look for more. */

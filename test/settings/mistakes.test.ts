@@ -165,6 +165,7 @@ describe('a mistake names file, domain and key:', () => {
   it('a bad domain name, alias or next hop', () => {
     assert.match(complaint('', '[domains."exa mple.com"]'), /^a\.toml: exa mple\.com: is no valid domain name$/u);
     assert.match(complaint('', '[domains."*"]'), /is no valid domain name$/u);
+    assert.match(complaint('', '[domains.""]'), /^a\.toml: "": is no valid domain name$/u);
     assert.match(
       complaint('aliases = ["a b"]', '[domains."example.com"]\n'),
       /aliases: "a b" is no valid domain name$/u,
