@@ -5,6 +5,7 @@
 import { splitValue } from '../fragments/value-list.ts';
 import { CIPHER_GRADES, LEVELS, type Level, TLS_VERSIONS } from '../settings/level.ts';
 import type { DeliverySetting } from '../settings/setting.ts';
+import { parentsOf } from './domain-list.ts';
 import type { Host } from './host.ts';
 import type { MasterService, PostfixConfiguration } from './postfix-configuration.ts';
 import type { TableLookups } from './table-lookups.ts';
@@ -184,10 +185,8 @@ async function policies(
 
 /** A domain's name is looked for with its parents, a next hop with brackets or port only as it is written. */
 function keysOf(nexthop: string): readonly string[] {
-  const keys = [nexthop];
-  if (/[[\]:]/u.test(nexthop)) return keys;
-  for (let dot = nexthop.indexOf('.'); dot >= 0; dot = nexthop.indexOf('.', dot + 1)) keys.push(nexthop.slice(dot));
-  return keys;
+  const parents = /[[\]:]/u.test(nexthop) ? [] : parentsOf(nexthop);
+  return [nexthop, ...parents.map((parent) => `.${parent}`)];
 }
 
 /** Whatever a client may go by at domains that are not hosted here: tables of ours have those that are. */

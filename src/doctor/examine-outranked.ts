@@ -16,7 +16,7 @@ import { policySetting } from '../tables/render.ts';
 import { tablePath } from '../tables/stamp.ts';
 import { SENDER_TRANSPORT } from '../tables/table.ts';
 import { clientLack, lacksOnWays, type Way } from './client-tls.ts';
-import type { Finding } from './finding.ts';
+import { eachOnce, type Finding } from './finding.ts';
 import type { Host } from './host.ts';
 import { hostedAt } from './hosted-at.ts';
 import { classRoutes, otherTransportMaps, splitRoute } from './own-routes.ts';
@@ -149,8 +149,7 @@ function finding(
     transport === undefined
       ? []
       : mending.withEntries(table, [key], `${transportName(transport)}:${splitRoute(value)[1]}`);
-  // Compiled once, at the end.
-  const mend = isPattern || commands.length === 0 ? [] : [...new Set([...removal, ...commands].reverse())].reverse();
+  const mend = isPattern || commands.length === 0 ? [] : eachOnce([...removal, ...commands]);
   return {
     id: 'table-outranked',
     severity: 'breach',

@@ -108,7 +108,7 @@ export function withoutRepeats(findings: readonly Finding[]): readonly Finding[]
 }
 
 /** Where a command stands several times the last one counts: a reload comes after what it is for. */
-function eachOnce(commands: readonly string[]): readonly string[] {
+export function eachOnce(commands: readonly string[]): readonly string[] {
   return commands.filter((command, i) => commands.lastIndexOf(command) === i);
 }
 

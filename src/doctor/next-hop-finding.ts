@@ -9,7 +9,7 @@ import type { HostedDomain } from '../settings/hosted-domain.ts';
 import { BY_MX, parseNextHop } from '../settings/next-hop.ts';
 import { tablePath } from '../tables/stamp.ts';
 import { TRANSPORT } from '../tables/table.ts';
-import type { Finding } from './finding.ts';
+import { eachOnce, type Finding } from './finding.ts';
 import type { Host } from './host.ts';
 import { textOf } from './mending.ts';
 import { type OwnRoute, otherTransportMaps } from './own-routes.ts';
@@ -85,8 +85,7 @@ function routedAsSet(host: Host, { domain, names, route }: Differing): string {
   if (!hasText(entry.table)) return `change its entry in ${entry.table}.`;
   const value = `${route.transport}:${domain.nexthop}`;
   const commands = [...mending.withoutEntry(entry.table, name), ...mending.withEntries(entry.table, [name], value)];
-  // Compiled once, at the end.
-  return [...new Set(commands.reverse())].reverse().join(' && ');
+  return eachOnce(commands).join(' && ');
 }
 
 /** Gives Postfix entries in a table of its own: in the first that it has, or in a new one, of which it is told. */

@@ -8,6 +8,7 @@ import { type Entrance, hopsAsked } from './entrance.ts';
 import { innerEntrance } from './examine-filters.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
+import type { PostfixConfiguration } from './postfix-configuration.ts';
 import { dataList, mendLists, recipientList } from './restriction-lists.ts';
 
 const OVERRIDE_OPTIONS = 'receive_override_options';
@@ -18,11 +19,12 @@ const SECOND_PASS = '127.0.0.1:10026';
  * been done before.
  */
 export function decidesBeforeRewriting({ postfix, entrances }: Host): boolean {
-  return entrances.some(
-    ({ service, atRecipient }) =>
-      hopsAsked(atRecipient).has('delivery') &&
-      !postfix.list(OVERRIDE_OPTIONS, service).includes('no_address_mappings'),
-  );
+  return entrances.some((entrance) => hopsAsked(entrance.atRecipient).has('delivery') && rewrites(postfix, entrance));
+}
+
+/** Whether cleanup(8) rewrites addresses, and adds copies, of what comes in here. */
+function rewrites(postfix: PostfixConfiguration, { service }: Entrance): boolean {
+  return !postfix.list(OVERRIDE_OPTIONS, service).includes('no_address_mappings');
 }
 
 /**
@@ -49,10 +51,8 @@ export function twoPasses(
 /** Where mail passes a filter, and addresses are rewritten, and copies added, before it and behind it: behind it they need not be. */
 function doneOnce(host: Host): readonly string[] {
   const { postfix, entrances, mending } = host;
-  const rewrites = ({ service }: Entrance): boolean =>
-    !postfix.list(OVERRIDE_OPTIONS, service).includes('no_address_mappings');
   const inner = innerEntrance(host);
-  const isDoneBefore = entrances.filter(({ filter }) => filter !== undefined).every(rewrites);
+  const isDoneBefore = entrances.every((entrance) => entrance.filter === undefined || rewrites(postfix, entrance));
   if (inner === undefined || !isDoneBefore || !hopsAsked(inner.atRecipient).has('delivery')) return [];
   const options = [...postfix.list(OVERRIDE_OPTIONS, inner.service), 'no_address_mappings'].join(',');
   return [...mending.override(inner.service, { [OVERRIDE_OPTIONS]: options }), ...mending.reload];

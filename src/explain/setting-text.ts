@@ -28,11 +28,12 @@ interface LocatedFile extends TomlFile {
   readonly locator: KeyLocator;
 }
 
-/** Finds the text of settings, for one command: each file is read once, whatever becomes of it meanwhile. */
+/** Finds the text of settings, for one command: each file and record is read once, whatever becomes of it meanwhile. */
 export class SettingText {
   readonly #main: MainFile;
   readonly #recordOf: RecordOf;
   readonly #files = new Map<string, LocatedFile | undefined>();
+  readonly #records = new Map<DomainName, Table | undefined>();
 
   /** `recordOf` is asked only with settings in Redis. */
   constructor(main: MainFile, recordOf: RecordOf) {
@@ -46,7 +47,7 @@ export class SettingText {
     const { hop } = setting;
     const file =
       source.kind === 'directory' ? await this.#read(join(source.path, domain.file), domain.file) : undefined;
-    const own = source.kind === 'directory' ? domainTable(file, domain) : await this.#recordOf(domain.name);
+    const own = source.kind === 'directory' ? domainTable(file, domain) : await this.#record(domain.name);
     const table = tableAt(own, [flow, hop]);
     if (table !== undefined || setting !== this.#main.defaults[flow][hop]) {
       return written(domain.file, file, table ?? {}, domain.name, `${flow}.${hop}`, false);
@@ -54,6 +55,11 @@ export class SettingText {
     const main = await this.#read(this.#main.path, this.#main.path);
     const given = tableAt(main?.table, ['defaults', flow, hop]) ?? {};
     return written(this.#main.path, main, given, undefined, `defaults.${flow}.${hop}`, true);
+  }
+
+  async #record(name: DomainName): Promise<Table | undefined> {
+    if (!this.#records.has(name)) this.#records.set(name, await this.#recordOf(name));
+    return this.#records.get(name);
   }
 
   async #read(path: string, name: string): Promise<LocatedFile | undefined> {

@@ -87,16 +87,20 @@ local function membersOf(name)
   return members
 end
 
+local function stays(name)
+  return not batch[name] and redis.call('HEXISTS', domains, name) == 1
+end
+
 local function other(name, wanted)
   local holder = redis.call('HGET', aliases, wanted)
-  if holder and not batch[holder] and redis.call('HEXISTS', domains, holder) == 1 then return holder end
-  if name ~= wanted and not batch[wanted] and redis.call('HEXISTS', domains, wanted) == 1 then return wanted end
+  if holder and stays(holder) then return holder end
+  if name ~= wanted and stays(wanted) then return wanted end
 end
 
 local function beyond(from, to)
   for _, member in ipairs(redis.call('ZRANGEBYLEX', certificates, from, to)) do
     local holder = string.match(member, '([^\\t]*)$')
-    if not batch[holder] and redis.call('HEXISTS', domains, holder) == 1 then return holder end
+    if stays(holder) then return holder end
   end
 end
 

@@ -97,7 +97,7 @@ function laneFields(context: DecisionContext, request: PolicyRequest, { kind, re
   const outgoing = required(parties, 'outgoing') ?? (otherwise && required(otherwise, 'outgoing'));
   const first = incoming ?? other ?? outgoing;
   const { domain, flow, requirement } = first ?? nobodysRequirement(parties);
-  const also = outgoing === first ? undefined : (outgoing ?? (other === first ? undefined : other));
+  const also = [outgoing, other].find((one) => one !== undefined && one !== first);
   const reason = kind === 'separate' ? 'other-lane' : filterReason(context.settings, parties, context.tables);
   const action = kind === 'filter' ? reply : undefined;
   // What is undefined is not written.

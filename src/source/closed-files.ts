@@ -2,10 +2,10 @@
  * Settings that nobody but root can read: an editor under a strict umask leaves them so, and the service runs as somebody
  * else. For people; it changes nothing, and never fails.
  */
-import { readdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Complaint } from '../toml/complaint.ts';
-import { isSettingsFile } from './directory-source.ts';
+import { listFiles } from './directory-source.ts';
 
 /** As many files are looked at. */
 const MAX_FILES = 1000;
@@ -13,8 +13,7 @@ const GROUP_AND_OTHERS = { directory: 0o011, file: 0o044 };
 
 /** A complaint about each file that is closed to others: the main file, the settings directory, what is in it. */
 export async function closedFiles(mainFile: string, directory: string | undefined): Promise<readonly Complaint[]> {
-  const names = directory === undefined ? [] : await readdir(directory).catch(() => []);
-  const settings = names.filter(isSettingsFile).sort();
+  const settings = directory === undefined ? [] : await listFiles(directory).catch(() => []);
   const paths: (readonly [name: string, path: string])[] = [[mainFile, mainFile]];
   if (directory !== undefined) {
     paths.push([directory, directory]);

@@ -249,8 +249,7 @@ function fewChanges(
   return changes.length > MAX_CHANGED ? undefined : changes;
 }
 
-/** Whether a file of this name in the settings directory is read. */
-export function isSettingsFile(name: string): boolean {
+function isSettingsFile(name: string): boolean {
   return name.endsWith('.toml') && !name.startsWith('.');
 }
 

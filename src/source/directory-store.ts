@@ -226,11 +226,11 @@ function editFile(
   return { text, tables };
 }
 
-/** undefined: it is no TOML. */
 function isBlank(text: string): boolean {
   return text.trim() === '';
 }
 
+/** undefined: it is no TOML. */
 function tablesIn(text: string, name: string): Table | undefined {
   try {
     return domainTables(parseToml(text, name), name, []);

@@ -7,9 +7,25 @@ import { describe, it } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { RedisServer } from '../harness/redis.ts';
 import { waitFor } from '../harness/wait-for.ts';
-import { Workspace } from '../harness/workspace.ts';
+import { type Ending, Workspace } from '../harness/workspace.ts';
 import { ALWAYS, Host, NEVER, Panel, Service, tlswarden } from './host.ts';
 import { Readers } from './readers.ts';
+
+/** A host that follows a Redis with these domains, and is kept out of it until `readers` lets it in. */
+async function cutOff(
+  t: Ending,
+  domains: Parameters<Panel['set']>[0],
+): Promise<{ readonly redis: RedisServer; readonly panel: Panel; readonly readers: Readers; readonly host: Host }> {
+  const workspace = await Workspace.of(t);
+  const redis = await RedisServer.start(workspace);
+  const panel = new Panel(redis.url);
+  await panel.set(domains);
+  const readers = await Readers.of(redis);
+  const host = await Host.start(workspace, readers.url);
+  await host.untilLogged('following');
+  await readers.cutOff(host);
+  return { redis, panel, readers, host };
+}
 
 describe('while Redis is away', () => {
   it('decisions go on, domains set says so and exits 1, and changes come in again with it', async (t) => {
@@ -41,14 +57,7 @@ describe('while Redis is away', () => {
   });
 
   it('a host that was cut off catches up from where it was, without loading all again', async (t) => {
-    const workspace = await Workspace.of(t);
-    const redis = await RedisServer.start(workspace);
-    const panel = new Panel(redis.url);
-    await panel.set({ 'a.example': NEVER, 'gone.example': ALWAYS });
-    const readers = await Readers.of(redis);
-    const host = await Host.start(workspace, readers.url);
-    await host.untilLogged('following');
-    await readers.cutOff(host);
+    const { panel, readers, host } = await cutOff(t, { 'a.example': NEVER, 'gone.example': ALWAYS });
     for (let n = 0; n < 5; n++)
       await panel.set({ 'a.example': n % 2 === 0 ? ALWAYS : NEVER, [`new${n}.example`]: ALWAYS });
     await panel.set({ 'gone.example': undefined });
@@ -60,13 +69,7 @@ describe('while Redis is away', () => {
   });
 
   it('a host that was cut off longer than the stream remembers loads all again', async (t) => {
-    const workspace = await Workspace.of(t);
-    const redis = await RedisServer.start(workspace);
-    const panel = new Panel(redis.url);
-    await panel.set({ 'a.example': NEVER });
-    const readers = await Readers.of(redis);
-    const host = await Host.start(workspace, readers.url);
-    await readers.cutOff(host);
+    const { redis, panel, readers, host } = await cutOff(t, { 'a.example': NEVER });
     await panel.set({ 'a.example': ALWAYS, 'b.example': ALWAYS });
     await panel.set({ 'c.example': ALWAYS });
     await panel.set({ 'd.example': ALWAYS });
@@ -79,14 +82,7 @@ describe('while Redis is away', () => {
   });
 
   it('a host that was cut off from a failover which lost a change, to a server whose clock is behind, loads all again', async (t) => {
-    const workspace = await Workspace.of(t);
-    const redis = await RedisServer.start(workspace);
-    const panel = new Panel(redis.url);
-    await panel.set({ 'a.example': ALWAYS, 'b.example': NEVER });
-    const readers = await Readers.of(redis);
-    const host = await Host.start(workspace, readers.url);
-    await host.untilLogged('following');
-    await readers.cutOff(host);
+    const { redis, panel, readers, host } = await cutOff(t, { 'a.example': ALWAYS, 'b.example': NEVER });
     // In the place of the change that the host has stands another one, with a smaller id; the next one comes after both.
     const changes = '{tlswarden}:changes';
     const epoch = (await redis.cli('XREVRANGE', changes, '+', '-', 'COUNT', '1')).split('\n')[2] ?? '';

@@ -174,7 +174,7 @@ function normalEntry(entry: string, place: Hops | undefined, key: string): strin
 }
 
 /** The entries of a list as it may stand in a domain's table: one string or several; of anything else none. */
-export function listOf(value: unknown): readonly string[] {
+function listOf(value: unknown): readonly string[] {
   if (typeof value === 'string') return splitList(value);
   return Array.isArray(value) ? value.filter((entry) => typeof entry === 'string') : [];
 }

@@ -3,9 +3,9 @@
  * command that asked.
  */
 import { type DomainName, parseDomain } from '../../address/domain-name.ts';
+import { aliasesIn } from '../../settings/domain-record.ts';
 import type { StoredDomain, StoredDomains } from '../../source/settings-store.ts';
 import { CommandFailure, UsageError } from '../command-context.ts';
-import { listOf } from './assignments.ts';
 
 /** The name in normal form; throws {@link UsageError}. */
 export function domainArgument(text: string): DomainName {
@@ -18,7 +18,7 @@ export function domainArgument(text: string): DomainName {
 export function findDomain(domains: StoredDomains, name: DomainName): StoredDomain | undefined {
   const found = domains.get(name);
   if (found !== undefined) return found;
-  for (const domain of domains.values()) if (aliasesOf(domain).includes(name)) return domain;
+  for (const domain of domains.values()) if (aliasesIn(domain.table).includes(name)) return domain;
   return undefined;
 }
 
@@ -27,8 +27,4 @@ export function hostedDomain(domains: StoredDomains, name: DomainName): StoredDo
   const found = findDomain(domains, name);
   if (found === undefined) throw new CommandFailure(`${name} is not hosted here: it has no settings`);
   return found;
-}
-
-function aliasesOf(domain: StoredDomain): readonly (DomainName | undefined)[] {
-  return listOf(domain.table['aliases']).map(parseDomain);
 }
